@@ -1,0 +1,191 @@
+"""What the core asks of the world: a log, a risk model and an allocator.
+
+Place in the flow: the engine depends on these shapes only; `coordinator.bootstrap` puts adapters behind
+them. Nothing here does I/O or imports an adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Allocation",
+    "AllocationProblem",
+    "Allocator",
+    "Append",
+    "Floats",
+    "LimitReading",
+    "Log",
+    "LogReader",
+    "Record",
+    "RiskModel",
+    "RiskSettings",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One stored record of a log.
+
+    position rises strictly within (topic, shard) and may skip. journal_time is integer nanoseconds UTC,
+    given by the log's own clock or simulated by an import.
+    """
+
+    topic: str
+    shard: int
+    position: int
+    journal_time: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One record to be appended. journal_time None: the log's clock, read inside the transaction."""
+
+    topic: str
+    shard: int
+    payload: bytes
+    journal_time: int | None = None
+
+
+class LogReader(Protocol):
+    """A log that can be read from any position."""
+
+    def read(
+        self, topic: str, shard: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[Record]:
+        """Records of one partition, from the first position >= start up to, not including, stop.
+
+        Raises CorruptRecord, naming the position, at the first record that is not what was written.
+        """
+        ...
+
+    def end(self, topic: str, shard: int) -> int:
+        """One past the last position; 0 when the partition is empty."""
+        ...
+
+    def partitions(self) -> tuple[tuple[str, int], ...]:
+        """Sorted (topic, shard) pairs that hold at least one record."""
+        ...
+
+    def close(self) -> None:
+        """Release files; reading afterwards raises LogClosed."""
+        ...
+
+
+class Log(LogReader, Protocol):
+    """A log that can also be appended to."""
+
+    def append(self, batch: Sequence[Append]) -> tuple[int, ...]:
+        """Append all of batch in order, atomically and durably; returns the positions given."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSettings:
+    """How a covariance is estimated.
+
+    volatility_prior: one-session volatility assumed before observations (fraction).
+    correlation_prior: correlation assumed between any two instruments before observations.
+    weight_prior: sessions of evidence the prior counts for.
+    """
+
+    volatility_prior: float
+    correlation_prior: float
+    weight_prior: float
+
+
+class RiskModel(Protocol):
+    """Turns a window of returns into one session's covariance."""
+
+    def covariance(self, returns: Floats, settings: RiskSettings) -> Floats:
+        """Positive definite covariance of one session.
+
+        returns: (t, n) one-session returns, NaN where unknown, t may be 0. Returns (n, n).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationProblem:
+    """One portfolio's allocation at one moment; every number is a fraction of NAV unless said.
+
+    Arrays are (n,) in the order of `instruments` (sorted by id), `covariance` is (n, n); both mu and
+    covariance are over the same horizon. `filled` is what is held now, `working` the signed weight of
+    decided trades that may still fill; new trades start from filled + working.
+    """
+
+    instruments: tuple[str, ...]
+    nav: float  # money, base currency, > 0
+    mu: Floats  # expected return in excess of cash over the horizon
+    covariance: Floats
+    risk_aversion: float  # gamma, > 0
+    filled: Floats
+    working_buys: Floats  # >= 0, open buys not filled yet
+    working_sells: Floats  # <= 0, open sells not filled yet
+    cash: float  # cash held now
+    lot_weight: Floats  # one lot at the present price; 0 where the quantity is continuous
+    cost_buy: Floats  # linear cost of buying, fraction of the traded value
+    cost_sell: Floats
+    trade_max: Floats  # largest |trade| possible; 0 where halted or without a price
+    position_min: Floats
+    position_max: Floats
+    gross_max: float  # on the sum of |w|
+    cash_floor: float
+    turnover_max: float  # half the absolute weight traded in this decision
+    trade_min: float  # smallest |trade| worth doing, full exits are free of it
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReading:
+    """How far one limit was used by the answer, and what easing it would be worth.
+
+    limit: its name; instrument: set where the limit is per instrument. used and bound are in the
+    limit's unit (fraction of NAV). shadow_price: gain of the objective per unit of bound.
+    """
+
+    limit: str
+    instrument: str | None
+    used: float
+    bound: float
+    shadow_price: float
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """The allocator's answer: always there, with the rung of the ladder that gave it.
+
+    trades: (n,) signed fractions of NAV after rounding to lots. lots: (n,) signed whole lots of each
+    trade (the traded weight itself where lot_weight is 0). continuous: (n,) trades before rounding.
+    rung: "solved", "relaxed", "rule" or "hold". objective values are over the horizon, as a fraction of NAV.
+    violation: largest hard-limit violation after rounding; violation_before: the same for not trading.
+    """
+
+    trades: Floats
+    lots: Floats
+    continuous: Floats
+    rung: str
+    solver: str
+    status: str
+    iterations: int
+    objective: float
+    objective_continuous: float
+    violation: float
+    violation_before: float
+    limits: tuple[LimitReading, ...]
+    remarks: tuple[str, ...]  # why lower rungs were taken, in words
+
+
+class Allocator(Protocol):
+    """Solves one AllocationProblem; never raises for a solvable or an infeasible state."""
+
+    def allocate(self, problem: AllocationProblem) -> Allocation:
+        """The best trades found, honouring hard limits or making no breach worse."""
+        ...

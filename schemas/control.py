@@ -1,0 +1,153 @@
+"""Topic `control`: who may speak, with which parameters, and whether we coordinate at all. Keyed by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from schemas.base import InputEvent, Model, Name, Origin, Text
+
+__all__ = [
+    "CoordinationPaused",
+    "CoordinationResumed",
+    "ModePreset",
+    "Parameters",
+    "ParametersChanged",
+    "SourceRegistered",
+    "StrategyMuted",
+    "StrategyRegistered",
+]
+
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Milliseconds = Annotated[int, Field(ge=0, le=10**12)]
+
+
+class ControlEvent(InputEvent):
+    """An operator's or a service's word on how to run."""
+
+    topic: ClassVar[str] = "control"
+    origin: ClassVar[Origin] = Origin.EXOGENOUS
+
+
+class SourceRegistered(ControlEvent):
+    """A source may speak from now on; said again, its terms change."""
+
+    source: Name
+    kind: Annotated[str, Field(max_length=64)] = "other"
+    """What it is: model, analyst, agent, rule, external."""
+    horizon_sessions: Annotated[float, Field(gt=0, le=10_000)] = 5.0
+    """Horizon of its signals that state none."""
+    strategies: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
+    """Strategies it may speak for; empty: any."""
+
+
+class StrategyRegistered(ControlEvent):
+    """A strategy of a source, with its terms."""
+
+    source: Name
+    strategy: Name
+    horizon_sessions: Annotated[float, Field(gt=0, le=10_000)] | None = None
+
+
+class StrategyMuted(ControlEvent):
+    """Signals of a source, or of one of its strategies, do not count; with `muted` false they do again."""
+
+    source: Name
+    strategy: Name | None = None
+    muted: bool = True
+    reason: Text = ""
+
+
+class CoordinationPaused(ControlEvent):
+    """No decisions for this portfolio, or for all, until resumed."""
+
+    portfolio: Name | None = None
+    reason: Text = ""
+
+
+class CoordinationResumed(ControlEvent):
+    """Decisions again for this portfolio, or for all."""
+
+    portfolio: Name | None = None
+
+
+class ModePreset(Model):
+    """What a mode means."""
+
+    mode: Name
+    risk_aversion: Positive
+    """gamma of the objective; larger is more cautious."""
+
+
+class Parameters(Model):
+    """Every number the engine's rules use. Recorded in the log, so history replays under its own."""
+
+    window_ms: Milliseconds = 10
+    """How long a round collects signals after the first."""
+    round_spacing_ms: Milliseconds = 50
+    """Least time between two rounds of one portfolio."""
+    lateness_ms_max: Milliseconds = 7 * 86_400_000
+    """Signals older than this on arrival are stale; also how long event ids are remembered."""
+    clock_skew_ms_max: Milliseconds = 5_000
+    """How far in the future a producer's time may lie."""
+    clock_jump_ms_max: Milliseconds = 14 * 86_400_000
+    """A larger step of the engine's clock is reported as ClockJumped."""
+    session_ms: Annotated[int, Field(ge=1, le=10**12)] = 86_400_000
+    """Length of a session where no session closes are observed."""
+    skill_prior: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Information coefficient of a source before any outcome is known."""
+    confidence_slope_prior: Annotated[float, Field(gt=0, le=0.5)] = 0.0399
+    """Hit rate above one half that a stated confidence of 1 is believed to give; 0.0399 makes
+    confidence 0.5 mean the prior skill."""
+    skill_min: Annotated[float, Field(ge=0, le=0.5)] = 0.005
+    """Views with less absolute skill are dropped."""
+    score_max: Positive = 2.5
+    """Scores are clipped here, standard deviations."""
+    score_count_prior: Annotated[int, Field(ge=0, le=10_000)] = 20
+    """Raw scores of a source seen before its own spread is trusted."""
+    view_correlation: Annotated[float, Field(ge=0, le=0.98)] = 0.0
+    """Correlation assumed between two sources' view errors."""
+    conflict_severity_min: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Conflicts milder than this are not reported."""
+    conflict_correlation_min: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """Views on two instruments conflict only above this absolute correlation."""
+    conflicts_max: Annotated[int, Field(ge=0, le=10_000)] = 200
+    """Conflicts reported per round, the most severe first; the rest are counted."""
+    horizon_sessions_min: Positive = 5.0
+    """Shortest horizon of an allocation."""
+    risk_window_sessions: Annotated[int, Field(ge=2, le=2_000)] = 250
+    """Sessions of returns kept for the covariance."""
+    risk_volatility_prior: Positive = 0.02
+    """One-session volatility before observations."""
+    risk_correlation_prior: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """Correlation before observations."""
+    risk_weight_prior: Positive = 60.0
+    """Sessions the prior counts for."""
+    volume_window_sessions: Annotated[int, Field(ge=1, le=1_000)] = 20
+    """Sessions in the average volume."""
+    price_age_sessions_max: Positive = 5.0
+    """An instrument whose price is older is held, not traded."""
+    view_interval_ms: Annotated[int, Field(ge=1_000, le=10**12)] = 86_400_000
+    """Portfolio views are emitted at least this often while anything changes."""
+    modes: Annotated[tuple[ModePreset, ...], Field(min_length=1, max_length=100)] = (
+        ModePreset(mode="aggressive", risk_aversion=3.0),
+        ModePreset(mode="balanced", risk_aversion=8.0),
+        ModePreset(mode="conservative", risk_aversion=20.0),
+    )
+    """Presets by name."""
+
+    @model_validator(mode="after")
+    def _unique_modes(self) -> Self:
+        names = [preset.mode for preset in self.modes]
+        if names != sorted(set(names)):
+            message = "modes must be sorted by name and unique"
+            raise ValueError(message)
+        return self
+
+
+class ParametersChanged(ControlEvent):
+    """The whole set of parameters from now on."""
+
+    parameters: Parameters
+    reason: Text = ""

@@ -1,0 +1,48 @@
+"""Events that only a journal holds: time, the engine's own life, and what a router had to shed."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from schemas.base import InputEvent, Name, Origin, Text
+
+__all__ = ["ClockTicked", "EngineSealed", "EngineStarted", "SignalsShed"]
+
+
+class JournalEvent(InputEvent):
+    """Written by a shard's owner, a router or the seal command."""
+
+    topic: ClassVar[str] = "journal"
+    origin: ClassVar[Origin] = Origin.CLOCK
+
+
+class ClockTicked(JournalEvent):
+    """Time passed: timers that are due fire before anything later. Early or doubled ticks do nothing."""
+
+
+class EngineStarted(JournalEvent):
+    """From here on decisions are made by this build; every journal begins with one."""
+
+    build: Name
+    """Hash of the deciding source code."""
+    dependencies: Name
+    """Hash of the numeric libraries' versions."""
+    fingerprint: Name
+    """Hash of a fixed factorisation and solve on this machine."""
+
+
+class EngineSealed(JournalEvent):
+    """The running build decides nothing after this."""
+
+    reason: Text = ""
+
+
+class SignalsShed(JournalEvent):
+    """Signals a router dropped under overload, by name."""
+
+    origin: ClassVar[Origin] = Origin.EXOGENOUS
+
+    source: Name
+    signal_ids: Annotated[tuple[Name, ...], Field(min_length=1, max_length=10_000)]

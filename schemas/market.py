@@ -1,0 +1,156 @@
+"""Topic `market`: instruments, prices and what is published about them.
+
+Keyed by instrument (a snapshot by its first). Exogenous.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from schemas.base import Amount, Finite, InputEvent, Name, Origin, Price, Size, Text, Timestamp
+
+__all__ = [
+    "CorporateActionAnnounced",
+    "InstrumentDelisted",
+    "InstrumentHalted",
+    "InstrumentListed",
+    "PricesObserved",
+    "RatesObserved",
+    "RegimeDeclared",
+    "RiskModelPublished",
+]
+
+SNAPSHOT_MAX = 10_000
+Volume = Annotated[float, Field(ge=0, le=1e18)]
+PriceColumn = Annotated[tuple[Price | None, ...], Field(max_length=SNAPSHOT_MAX)]
+VolumeColumn = Annotated[tuple[Volume | None, ...], Field(max_length=SNAPSHOT_MAX)]
+NameColumn = Annotated[tuple[Name, ...], Field(min_length=1, max_length=SNAPSHOT_MAX)]
+
+
+class MarketEvent(InputEvent):
+    """Something the market, or a service that watches it, said."""
+
+    topic: ClassVar[str] = "market"
+    origin: ClassVar[Origin] = Origin.EXOGENOUS
+
+
+class InstrumentListed(MarketEvent):
+    """An instrument can be traded from now on, or its terms changed."""
+
+    instrument: Name
+    sector: Name | None = None
+    lot: Size
+    """Smallest tradable quantity; 0: any fraction."""
+    tick: Amount
+    """Smallest price step, money; 0: none."""
+    currency: Annotated[str, Field(min_length=3, max_length=8)]
+    price_limit: Annotated[float, Field(gt=0, le=10)] | None = None
+    """Largest daily price move the exchange allows, fraction of the previous close."""
+    full_exit_odd_lot: bool = True
+    """Whether a holding that is no whole lot may be sold whole."""
+
+
+class InstrumentHalted(MarketEvent):
+    """Trading stopped, or resumed with `halted` false."""
+
+    instrument: Name
+    halted: bool = True
+    reason: Text = ""
+
+
+class InstrumentDelisted(MarketEvent):
+    """The instrument cannot be traded any more."""
+
+    instrument: Name
+    reason: Text = ""
+
+
+class PricesObserved(MarketEvent):
+    """Prices of many instruments at one time, as columns of equal length.
+
+    kind "open": the first price of a bar, journaled when it was known. "bar": a completed bar, `price` is
+    its close. "quote": a mid price. None: no price for that instrument in this snapshot.
+    """
+
+    kind: Literal["open", "bar", "quote"]
+    instruments: NameColumn
+    """Unique."""
+    price: PriceColumn
+    """The price that positions are valued at from now on, money per unit."""
+    open: PriceColumn | None = None
+    high: PriceColumn | None = None
+    low: PriceColumn | None = None
+    volume: VolumeColumn | None = None
+    """Units traded in the bar."""
+    session_close: bool = False
+    """This bar ends a trading session: returns, ages and daily schedules step here."""
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Self:
+        n = len(self.instruments)
+        if len(set(self.instruments)) != n:
+            message = "instruments must be unique within a snapshot"
+            raise ValueError(message)
+        for name in ("price", "open", "high", "low", "volume"):
+            column = getattr(self, name)
+            if column is not None and len(column) != n:
+                message = f"{name} must have one entry per instrument"
+                raise ValueError(message)
+        if self.session_close and self.kind != "bar":
+            message = "session_close belongs to a bar"
+            raise ValueError(message)
+        return self
+
+
+class RatesObserved(MarketEvent):
+    """An exchange or interest rate."""
+
+    name: Name
+    """For example EUR/USD or a cash rate's name."""
+    rate: Finite
+    """Units of the second per unit of the first, or fraction per year."""
+
+
+class CorporateActionAnnounced(MarketEvent):
+    """A split, dividend or spin-off with the time it takes effect."""
+
+    instrument: Name
+    kind: Literal["split", "dividend", "spin_off"]
+    effective_at: Timestamp
+    ratio: Size | None = None
+    """New units per old unit."""
+    amount: Amount | None = None
+    """Money per unit."""
+    into: Name | None = None
+    """The instrument received in a spin-off."""
+
+
+class RiskModelPublished(MarketEvent):
+    """A factor model from a risk service: covariance = B B' + diag(d), per session."""
+
+    name: Name
+    instruments: NameColumn
+    factors: Annotated[tuple[Name, ...], Field(max_length=200)]
+    loadings: Annotated[tuple[Finite, ...], Field(max_length=2_000_000)]
+    """Row by row, instruments x factors, times the factor's volatility."""
+    specific: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=100)], ...], Field(max_length=SNAPSHOT_MAX)
+    ]
+    """Specific variance per instrument."""
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        n, k = len(self.instruments), len(self.factors)
+        if len(self.loadings) != n * k or len(self.specific) != n:
+            message = "loadings must be instruments x factors and specific one per instrument"
+            raise ValueError(message)
+        return self
+
+
+class RegimeDeclared(MarketEvent):
+    """A service's judgement of the market's state."""
+
+    regime: Name
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0

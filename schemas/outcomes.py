@@ -1,0 +1,24 @@
+"""Topic `outcomes`: what came of signals and decisions. Keyed by decision or source; feedback."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from schemas.base import Finite, InputEvent, Name, Origin, Timestamp
+
+__all__ = ["OutcomeAttributed"]
+
+
+class OutcomeAttributed(InputEvent):
+    """Performance Attribution: the return a signal or a decision is credited with."""
+
+    topic: ClassVar[str] = "outcomes"
+    origin: ClassVar[Origin] = Origin.FEEDBACK
+
+    source: Name | None = None
+    signal_id: Name | None = None
+    decision_id: Name | None = None
+    realised_return: Finite
+    """Fraction over the signal's horizon."""
+    known_at: Timestamp
+    """An outcome counts from here on."""

@@ -1,0 +1,143 @@
+"""Topic `portfolios`: mandates, cash and what custodians report. Keyed by portfolio."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from schemas.base import Amount, InputEvent, Model, Money, Name, Origin, Quantity, Timestamp
+
+__all__ = [
+    "CashMoved",
+    "Costs",
+    "Mandate",
+    "MandateChanged",
+    "PortfolioClosed",
+    "PortfolioOpened",
+    "PositionReport",
+    "PositionsReported",
+    "Schedule",
+]
+
+Share = Annotated[float, Field(ge=0, le=100)]
+Bps = Annotated[float, Field(ge=0, le=5_000)]
+Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
+Mode = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Costs(Model):
+    """What trading is expected to cost, in basis points of the traded value."""
+
+    fee_bps: Bps = 1.0
+    """Commission and fees, each side."""
+    sell_tax_bps: Bps = 0.0
+    """Tax or duty on sales only."""
+    half_spread_bps: Bps = 2.0
+    """Half the bid-ask spread, each side."""
+
+
+class Schedule(Model):
+    """When the portfolio decides.
+
+    "signals": a round opens with a new signal and closes when the window ends. "session_close": at every
+    `every`-th session close. "interval": every `every` seconds of the engine's clock.
+    """
+
+    kind: Literal["signals", "session_close", "interval"] = "signals"
+    every: Annotated[int, Field(ge=1, le=100_000)] = 1
+
+
+class Mandate(Model):
+    """What the portfolio may hold; every limit is a hard one, fractions of NAV."""
+
+    universe: Names = ()
+    """Instruments it may trade; empty: all listed."""
+    sources: Names = ()
+    """Sources it hears; empty: all registered."""
+    position_min: Annotated[float, Field(ge=-100, le=0)] = 0.0
+    """Per instrument; below 0 allows shorts."""
+    position_max: Annotated[float, Field(ge=0, le=100)] = 0.1
+    """Per instrument."""
+    gross_max: Share = 1.0
+    """Sum of absolute weights."""
+    cash_floor: Annotated[float, Field(ge=-100, le=1)] = 0.0
+    """Cash kept, fraction of NAV."""
+    turnover_max: Share = 1.0
+    """Half the absolute weight traded in one decision."""
+    trade_min: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Smallest trade worth doing; full exits are free of it."""
+    horizon_sessions: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """Horizon of the allocation; default: the median of its live signals, at least 5."""
+    valid_sessions: Annotated[int, Field(ge=1, le=100)] = 1
+    """Decided trades not filled expire at the close of that many sessions."""
+
+    @model_validator(mode="after")
+    def _sorted_names(self) -> Self:
+        for field in ("universe", "sources"):
+            names = getattr(self, field)
+            if list(names) != sorted(set(names)):
+                message = f"{field} must be sorted and unique"
+                raise ValueError(message)
+        return self
+
+
+class PortfolioEvent(InputEvent):
+    """Something about one portfolio."""
+
+    topic: ClassVar[str] = "portfolios"
+    origin: ClassVar[Origin] = Origin.EXOGENOUS
+
+    portfolio: Name
+
+
+class PortfolioOpened(PortfolioEvent):
+    """A portfolio starts with cash and a mandate."""
+
+    currency: Annotated[str, Field(min_length=3, max_length=8)]
+    cash: Amount
+    mode: Mode = "balanced"
+    """Name of a preset in the parameters: conservative, balanced, aggressive or one's own."""
+    mandate: Mandate = Mandate()
+    schedule: Schedule = Schedule()
+    costs: Costs = Costs()
+
+
+class MandateChanged(PortfolioEvent):
+    """The mandate, and what is given beside it, from now on."""
+
+    mandate: Mandate
+    mode: Mode | None = None
+    schedule: Schedule | None = None
+    costs: Costs | None = None
+
+
+class PortfolioClosed(PortfolioEvent):
+    """No more decisions for this portfolio."""
+
+    reason: Annotated[str, Field(max_length=2000)] = ""
+
+
+class CashMoved(PortfolioEvent):
+    """Money in (positive) or out (negative)."""
+
+    amount: Money
+    currency: Annotated[str, Field(min_length=3, max_length=8)]
+    kind: Literal["deposit", "withdrawal", "dividend", "fee", "interest", "other"] = "other"
+
+
+class PositionReport(Model):
+    """One line of a positions report."""
+
+    instrument: Name
+    quantity: Quantity
+
+
+class PositionsReported(PortfolioEvent):
+    """What a custodian says is held."""
+
+    origin: ClassVar[Origin] = Origin.FEEDBACK
+
+    as_of: Timestamp
+    positions: Annotated[tuple[PositionReport, ...], Field(max_length=10_000)]
+    cash: Money | None = None
