@@ -1,15 +1,15 @@
 """The event base classes and the field types all events share.
 
-Place in the flow: imported by every event module; never reads a clock and never imports one of ours.
-Units: times are integer nanoseconds UTC; money and quantities are decimals written as strings; weights,
-returns and probabilities are floats (fractions).
+Place in the flow: imported by every event module; never reads a clock and never imports one of
+ours. Units: times are integer nanoseconds UTC; money and quantities are decimals written as
+strings; weights, returns and probabilities are floats (fractions).
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
@@ -46,9 +46,12 @@ __all__ = [
 
 TIME_MAX = 2**62  # the year 2116; leaves room for sums of durations in 64 bits
 _RFC3339 = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]"
+    r"((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
+    r"([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 
+PLACES_MAX = 12  # decimal places of money and quantities
 _DECIMAL = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,12})?")
 
 
@@ -65,19 +68,32 @@ def parse_time(value: object) -> int:
             message = "time must be integer nanoseconds or RFC 3339 with Z or an offset"
             raise ValueError(message)
         day, clock, fraction, zone = match.groups()
+        # Subtracting aware datetimes also works where the time in UTC has no year of four digits.
         whole = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
-        seconds = int((whole.astimezone(UTC) - _EPOCH).total_seconds())
+        seconds = (whole - _EPOCH) // _SECOND
         return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
     message = "time must be integer nanoseconds or RFC 3339 text"
     raise ValueError(message)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 _ZERO = Decimal(0)
+# 19 digits before the point and 12 after it fit; the thread's own context would round at 28.
+_EXACT = Context(prec=40)
 
 
 def _spelled(value: Decimal) -> str:
     return format(value, "f")
+
+
+def _is_exact(value: object) -> bool:
+    """Whether value is a Decimal that canonical bytes spell without rounding."""
+    if type(value) is not Decimal or not value.is_finite() or value.copy_abs() >= 10**19:
+        return False
+    short = value.normalize(_EXACT)
+    exponent = short.as_tuple().exponent
+    return short == value and isinstance(exponent, int) and exponent >= -PLACES_MAX
 
 
 def _decimal(what: str, *, largest: int, least: str | None = None) -> object:
@@ -94,16 +110,23 @@ def _decimal(what: str, *, largest: int, least: str | None = None) -> object:
             if _DECIMAL.fullmatch(value) is None:
                 message = "must be a decimal string such as 1234.50"
                 raise ValueError(message)
-        elif type(value) is not int and type(value) is not Decimal:
+        elif type(value) is not int and not _is_exact(value):
             message = "must be a decimal string such as 1234.50"
             raise ValueError(message)
-        number = Decimal(value)
+        number = Decimal(value)  # type: ignore[arg-type] # text, integer or Decimal by now
         if not floor <= number <= ceiling:
             message = f"must lie between {floor} and {ceiling:.0E}"
             raise ValueError(message)
-        return number.normalize() if number else _ZERO
+        return number.normalize(_EXACT) if number else _ZERO
 
-    schema = {"type": "string", "pattern": f"^{_DECIMAL.pattern}$", "description": what}
+    schema = {
+        "type": "string",
+        "format": "decimal",
+        "pattern": f"^{_DECIMAL.pattern}$",
+        "x-minimum": _spelled(floor),
+        "x-maximum": _spelled(ceiling),
+        "description": what,
+    }
     return Annotated[
         Decimal,
         PlainValidator(exact, json_schema_input_type=str),
@@ -111,6 +134,8 @@ def _decimal(what: str, *, largest: int, least: str | None = None) -> object:
         WithJsonSchema(schema),
     ]
 
+
+_NAME = r"^[^\p{C}\p{Z}](?:[^\p{C}\p{Zl}\p{Zp}]*[^\p{C}\p{Z}])?$"
 
 Timestamp = Annotated[
     Annotated[int, Field(ge=0, lt=TIME_MAX)]
@@ -132,9 +157,10 @@ Name = Annotated[
     StringConstraints(
         min_length=1,
         max_length=128,
-        pattern=r"^[^\p{C}\p{Z}](?:[^\p{C}\p{Zl}\p{Zp}]*[^\p{C}\p{Z}])?$",
+        pattern=_NAME,
     ),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128}),
+    # Not every reader of JSON Schema knows the classes of Unicode, so the pattern stands beside.
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128, "x-pattern": _NAME}),
 ]
 """Printable, on one line, without leading or trailing space."""
 Text = Annotated[str, Field(max_length=2000)]
@@ -159,8 +185,8 @@ else:
 class Origin(StrEnum):
     """Why an input exists, which decides what a replay does with it.
 
-    EXOGENOUS: the world said it; every replay uses it. FEEDBACK: it answers one of our decisions; verify
-    uses it, what-if makes it anew. CLOCK: time and the engine's own life.
+    EXOGENOUS: the world said it; every replay uses it. FEEDBACK: it answers one of our decisions;
+    verify uses it, what-if makes it anew. CLOCK: time and the engine's own life.
     """
 
     EXOGENOUS = "exogenous"
@@ -201,7 +227,7 @@ class InputEvent(Event):
 
 
 class OutputEvent(Event):
-    """What the engine said. Carries no shard, position or tick, so its bytes do not depend on them."""
+    """What the engine said; with no shard, position or tick, so that its bytes depend on none."""
 
     topic: ClassVar[str] = "decisions"
 

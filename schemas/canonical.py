@@ -7,24 +7,34 @@ shortest exact spelling, decimals without exponent or trailing zeros, times as i
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+import re
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from schemas.base import Model
 
 __all__ = ["canonical_bytes", "digest"]
 
+_NEGATIVE_ZERO = re.compile(rb"[:\[,]-0\.0[,}\]]")  # a text may look so too
+
 
 def canonical_bytes(event: Model) -> bytes:
     """The event's one spelling in bytes.
 
-    Raises ValueError when a number is not finite, which only an unvalidated model can hold.
+    Raises ValueError when a number is not finite or a text is no Unicode, which only an unvalidated
+    model can hold.
     """
     raw = event.__pydantic_serializer__.to_json(event, exclude_none=True)
-    if b"-0.0" in raw or b'"NaN"' in raw or b'Infinity"' in raw:
-        return _respelled(event)
-    return raw
+    # Plain searches first: they cost a tenth of the expression's.
+    if b"-0.0" not in raw and b'"NaN"' not in raw and b'Infinity"' not in raw:
+        return raw
+    _refuse_not_finite(event.model_dump(mode="python", exclude_none=True))
+    if _NEGATIVE_ZERO.search(raw) is None:
+        return raw
+    # The same writer as above, so that every other number keeps its spelling.
+    return to_json(_unsigned_zeros(from_json(raw)))
 
 
 def digest(data: bytes) -> str:
@@ -32,27 +42,19 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _respelled(event: Model) -> bytes:
-    """The slow way, for the rare event whose text looks like a number that has two spellings."""
-    tree = event.model_dump(mode="python", exclude_none=True)
-    _refuse_not_finite(tree)
-    plain = json.loads(event.__pydantic_serializer__.to_json(event, exclude_none=True))
-    return json.dumps(_unsigned_zeros(plain), ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _refuse_not_finite(node: Any) -> None:  # noqa: ANN401 - a JSON tree has no narrower type
+def _refuse_not_finite(node: Any) -> None:
     if isinstance(node, float) and not math.isfinite(node):
         message = "an event holds a number that is not finite"
         raise ValueError(message)
     if isinstance(node, dict):
         for value in node.values():
             _refuse_not_finite(value)
-    elif isinstance(node, (list, tuple)):
+    elif isinstance(node, list | tuple):
         for value in node:
             _refuse_not_finite(value)
 
 
-def _unsigned_zeros(node: Any) -> Any:  # noqa: ANN401 - a JSON tree has no narrower type
+def _unsigned_zeros(node: Any) -> Any:
     if isinstance(node, float):
         return node + 0.0
     if isinstance(node, dict):

@@ -1,8 +1,11 @@
-"""Topic `control`: who may speak, with which parameters, and whether we coordinate at all. Keyed by name."""
+"""Topic `control`: who may speak, with which parameters, and whether we coordinate at all.
+
+Keyed by name.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -34,6 +37,7 @@ class SourceRegistered(ControlEvent):
     """A source may speak from now on; said again, its terms change."""
 
     source: Name
+    """Id that its signals will carry."""
     kind: Annotated[str, Field(max_length=64)] = "other"
     """What it is: model, analyst, agent, rule, external."""
     horizon_sessions: Annotated[float, Field(gt=0, le=10_000)] = 5.0
@@ -46,42 +50,53 @@ class StrategyRegistered(ControlEvent):
     """A strategy of a source, with its terms."""
 
     source: Name
+    """Whose strategy it is."""
     strategy: Name
+    """Id that its signals will carry."""
     horizon_sessions: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """Trading sessions of its signals that state none; absent: the source's."""
 
 
 class StrategyMuted(ControlEvent):
-    """Signals of a source, or of one of its strategies, do not count; with `muted` false they do again."""
+    """Signals of a source, or of one strategy, do not count; with `muted` false they do again."""
 
     source: Name
+    """Whose signals."""
     strategy: Name | None = None
+    """Only this strategy of the source; absent: all of them."""
     muted: bool = True
+    """Whether they stop counting, or count again."""
     reason: Text = ""
+    """Why, for people."""
 
 
 class CoordinationPaused(ControlEvent):
     """No decisions for this portfolio, or for all, until resumed."""
 
     portfolio: Name | None = None
+    """Which one; absent: all."""
     reason: Text = ""
+    """Why, for people."""
 
 
 class CoordinationResumed(ControlEvent):
     """Decisions again for this portfolio, or for all."""
 
     portfolio: Name | None = None
+    """Which one; absent: all."""
 
 
 class ModePreset(Model):
     """What a mode means."""
 
     mode: Name
+    """Name that portfolios refer to."""
     risk_aversion: Positive
     """gamma of the objective; larger is more cautious."""
 
 
 class Parameters(Model):
-    """Every number the engine's rules use. Recorded in the log, so history replays under its own."""
+    """Every number the engine's rules use, in the log, so that history replays under its own."""
 
     window_ms: Milliseconds = 10
     """How long a round collects signals after the first."""
@@ -93,8 +108,12 @@ class Parameters(Model):
     """How far in the future a producer's time may lie."""
     clock_jump_ms_max: Milliseconds = 14 * 86_400_000
     """A larger step of the engine's clock is reported as ClockJumped."""
+    event_ids_max: Annotated[int, Field(ge=1, le=10**8)] = 1_000_000
+    """Most event ids remembered to find duplicates; the oldest are forgotten first."""
+    sessions: Literal["observed", "clock"] = "observed"
+    """What counts a session: session closes in the prices, or every session_ms of the clock."""
     session_ms: Annotated[int, Field(ge=1, le=10**12)] = 86_400_000
-    """Length of a session where no session closes are observed."""
+    """Length of a session that is counted by the clock."""
     skill_prior: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     """Information coefficient of a source before any outcome is known."""
     confidence_slope_prior: Annotated[float, Field(gt=0, le=0.5)] = 0.0399
@@ -150,4 +169,6 @@ class ParametersChanged(ControlEvent):
     """The whole set of parameters from now on."""
 
     parameters: Parameters
+    """All of them; a field left out takes its default, not its former value."""
     reason: Text = ""
+    """Why, for people."""

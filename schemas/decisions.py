@@ -69,14 +69,18 @@ class PortfolioOutput(OutputEvent):
     """Something said about one portfolio, by its own shard."""
 
     portfolio: Name
+    """Which portfolio."""
 
 
 class ConflictDetected(PortfolioOutput):
     """Opinions, or an opinion and a limit, that cannot both be followed."""
 
     decision_id: Name
+    """"portfolio:round" of the decision that met it."""
     kind: ConflictKind
+    """What contradicts what."""
     instruments: tuple[Name, ...]
+    """What they are about, sorted."""
     signals: tuple[Name, ...]
     """"source/signal_id" of the participants, sorted."""
     severity: Probability
@@ -89,9 +93,13 @@ class RoundClosed(PortfolioOutput):
     """A round's books: what opened it, which signals it used, what it led to."""
 
     decision_id: Name
+    """"portfolio:round"."""
     round: Count
+    """Number of the round in its portfolio."""
     trigger: Literal["signals", "session_close", "interval", "breach", "constraint"]
+    """What opened it."""
     opened_at: Timestamp
+    """When it opened, on the engine's clock."""
     signals_used: tuple[Name, ...]
     """"source/signal_id" of every live signal the decision used, sorted: their acceptance."""
     signals_new: Count
@@ -101,13 +109,16 @@ class RoundClosed(PortfolioOutput):
     conflicts: Count
     """Found, including those beyond conflicts_max."""
     conflicts_reported: Count
+    """Those said as ConflictDetected."""
     outcome: Literal["decided", "nothing_to_do", "paused", "no_prices"]
+    """What it led to."""
 
 
 class Target(Model):
     """Where the portfolio goes in one instrument."""
 
     instrument: Name
+    """What is held."""
     weight_before: Finite
     """Held plus decided before and not filled."""
     weight_wanted: Finite
@@ -126,12 +137,15 @@ class Trade(Model):
     """One order to be carried out."""
 
     trade_id: Name
+    """Id that its order and fills carry."""
     instrument: Name
+    """What is traded."""
     quantity: Quantity
     """Buy positive, sell negative."""
     price: Annotated[float, Field(gt=0)]
     """Reference: the price the decision saw."""
     weight: Finite
+    """Signed value of the trade, fraction of NAV."""
     cost: Finite
     """Expected cost, fraction of NAV."""
 
@@ -142,10 +156,12 @@ class SignalUse(Model):
     signal: Name
     """"source/signal_id"."""
     strategy: Name
+    """Which of the source's strategies."""
     instrument: Name
+    """What it was about."""
     verdict: Literal["followed", "outvoted", "limited", "dropped"]
-    """followed: the position taken agrees with it; outvoted: other views prevailed; limited: a limit or
-    cost kept its wish from being met; dropped: it had no weight."""
+    """followed: the position taken agrees with it; outvoted: other views prevailed; limited: a
+    limit or cost kept its wish from being met; dropped: it had no weight."""
     score: Finite
     """Standardised opinion."""
     skill: Finite
@@ -162,9 +178,13 @@ class LimitUse(Model):
     """A limit that shaped the decision, or a total that it watches."""
 
     limit: Name
+    """Name of the limit."""
     instrument: Name | None = None
+    """Where the limit is one per instrument."""
     used: Finite
+    """How much of it is used, in the unit of the bound."""
     bound: Finite
+    """The limit itself, fraction of NAV."""
     shadow_price: Finite
     """Gain of the objective per unit of bound."""
 
@@ -177,107 +197,158 @@ class Profile(Model):
     volatility: Annotated[float, Field(ge=0)]
     """Over the horizon, fraction of NAV."""
     gross: Annotated[float, Field(ge=0)]
+    """Sum of absolute weights."""
     net: Finite
+    """Sum of weights, fraction of NAV."""
     cash: Finite
+    """Fraction of NAV."""
     positions: Count
+    """How many instruments are held."""
 
 
 class SolverReport(Model):
     """How the answer was found."""
 
     rung: Rung
+    """Which step of the ladder of fallbacks gave the answer."""
     solver: str
+    """Name of the solver that was asked last."""
     status: str
+    """What it said, in its own words."""
     iterations: Count
+    """How many it took."""
     objective: Finite
     """After whole lots, fraction of NAV over the horizon."""
     objective_continuous: Finite
     """Before whole lots: the difference is what lots cost."""
     violation: Annotated[float, Field(ge=0)]
+    """Largest breach of a hard limit after the trades, fraction of NAV."""
     violation_before: Annotated[float, Field(ge=0)]
+    """The same without the trades."""
     remarks: tuple[Text, ...] = ()
+    """Why higher rungs gave no answer, in words."""
 
 
 class Identity(Model):
     """What would have to be the same for the same decision."""
 
     build: Name
+    """Hash of the deciding source code."""
     dependencies: Name
+    """Hash of the numeric libraries' versions."""
     fingerprint: Name
+    """Hash of a fixed factorisation and solve on the deciding machine."""
     parameters: Digest
+    """Hash of the parameters."""
     portfolio_state: Digest
+    """Hash of the portfolio's state before the decision."""
     problem: Digest
+    """Hash of the problem that was solved."""
 
 
 class AllocationDecided(PortfolioOutput):
     """The coordinated decision: targets, trades and all its reasons."""
 
     decision_id: Name
+    """"portfolio:round"."""
     round: Count
+    """Number of the round in its portfolio."""
     mode: Name
+    """Name of the preset it was decided under."""
     nav: Money
+    """Value of the portfolio, money."""
     horizon_sessions: Annotated[float, Field(gt=0)]
+    """Trading sessions the expected returns are about."""
     valid_sessions: Count
     """Trades not filled expire at that session close from now."""
     turnover: Annotated[float, Field(ge=0)]
+    """Half the absolute weight traded."""
     cost: Finite
     """Expected cost of the trades, fraction of NAV."""
     targets: tuple[Target, ...]
+    """Sorted by instrument."""
     trades: tuple[Trade, ...]
+    """Sorted by instrument."""
     before: Profile
+    """Risk and exposure without the trades."""
     after: Profile
+    """Risk and exposure with them."""
     signals: tuple[SignalUse, ...]
+    """What each signal did, sorted."""
     prior_utility: Finite
     """The benchmark prior's part of mu'w."""
     limits: tuple[LimitUse, ...]
+    """Those that bind, and the totals."""
     solver: SolverReport
+    """How the answer was found."""
     identity: Identity
+    """What would have to be the same for the same decision."""
 
 
 class TradesExpired(PortfolioOutput):
     """Decided trades that were not filled in time and count no more; a later fill still counts."""
 
     decision_id: Name
+    """"portfolio:round" of the decision they came from."""
     trade_ids: tuple[Name, ...]
+    """Sorted."""
 
 
 class Holding(Model):
     """A position at its present value."""
 
     instrument: Name
+    """What is held."""
     quantity: Quantity
-    price: Annotated[float, Field(gt=0)] | None
+    """Units; short negative."""
+    price: Annotated[float, Field(gt=0)] | None = None
+    """Last known, money per unit; absent: none yet."""
     weight: Finite
+    """Fraction of NAV."""
 
 
 class PortfolioViewUpdated(PortfolioOutput):
     """A portfolio as it stands."""
 
     nav: Money
+    """Cash and holdings, money."""
     cash: Money
+    """Money."""
     holdings: tuple[Holding, ...]
+    """Sorted by instrument."""
     gross: Annotated[float, Field(ge=0)]
+    """Sum of absolute weights."""
     net: Finite
+    """Sum of weights, fraction of NAV."""
     open_trades: Count
+    """Decided trades that may still fill."""
     traded: Money
     """Value traded since the portfolio opened, both sides."""
     fees: Money
     """Fees paid since the portfolio opened."""
     fills: Count
+    """Fills since the portfolio opened."""
 
 
 class QualityScored(PortfolioOutput):
     """How good a decision was, in parts between 0 and 1."""
 
     decision_id: Name
+    """"portfolio:round"."""
     score: Probability
+    """The whole, 0 to 1."""
     parts: tuple[tuple[Name, Probability], ...]
+    """Name and value of each part, 0 to 1, sorted by name."""
 
 
 class ReconciliationDiffered(PortfolioOutput):
     """A positions report that differs from the folded fills."""
 
     instrument: Name
+    """What differs."""
     folded: Quantity
+    """Units that our fills add up to."""
     reported: Quantity
+    """Units that the custodian reports."""
     policy: Name
+    """What was done about it."""

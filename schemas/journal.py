@@ -19,7 +19,7 @@ class JournalEvent(InputEvent):
 
 
 class ClockTicked(JournalEvent):
-    """Time passed: timers that are due fire before anything later. Early or doubled ticks do nothing."""
+    """Time passed: due timers fire before anything later. Early or doubled ticks do nothing."""
 
 
 class EngineStarted(JournalEvent):
@@ -37,6 +37,7 @@ class EngineSealed(JournalEvent):
     """The running build decides nothing after this."""
 
     reason: Text = ""
+    """Why, for people."""
 
 
 class SignalsShed(JournalEvent):
@@ -45,4 +46,6 @@ class SignalsShed(JournalEvent):
     origin: ClassVar[Origin] = Origin.EXOGENOUS
 
     source: Name
+    """Whose signals were dropped."""
     signal_ids: Annotated[tuple[Name, ...], Field(min_length=1, max_length=10_000)]
+    """`event_id` of each."""

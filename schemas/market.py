@@ -40,12 +40,15 @@ class InstrumentListed(MarketEvent):
     """An instrument can be traded from now on, or its terms changed."""
 
     instrument: Name
+    """Its id in every other event."""
     sector: Name | None = None
+    """For exposures and limits by sector; absent: none known."""
     lot: Size
     """Smallest tradable quantity; 0: any fraction."""
     tick: Amount
     """Smallest price step, money; 0: none."""
     currency: Annotated[str, Field(min_length=3, max_length=8)]
+    """Of its prices, such as USD."""
     price_limit: Annotated[float, Field(gt=0, le=10)] | None = None
     """Largest daily price move the exchange allows, fraction of the previous close."""
     full_exit_odd_lot: bool = True
@@ -56,32 +59,41 @@ class InstrumentHalted(MarketEvent):
     """Trading stopped, or resumed with `halted` false."""
 
     instrument: Name
+    """What stopped trading."""
     halted: bool = True
+    """Whether it stopped, or resumed."""
     reason: Text = ""
+    """Why, for people."""
 
 
 class InstrumentDelisted(MarketEvent):
     """The instrument cannot be traded any more."""
 
     instrument: Name
+    """What is gone."""
     reason: Text = ""
+    """Why, for people."""
 
 
 class PricesObserved(MarketEvent):
     """Prices of many instruments at one time, as columns of equal length.
 
-    kind "open": the first price of a bar, journaled when it was known. "bar": a completed bar, `price` is
-    its close. "quote": a mid price. None: no price for that instrument in this snapshot.
+    kind "open": the first price of a bar, journaled when it was known. "bar": a completed bar,
+    `price` is its close. "quote": a mid price. None: no price for that instrument in this snapshot.
     """
 
     kind: Literal["open", "bar", "quote"]
+    """open, bar or quote, as said above."""
     instruments: NameColumn
     """Unique."""
     price: PriceColumn
     """The price that positions are valued at from now on, money per unit."""
     open: PriceColumn | None = None
+    """First price of the bar, money per unit."""
     high: PriceColumn | None = None
+    """Highest price of the bar, money per unit."""
     low: PriceColumn | None = None
+    """Lowest price of the bar, money per unit."""
     volume: VolumeColumn | None = None
     """Units traded in the bar."""
     session_close: bool = False
@@ -117,8 +129,11 @@ class CorporateActionAnnounced(MarketEvent):
     """A split, dividend or spin-off with the time it takes effect."""
 
     instrument: Name
+    """Whose holders it concerns."""
     kind: Literal["split", "dividend", "spin_off"]
+    """What happens to a holding."""
     effective_at: Timestamp
+    """From then on prices and holdings reflect it."""
     ratio: Size | None = None
     """New units per old unit."""
     amount: Amount | None = None
@@ -131,8 +146,11 @@ class RiskModelPublished(MarketEvent):
     """A factor model from a risk service: covariance = B B' + diag(d), per session."""
 
     name: Name
+    """Which model, where a service has several."""
     instruments: NameColumn
+    """Rows of the loadings, unique."""
     factors: Annotated[tuple[Name, ...], Field(max_length=200)]
+    """Columns of the loadings."""
     loadings: Annotated[tuple[Finite, ...], Field(max_length=2_000_000)]
     """Row by row, instruments x factors, times the factor's volatility."""
     specific: Annotated[
@@ -153,4 +171,6 @@ class RegimeDeclared(MarketEvent):
     """A service's judgement of the market's state."""
 
     regime: Name
+    """Its name with the service that declares it."""
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """How sure the service is, 0 to 1."""

@@ -17,14 +17,17 @@ __all__ = [
 
 
 class OrderEvent(InputEvent):
-    """One step in an order's life; `trade_id` is the decided trade it serves, absent for a manual one."""
+    """One step in an order's life."""
 
     topic: ClassVar[str] = "orders"
     origin: ClassVar[Origin] = Origin.FEEDBACK
 
     portfolio: Name
+    """Whose order it is."""
     instrument: Name
+    """What it trades."""
     trade_id: Name | None = None
+    """Id of the decided trade it serves; absent: a manual order."""
 
 
 class OrderAccepted(OrderEvent):
@@ -54,9 +57,11 @@ class OrderCancelled(OrderEvent):
     """The rest of the order will not be executed."""
 
     reason: Text = ""
+    """Why, for people."""
 
 
 class OrderRejected(OrderEvent):
     """The order was refused: nothing of it will be executed."""
 
     reason: Text = ""
+    """Why, for people."""

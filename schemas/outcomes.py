@@ -16,8 +16,11 @@ class OutcomeAttributed(InputEvent):
     origin: ClassVar[Origin] = Origin.FEEDBACK
 
     source: Name | None = None
+    """Who is credited, where it is a source."""
     signal_id: Name | None = None
+    """`event_id` of the source's signal, where it is about one."""
     decision_id: Name | None = None
+    """"portfolio:round", where it is about a decision."""
     realised_return: Finite
     """Fraction over the signal's horizon."""
     known_at: Timestamp

@@ -40,12 +40,14 @@ class Costs(Model):
 class Schedule(Model):
     """When the portfolio decides.
 
-    "signals": a round opens with a new signal and closes when the window ends. "session_close": at every
-    `every`-th session close. "interval": every `every` seconds of the engine's clock.
+    "signals": a round opens with a new signal and closes when the window ends. "session_close": at
+    every `every`-th session close. "interval": every `every` seconds of the engine's clock.
     """
 
     kind: Literal["signals", "session_close", "interval"] = "signals"
+    """What opens a round, as said above."""
     every: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """Closes for "session_close", seconds for "interval"; unused for "signals"."""
 
 
 class Mandate(Model):
@@ -89,48 +91,64 @@ class PortfolioEvent(InputEvent):
     origin: ClassVar[Origin] = Origin.EXOGENOUS
 
     portfolio: Name
+    """Its id in every other event."""
 
 
 class PortfolioOpened(PortfolioEvent):
     """A portfolio starts with cash and a mandate."""
 
     currency: Annotated[str, Field(min_length=3, max_length=8)]
+    """In which its money is counted, such as USD."""
     cash: Amount
+    """Money it starts with."""
     mode: Mode = "balanced"
     """Name of a preset in the parameters: conservative, balanced, aggressive or one's own."""
     mandate: Mandate = Mandate()
+    """What it may hold."""
     schedule: Schedule = Schedule()
+    """When it decides."""
     costs: Costs = Costs()
+    """What its trading is expected to cost."""
 
 
 class MandateChanged(PortfolioEvent):
     """The mandate, and what is given beside it, from now on."""
 
     mandate: Mandate
+    """The whole mandate, replacing the former."""
     mode: Mode | None = None
+    """Name of a preset; absent: as before."""
     schedule: Schedule | None = None
+    """When it decides; absent: as before."""
     costs: Costs | None = None
+    """What its trading is expected to cost; absent: as before."""
 
 
 class PortfolioClosed(PortfolioEvent):
     """No more decisions for this portfolio."""
 
     reason: Annotated[str, Field(max_length=2000)] = ""
+    """Why, for people."""
 
 
 class CashMoved(PortfolioEvent):
     """Money in (positive) or out (negative)."""
 
     amount: Money
+    """Money; in positive, out negative."""
     currency: Annotated[str, Field(min_length=3, max_length=8)]
+    """Of the amount; the portfolio's own."""
     kind: Literal["deposit", "withdrawal", "dividend", "fee", "interest", "other"] = "other"
+    """Where it comes from or goes to."""
 
 
 class PositionReport(Model):
     """One line of a positions report."""
 
     instrument: Name
+    """What is held."""
     quantity: Quantity
+    """Units; short negative."""
 
 
 class PositionsReported(PortfolioEvent):
@@ -139,5 +157,8 @@ class PositionsReported(PortfolioEvent):
     origin: ClassVar[Origin] = Origin.FEEDBACK
 
     as_of: Timestamp
+    """When the custodian counted."""
     positions: Annotated[tuple[PositionReport, ...], Field(max_length=10_000)]
+    """One line per instrument held; what is not listed is not held."""
     cash: Money | None = None
+    """Money held; absent: not reported."""

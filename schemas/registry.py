@@ -1,13 +1,13 @@
 """Every event by name and version, and how old versions become new ones on read.
 
-The one place that knows the whole language. Adding an event is adding its class to EVENTS; changing one
-incompatibly is a new version with an upcast from the one before.
+The one place that knows the whole language. Adding an event is adding its class to a
+module's __all__; changing one incompatibly is a new version with an upcast from the one before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from pydantic import ValidationError
@@ -46,14 +46,23 @@ Fields = dict[str, Any]
 Upcast = Callable[[Fields], Fields]
 
 _MODULES = (
-    signals, market, portfolios, orders, constraints, outcomes, control, journal, verdicts, decisions,
-)  # fmt: skip
+    signals,
+    market,
+    portfolios,
+    orders,
+    constraints,
+    outcomes,
+    control,
+    journal,
+    verdicts,
+    decisions,
+)
 
 
-def _concrete(module: object) -> dict[str, type[Event]]:
+def _concrete(module: ModuleType) -> dict[str, type[Event]]:
     """Events that a module makes public: its base classes are not in its __all__."""
     found = {}
-    for name in module.__all__:  # type: ignore[attr-defined] # every event module lists its public names
+    for name in module.__all__:
         thing = getattr(module, name)
         if isinstance(thing, type) and issubclass(thing, Event):
             found[name] = thing
@@ -78,14 +87,17 @@ INPUT_TOPICS = tuple(
 """Topics that producers write to."""
 
 UPCASTS: dict[tuple[str, int], Upcast] = {}
-"""(name, version) to the function that turns its fields into the next version's."""
+"""(name, version) to the function that turns its fields into the next version's.
+
+It gets the fields as JSON gave them, unchecked, and may raise KeyError, TypeError or ValueError.
+"""
 
 
 def event_type(name: str) -> type[Event]:
     """The class of an event name. Raises SchemaError when there is none."""
-    found = EVENTS.get(name)
+    found = EVENTS.get(name) if type(name) is str else None
     if found is None:
-        message = f"unknown event {name[:64]!r}"
+        message = f"unknown event {str(name)[:64]!r}"
         raise SchemaError(message)
     return found
 
@@ -93,23 +105,27 @@ def event_type(name: str) -> type[Event]:
 def parse_event(name: str, version: int, payload: bytes) -> Event:
     """The event in payload, brought to the newest version.
 
-    Raises SchemaError for an unknown name, a version newer than ours, or fields that do not fit.
+    Raises SchemaError for an unknown name, a version newer than ours, or fields that do not fit,
+    and nothing else, whatever the bytes.
     """
     cls = event_type(name)
+    if version != cls.version or type(version) is not int:
+        payload = _upcast(cls, name, version, payload)
     try:
-        if version == cls.version:
-            return cls.__pydantic_validator__.validate_json(payload)  # type: ignore[no-any-return] # the validator of cls gives a cls
-        return cls.model_validate_json(_upcast(cls, name, version, payload))
+        event: Event = cls.__pydantic_validator__.validate_json(payload)
     except ValidationError as error:
         raise SchemaError(_first_problem(name, error)) from error
+    return event
 
 
 def _upcast(cls: type[Event], name: str, version: int, payload: bytes) -> bytes:
-    if version > cls.version or version < 1:
-        message = f"{name} version {version} is not known here (newest: {cls.version})"
+    """The payload as the newest version would have been written."""
+    if type(version) is not int or not 1 <= version <= cls.version:
+        given = version if version in range(10**9) else "of that number"
+        message = f"{name} version {given} is not known here (newest: {cls.version})"
         raise SchemaError(message)
     try:
-        fields = from_json(payload)
+        fields = from_json(payload, allow_inf_nan=False)
     except ValueError as error:
         message = f"{name}: {error}"
         raise SchemaError(message) from error
@@ -117,7 +133,11 @@ def _upcast(cls: type[Event], name: str, version: int, payload: bytes) -> bytes:
         message = f"{name}: not a JSON object"
         raise SchemaError(message)
     for step in range(version, cls.version):
-        fields = UPCASTS[name, step](fields)
+        try:
+            fields = UPCASTS[name, step](fields)
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"{name} version {version} cannot be read as version {step + 1}: {error!r}"
+            raise SchemaError(message[:500]) from error
     return to_json(fields)
 
 

@@ -17,8 +17,9 @@ __all__ = ["SignalIssued", "SignalWithdrawn"]
 class SignalIssued(InputEvent):
     """A source's opinion of one instrument; `event_id` is the signal's id, unique per source.
 
-    Exactly one form: `direction` (with optional `strength`) or `expected_return`. A later signal of the
-    same source, strategy and instrument takes the place of the earlier one; direction 0 closes it.
+    Exactly one form: `direction` (with optional `strength`) or `expected_return`. A later signal of
+    the same source, strategy and instrument takes the place of the earlier one; direction 0 closes
+    it.
     """
 
     topic: ClassVar[str] = "signals"

@@ -1,13 +1,13 @@
 """Topic `decisions`, part one: what became of inputs that were not simply used.
 
-A signal has one verdict of record, said by its source's home shard: rejected or expired here, used in a
-RoundClosed. Other inputs that change nothing are answered with InputRejected.
+A signal has one verdict of record, said by its source's home shard: rejected or expired here, used
+in a RoundClosed. Other inputs that change nothing are answered with InputRejected.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -63,22 +63,32 @@ class SignalRejected(OutputEvent):
     """A signal that does not count, and why."""
 
     source: Name
+    """Who issued it."""
     signal_id: Name
+    """Its `event_id`."""
     instrument: Name | None = None
+    """What it was about, where that is known."""
     reason: SignalRejection
+    """From the closed list."""
     detail: Text = ""
+    """The figures behind the reason, for people."""
 
 
 class SignalExpired(OutputEvent):
-    """A signal's time is over: its view is closed."""
+    """A signal's view is closed: from here on no decision uses it."""
 
     source: Name
+    """Who issued it."""
     strategy: Name
+    """Which of the source's strategies."""
     signal_id: Name
+    """Its `event_id`."""
     instrument: Name
+    """What it was about."""
     expired_at: Timestamp
-    rounds_used: Annotated[int, Field(ge=0)] = 0
-    """Rounds on this source's home shard that used it."""
+    """When its time was over."""
+    reason: Literal["time", "superseded", "withdrawn"] = "time"
+    """Its time was over, a later signal took its place, or its source took it back."""
 
 
 class InputRejected(OutputEvent):
@@ -87,16 +97,22 @@ class InputRejected(OutputEvent):
     event: Name
     """Its event's name."""
     event_id: Name
+    """Its own id."""
     portfolio: Name | None = None
+    """Whom it was about, where it was about one."""
     reason: InputRejection
+    """From the closed list."""
     detail: Text = ""
+    """The figures behind the reason, for people."""
 
 
 class ClockJumped(OutputEvent):
     """The journal's time stepped further than the parameters allow for."""
 
     previous: Timestamp
+    """The engine's clock before the step."""
     step_ms: Annotated[int, Field(ge=0)]
+    """Length of the step, milliseconds."""
 
 
 class RecordQuarantined(OutputEvent):
@@ -105,31 +121,45 @@ class RecordQuarantined(OutputEvent):
     event: Name
     """Name of the event, or "timer"."""
     event_id: Text
+    """Id of the event or of the timer."""
     portfolio: Name | None = None
+    """The one that was paused; absent: a shared record, which pauses nobody."""
     error: Text
+    """What failed, for people."""
 
 
 class SourceCalibrated(OutputEvent):
     """What was learned of a source so far."""
 
     source: Name
+    """Whom it is about."""
     horizon_sessions: Annotated[float, Field(gt=0)]
+    """Trading sessions the skill is about."""
     skill: Annotated[float, Field(ge=-1, le=1)]
+    """Information coefficient, -1 to 1."""
     observations: Annotated[float, Field(ge=0)]
+    """Outcomes it rests on; a fraction where older ones count less."""
 
 
 class ParametersAdapted(OutputEvent):
     """A parameter moved inside its bounds by a stated rule."""
 
     name: Name
+    """The parameter's name."""
     before: Finite
+    """Value until now, in the parameter's unit."""
     after: Finite
+    """Value from now on, in the parameter's unit."""
     rule: Text
+    """The rule that moved it, in words."""
 
 
 class AlertRaised(OutputEvent):
     """Something a person should look at."""
 
     severity: Name
+    """How urgent it is: info, warning or critical."""
     portfolio: Name | None = None
+    """Whom it is about; absent: all."""
     message: Text
+    """What to look at, for people."""
