@@ -1,0 +1,240 @@
+"""Rows of what the engine said.
+
+Place in the flow: the `decisions` topic's half of `apply`. Pure; must never look anything up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from projections.rows import (
+    AsOf,
+    ConflictRow,
+    DecisionRow,
+    HoldingRow,
+    PortfolioViewRow,
+    RoundRow,
+    Row,
+    SignalUseRow,
+    SignalVerdictRow,
+    TradeEndRow,
+    TradeRow,
+)
+from schemas.base import parse_time
+from schemas.decisions import (
+    AllocationDecided,
+    ConflictDetected,
+    PortfolioViewUpdated,
+    RoundClosed,
+    TradesExpired,
+)
+from schemas.entries import OutputEntry
+from schemas.verdicts import SignalExpired, SignalRejected
+
+__all__ = ["rows_of_output"]
+
+
+def rows_of_output(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    """The rows that an output gives; empty for one that no view shows."""
+    make = _OUTPUTS.get(type(entry.event))
+    return [] if make is None else make(entry, as_of)
+
+
+def _decision(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    if not isinstance(event, AllocationDecided):
+        return []
+    after, solver = event.after, event.solver
+    decision = DecisionRow(
+        as_of=as_of,
+        position=entry.position,
+        decision_id=event.decision_id,
+        portfolio=event.portfolio,
+        round=event.round,
+        decided_at=event.decided_at,
+        mode=event.mode,
+        nav=event.nav,
+        horizon_sessions=event.horizon_sessions,
+        rung=solver.rung.value,
+        solver=solver.solver,
+        status=solver.status,
+        turnover=event.turnover,
+        cost=event.cost,
+        expected_return=after.expected_return,
+        volatility=after.volatility,
+        gross=after.gross,
+        net=after.net,
+        cash=after.cash,
+        positions=after.positions,
+        signals=len(event.signals),
+        trades=len(event.trades),
+        objective=solver.objective,
+        violation=solver.violation,
+    )
+    return [decision, *_trades(event, as_of), *_uses(event, as_of)]
+
+
+def _trades(event: AllocationDecided, as_of: AsOf) -> list[TradeRow]:
+    return [
+        TradeRow(
+            as_of=as_of,
+            trade_id=trade.trade_id,
+            decision_id=event.decision_id,
+            portfolio=event.portfolio,
+            instrument=trade.instrument,
+            decided_at=event.decided_at,
+            quantity=trade.quantity,
+            price=trade.price,
+            weight=trade.weight,
+            cost=trade.cost,
+        )
+        for trade in event.trades
+    ]
+
+
+def _uses(event: AllocationDecided, as_of: AsOf) -> list[SignalUseRow]:
+    return [
+        SignalUseRow(
+            as_of=as_of,
+            decision_id=event.decision_id,
+            portfolio=event.portfolio,
+            signal=use.signal,
+            strategy=use.strategy,
+            instrument=use.instrument,
+            decided_at=event.decided_at,
+            verdict=use.verdict,
+            score=use.score,
+            skill=use.skill,
+            expected_return=use.view,
+            own=use.own,
+            utility=use.utility,
+        )
+        for use in event.signals
+    ]
+
+
+def _conflict(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    if not isinstance(event, ConflictDetected):
+        return []
+    return [
+        ConflictRow(
+            as_of=as_of,
+            decision_id=event.decision_id,
+            ordinal=entry.ordinal,
+            portfolio=event.portfolio,
+            decided_at=event.decided_at,
+            kind=event.kind.value,
+            instruments=event.instruments,
+            signals=event.signals,
+            severity=event.severity,
+            resolution=event.resolution,
+        )
+    ]
+
+
+def _round(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    if not isinstance(event, RoundClosed):
+        return []
+    return [
+        RoundRow(
+            as_of=as_of,
+            decision_id=event.decision_id,
+            portfolio=event.portfolio,
+            round=event.round,
+            decided_at=event.decided_at,
+            opened_at=parse_time(event.opened_at),
+            trigger=event.trigger,
+            outcome=event.outcome,
+            signals_used=event.signals_used,
+            signals_new=event.signals_new,
+            signals_dropped=event.signals_dropped,
+            conflicts=event.conflicts,
+        )
+    ]
+
+
+def _verdict(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    if isinstance(event, SignalRejected):
+        reason, detail, verdict = event.reason.value, event.detail, "rejected"
+    elif isinstance(event, SignalExpired):
+        reason, detail, verdict = "", "", "expired"
+    else:
+        return []
+    return [
+        SignalVerdictRow(
+            as_of=as_of,
+            source=event.source,
+            signal_id=event.signal_id,
+            instrument=event.instrument,
+            verdict=verdict,
+            reason=reason,
+            detail=detail,
+            at=event.decided_at,
+        )
+    ]
+
+
+def _view(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    if not isinstance(event, PortfolioViewUpdated):
+        return []
+    whole = PortfolioViewRow(
+        as_of=as_of,
+        portfolio=event.portfolio,
+        at=event.decided_at,
+        nav=event.nav,
+        cash=event.cash,
+        gross=event.gross,
+        net=event.net,
+        open_trades=event.open_trades,
+        traded=event.traded,
+        fees=event.fees,
+        fills=event.fills,
+    )
+    return [whole, *_holdings(event, as_of)]
+
+
+def _holdings(event: PortfolioViewUpdated, as_of: AsOf) -> list[HoldingRow]:
+    return [
+        HoldingRow(
+            as_of=as_of,
+            portfolio=event.portfolio,
+            instrument=holding.instrument,
+            at=event.decided_at,
+            quantity=holding.quantity,
+            price=holding.price,
+            weight=holding.weight,
+        )
+        for holding in event.holdings
+    ]
+
+
+def _expired_trades(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    if not isinstance(event, TradesExpired):
+        return []
+    return [
+        TradeEndRow(
+            as_of=as_of,
+            trade_id=trade_id,
+            portfolio=event.portfolio,
+            outcome="expired",
+            reason="",
+            at=event.decided_at,
+        )
+        for trade_id in event.trade_ids
+    ]
+
+
+_OUTPUTS: dict[type, Callable[[OutputEntry, AsOf], list[Row]]] = {
+    AllocationDecided: _decision,
+    ConflictDetected: _conflict,
+    RoundClosed: _round,
+    SignalRejected: _verdict,
+    SignalExpired: _verdict,
+    PortfolioViewUpdated: _view,
+    TradesExpired: _expired_trades,
+}

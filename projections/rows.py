@@ -1,0 +1,321 @@
+"""The rows that the views are made of: plain columns, each stamped with what it was made from.
+
+Place in the flow: named by `apply`, stored by sinks and folded into frames. A row is one line of
+the view named by `view`, identified in it by the columns of `key`; it must never hold what its
+entry does not say. Times are nanoseconds UTC, weights and returns fractions, money and quantities
+exact decimals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, NamedTuple, TypeAlias
+
+__all__ = [
+    "VIEWS",
+    "AsOf",
+    "ConflictRow",
+    "DecisionRow",
+    "FillRow",
+    "HoldingRow",
+    "PortfolioRow",
+    "PortfolioViewRow",
+    "RoundRow",
+    "Row",
+    "SignalRow",
+    "SignalUseRow",
+    "SignalVerdictRow",
+    "TradeEndRow",
+    "TradeRow",
+    "WithdrawalRow",
+]
+
+
+class AsOf(NamedTuple):
+    """What a row was made from: an output's seq, or a journal record's position, in its shard.
+
+    Comparable only within one shard, where a larger one is newer.
+    """
+
+    shard: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """One allocation. Weights, returns, turnover and cost are fractions of NAV; money is exact."""
+
+    view: ClassVar[str] = "decisions"
+    key: ClassVar[tuple[str, ...]] = ("decision_id",)
+
+    as_of: AsOf
+    position: int
+    """Of the journal record that caused it."""
+    decision_id: str
+    portfolio: str
+    round: int
+    decided_at: int
+    mode: str
+    nav: Decimal
+    horizon_sessions: float
+    rung: str
+    solver: str
+    status: str
+    turnover: float
+    cost: float
+    expected_return: float
+    volatility: float
+    gross: float
+    net: float
+    cash: float
+    positions: int
+    signals: int
+    trades: int
+    objective: float
+    violation: float
+
+
+@dataclass(frozen=True, slots=True)
+class TradeRow:
+    """One decided trade. quantity: buy positive, in units; price: what the decision saw."""
+
+    view: ClassVar[str] = "trades"
+    key: ClassVar[tuple[str, ...]] = ("trade_id",)
+
+    as_of: AsOf
+    trade_id: str
+    decision_id: str
+    portfolio: str
+    instrument: str
+    decided_at: int
+    quantity: Decimal
+    price: float
+    weight: float
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalUseRow:
+    """What one signal did in one decision."""
+
+    view: ClassVar[str] = "signal_uses"
+    key: ClassVar[tuple[str, ...]] = ("decision_id", "signal")
+
+    as_of: AsOf
+    decision_id: str
+    portfolio: str
+    signal: str
+    """"source/signal_id"."""
+    strategy: str
+    instrument: str
+    decided_at: int
+    verdict: str
+    score: float
+    skill: float
+    expected_return: float
+    """Return it alone would imply for its instrument."""
+    own: float
+    utility: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictRow:
+    """One conflict of a decision; ordinal tells two of the same decision apart."""
+
+    view: ClassVar[str] = "conflicts"
+    key: ClassVar[tuple[str, ...]] = ("decision_id", "ordinal")
+
+    as_of: AsOf
+    decision_id: str
+    ordinal: int
+    portfolio: str
+    decided_at: int
+    kind: str
+    instruments: tuple[str, ...]
+    signals: tuple[str, ...]
+    severity: float
+    resolution: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    """One round's books."""
+
+    view: ClassVar[str] = "rounds"
+    key: ClassVar[tuple[str, ...]] = ("decision_id",)
+
+    as_of: AsOf
+    decision_id: str
+    portfolio: str
+    round: int
+    decided_at: int
+    opened_at: int
+    trigger: str
+    outcome: str
+    signals_used: tuple[str, ...]
+    signals_new: int
+    signals_dropped: tuple[str, ...]
+    conflicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalVerdictRow:
+    """The verdict of record on a signal not simply used, said by its source's home shard."""
+
+    view: ClassVar[str] = "signal_verdicts"
+    key: ClassVar[tuple[str, ...]] = ("source", "signal_id", "verdict", "reason", "at")
+
+    as_of: AsOf
+    source: str
+    signal_id: str
+    instrument: str | None
+    verdict: str
+    """rejected or expired."""
+    reason: str
+    detail: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioViewRow:
+    """A portfolio as it stands; a newer one takes its place."""
+
+    view: ClassVar[str] = "portfolio_views"
+    key: ClassVar[tuple[str, ...]] = ("portfolio",)
+
+    as_of: AsOf
+    portfolio: str
+    at: int
+    nav: Decimal
+    cash: Decimal
+    gross: float
+    net: float
+    open_trades: int
+    traded: Decimal
+    fees: Decimal
+    fills: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingRow:
+    """One position of a portfolio view. A sink drops a portfolio's rows of an older as_of."""
+
+    view: ClassVar[str] = "holdings"
+    key: ClassVar[tuple[str, ...]] = ("portfolio", "instrument")
+
+    as_of: AsOf
+    portfolio: str
+    instrument: str
+    at: int
+    quantity: Decimal
+    price: float | None
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRow:
+    """One signal as it was issued; each shard's journal holds a copy and gives this row."""
+
+    view: ClassVar[str] = "signals"
+    key: ClassVar[tuple[str, ...]] = ("source", "signal_id")
+
+    as_of: AsOf
+    source: str
+    signal_id: str
+    strategy: str
+    instrument: str
+    event_time: int
+    direction: int | None
+    strength: float | None
+    expected_return: float | None
+    confidence: float | None
+    horizon_sessions: float | None
+    expires_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalRow:
+    """A source took a signal back."""
+
+    view: ClassVar[str] = "withdrawals"
+    key: ClassVar[tuple[str, ...]] = ("source", "signal_id")
+
+    as_of: AsOf
+    source: str
+    signal_id: str
+    event_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class FillRow:
+    """One execution. quantity: bought positive; fee: money paid beside the price."""
+
+    view: ClassVar[str] = "fills"
+    key: ClassVar[tuple[str, ...]] = ("portfolio", "event_id")
+
+    as_of: AsOf
+    event_id: str
+    portfolio: str
+    instrument: str
+    trade_id: str | None
+    event_time: int
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    complete: bool
+    """The trade is done with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TradeEndRow:
+    """A decided trade that will not be filled, or not further."""
+
+    view: ClassVar[str] = "trade_ends"
+    key: ClassVar[tuple[str, ...]] = ("trade_id", "outcome")
+
+    as_of: AsOf
+    trade_id: str
+    portfolio: str
+    outcome: str
+    """cancelled, rejected or expired."""
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioRow:
+    """A portfolio as it was opened."""
+
+    view: ClassVar[str] = "portfolios"
+    key: ClassVar[tuple[str, ...]] = ("portfolio",)
+
+    as_of: AsOf
+    portfolio: str
+    opened_at: int
+    currency: str
+    cash: Decimal
+    mode: str
+
+
+Row: TypeAlias = (
+    DecisionRow
+    | TradeRow
+    | SignalUseRow
+    | ConflictRow
+    | RoundRow
+    | SignalVerdictRow
+    | PortfolioViewRow
+    | HoldingRow
+    | SignalRow
+    | WithdrawalRow
+    | FillRow
+    | TradeEndRow
+    | PortfolioRow
+)
+
+VIEWS: tuple[type[Row], ...] = (
+    DecisionRow, TradeRow, SignalUseRow, ConflictRow, RoundRow, SignalVerdictRow, PortfolioViewRow,
+    HoldingRow, SignalRow, WithdrawalRow, FillRow, TradeEndRow, PortfolioRow,
+)  # fmt: skip
+"""Every kind of row; each names its view and the columns that identify a row in it."""
