@@ -109,7 +109,7 @@ def parse_event(name: str, version: int, payload: bytes) -> Event:
     and nothing else, whatever the bytes.
     """
     cls = event_type(name)
-    if version != cls.version or type(version) is not int:
+    if type(version) is not int or version != cls.version:
         payload = _upcast(cls, name, version, payload)
     try:
         event: Event = cls.__pydantic_validator__.validate_json(payload)
