@@ -1,0 +1,1 @@
+"""The demonstration: a shipped recording of seven agents, played through the engine."""
