@@ -151,6 +151,15 @@ Timestamp = Annotated[
         },
         mode="validation",
     ),
+    WithJsonSchema(
+        {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": TIME_MAX - 1,
+            "description": "UTC: integer nanoseconds since 1970",
+        },
+        mode="serialization",
+    ),
 ]
 Name = Annotated[
     str,
