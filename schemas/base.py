@@ -37,6 +37,7 @@ __all__ = [
     "Price",
     "Probability",
     "Quantity",
+    "Reference",
     "Size",
     "Text",
     "Timestamp",
@@ -172,6 +173,12 @@ Name = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128, "x-pattern": _NAME}),
 ]
 """Printable, on one line, without leading or trailing space."""
+Reference = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=512, pattern=_NAME),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 512, "x-pattern": _NAME}),
+]
+"""Several names put together: source/signal, portfolio:round, a decision's trade."""
 Text = Annotated[str, Field(max_length=2000)]
 Finite = Annotated[float, Field(ge=-1e18, le=1e18)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]

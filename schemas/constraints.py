@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from schemas.base import Finite, InputEvent, Name, Origin, Size, Text, Timestamp
+from schemas.base import Finite, InputEvent, Name, Origin, Reference, Size, Text, Timestamp
 
 __all__ = ["ConflictRuled", "PolicyVetoed", "RiskBudgetChanged", "RiskLimitChanged", "SizeCapped"]
 
@@ -72,7 +72,7 @@ class PolicyVetoed(ConstraintEvent):
 
     origin: ClassVar[Origin] = Origin.FEEDBACK
 
-    decision_id: Name
+    decision_id: Reference
     """"portfolio:round" of the decision."""
     reason: Text
     """Why, for people."""

@@ -18,6 +18,7 @@ from schemas.base import (
     OutputEvent,
     Probability,
     Quantity,
+    Reference,
     Text,
     Timestamp,
 )
@@ -75,13 +76,13 @@ class PortfolioOutput(OutputEvent):
 class ConflictDetected(PortfolioOutput):
     """Opinions, or an opinion and a limit, that cannot both be followed."""
 
-    decision_id: Name
+    decision_id: Reference
     """"portfolio:round" of the decision that met it."""
     kind: ConflictKind
     """What contradicts what."""
     instruments: tuple[Name, ...]
     """What they are about, sorted."""
-    signals: tuple[Name, ...]
+    signals: tuple[Reference, ...]
     """"source/signal_id" of the participants, sorted."""
     severity: Probability
     """How surely they differ beyond their own uncertainty."""
@@ -92,7 +93,7 @@ class ConflictDetected(PortfolioOutput):
 class RoundClosed(PortfolioOutput):
     """A round's books: what opened it, which signals it used, what it led to."""
 
-    decision_id: Name
+    decision_id: Reference
     """"portfolio:round"."""
     round: Count
     """Number of the round in its portfolio."""
@@ -100,11 +101,11 @@ class RoundClosed(PortfolioOutput):
     """What opened it."""
     opened_at: Timestamp
     """When it opened, on the engine's clock."""
-    signals_used: tuple[Name, ...]
+    signals_used: tuple[Reference, ...]
     """"source/signal_id" of every live signal the decision used, sorted: their acceptance."""
     signals_new: Count
     """How many of them no earlier round of this portfolio used."""
-    signals_dropped: tuple[Name, ...] = ()
+    signals_dropped: tuple[Reference, ...] = ()
     """Live signals heard but without effect (no skill, no price, outside the universe)."""
     conflicts: Count
     """Found, including those beyond conflicts_max."""
@@ -136,7 +137,7 @@ class Target(Model):
 class Trade(Model):
     """One order to be carried out."""
 
-    trade_id: Name
+    trade_id: Reference
     """Id that its order and fills carry."""
     instrument: Name
     """What is traded."""
@@ -153,7 +154,7 @@ class Trade(Model):
 class SignalUse(Model):
     """What one signal did in this decision."""
 
-    signal: Name
+    signal: Reference
     """"source/signal_id"."""
     strategy: Name
     """Which of the source's strategies."""
@@ -249,7 +250,7 @@ class Identity(Model):
 class AllocationDecided(PortfolioOutput):
     """The coordinated decision: targets, trades and all its reasons."""
 
-    decision_id: Name
+    decision_id: Reference
     """"portfolio:round"."""
     round: Count
     """Number of the round in its portfolio."""
@@ -288,9 +289,9 @@ class AllocationDecided(PortfolioOutput):
 class TradesExpired(PortfolioOutput):
     """Decided trades that were not filled in time and count no more; a later fill still counts."""
 
-    decision_id: Name
+    decision_id: Reference
     """"portfolio:round" of the decision they came from."""
-    trade_ids: tuple[Name, ...]
+    trade_ids: tuple[Reference, ...]
     """Sorted."""
 
 
@@ -333,7 +334,7 @@ class PortfolioViewUpdated(PortfolioOutput):
 class QualityScored(PortfolioOutput):
     """How good a decision was, in parts between 0 and 1."""
 
-    decision_id: Name
+    decision_id: Reference
     """"portfolio:round"."""
     score: Probability
     """The whole, 0 to 1."""

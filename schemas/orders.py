@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import ClassVar
 
-from schemas.base import InputEvent, Money, Name, Origin, Quantity, Text, UnitPrice
+from schemas.base import InputEvent, Money, Name, Origin, Quantity, Reference, Text, UnitPrice
 
 __all__ = [
     "OrderAccepted",
@@ -26,7 +26,7 @@ class OrderEvent(InputEvent):
     """Whose order it is."""
     instrument: Name
     """What it trades."""
-    trade_id: Name | None = None
+    trade_id: Reference | None = None
     """Id of the decided trade it serves; absent: a manual order."""
 
 

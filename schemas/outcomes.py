@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from schemas.base import Finite, InputEvent, Name, Origin, Timestamp
+from schemas.base import Finite, InputEvent, Name, Origin, Reference, Timestamp
 
 __all__ = ["OutcomeAttributed"]
 
@@ -19,7 +19,7 @@ class OutcomeAttributed(InputEvent):
     """Who is credited, where it is a source."""
     signal_id: Name | None = None
     """`event_id` of the source's signal, where it is about one."""
-    decision_id: Name | None = None
+    decision_id: Reference | None = None
     """"portfolio:round", where it is about a decision."""
     realised_return: Finite
     """Fraction over the signal's horizon."""
