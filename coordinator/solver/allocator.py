@@ -1,0 +1,92 @@
+"""The allocator that the core asks: one problem in, one answer out, always.
+
+Place in the flow: implements `core.ports.Allocator`; bootstrap gives it to the engine. It must
+never keep anything from one problem to the next but compiled models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import Lock
+
+import numpy as np
+
+from coordinator.core.ports import Allocation, AllocationProblem
+from coordinator.solver.certificate import Prices, objective
+from coordinator.solver.ladder import Plan, climb
+from coordinator.solver.readings import read_limits
+from coordinator.solver.room import make_room
+from coordinator.solver.rounding import Lots, round_trades
+from coordinator.solver.settings import SolverSettings
+from coordinator.solver.solve import ModelShelf
+from coordinator.solver.validate import check_problem, positive_semidefinite
+from coordinator.solver.violations import Violations, measure
+
+__all__ = ["CvxAllocator"]
+
+
+class CvxAllocator:
+    """Allocator by convex optimisation behind cvxpy, with lower rungs for when no solver answers.
+
+    The same problem gives the same bits, whatever was solved before. Threads may share one; they
+    take turns.
+    """
+
+    def __init__(self, settings: SolverSettings) -> None:
+        """settings: pinned solvers, tolerances and iteration limits."""
+        self._settings = settings
+        self._shelf = ModelShelf(settings.models_max)
+        self._turn = Lock()
+
+    def allocate(self, problem: AllocationProblem) -> Allocation:
+        """The best whole-lot trades found, honouring hard limits or making no breach worse.
+
+        Raises ProblemError, naming the field, for NaN, infinity, wrong shapes or wrong signs only.
+        """
+        check_problem(problem)
+        covariance, mended = positive_semidefinite(problem.covariance)
+        if mended:
+            problem = replace(problem, covariance=covariance)
+        before = measure(problem, np.zeros_like(problem.filled))
+        plan = self._plan(problem, before)
+        if mended:
+            remark = "covariance was not symmetric positive semidefinite: mended"
+            plan = replace(plan, remarks=(remark, *plan.remarks))
+        lots = round_trades(problem, plan.trades, before=before, allowed=plan.allowed)
+        return _answer(problem, plan, lots, before)
+
+    def _plan(self, problem: AllocationProblem, before: Violations) -> Plan:
+        room = make_room(problem, before)
+        if not np.any(room.trade > 0.0):
+            return Plan(
+                trades=np.zeros_like(problem.filled),
+                rung="hold",
+                solver="none",
+                status="nothing to solve",
+                iterations=0,
+                room=room,
+                allowed=before,
+                prices=Prices(),
+                certified=False,
+                remarks=("no instrument can trade",),
+            )
+        with self._turn:
+            return climb(problem, before, self._shelf, self._settings)
+
+
+def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violations) -> Allocation:
+    return Allocation(
+        trades=lots.trades,
+        lots=lots.counts,
+        continuous=plan.trades,
+        rung="hold" if lots.held else plan.rung,
+        solver=plan.solver,
+        status=plan.status,
+        iterations=plan.iterations,
+        objective=objective(problem, lots.trades),
+        objective_continuous=objective(problem, plan.trades),
+        violation=measure(problem, lots.trades).largest,
+        violation_before=before.largest,
+        limits=read_limits(problem, plan, lots.trades),
+        remarks=(*plan.remarks, *lots.remarks),
+    )

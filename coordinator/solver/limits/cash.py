@@ -1,0 +1,36 @@
+"""Limit on the cash left, counting working buys and not counting working sells."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+
+__all__ = ["cash_left", "cash_limit"]
+
+
+def cash_limit(
+    buys: cp.Expression,
+    sells: cp.Expression,
+    price_buy: cp.Parameter,
+    price_sell: cp.Parameter,
+    room: cp.Parameter,
+    slack: cp.Expression | float = 0.0,
+) -> cp.Constraint:
+    """What the buys cost less what the sells bring stays within room plus slack.
+
+    buys, sells: (n,) fractions of NAV, both >= 0. price_buy: (n,) 1 + cost_buy. price_sell: (n,)
+    1 - cost_sell. room: cash above the floor after all working buys. Its dual is the price of cash.
+    Buys and sells of one decision fund one another. Source: MATH, stage B.
+    """
+    limit: cp.Constraint = price_buy @ buys - price_sell @ sells <= room + slack
+    return limit
+
+
+def cash_left(problem: AllocationProblem, trades: Floats) -> float:
+    """Cash after the trades, their costs and all working buys, no working sell: fraction of NAV."""
+    reserved = problem.working_buys @ (1.0 + problem.cost_buy)
+    buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
+    paid = buys @ (1.0 + problem.cost_buy) - sells @ (1.0 - problem.cost_sell)
+    return float(problem.cash - reserved - paid)

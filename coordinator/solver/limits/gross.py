@@ -1,0 +1,45 @@
+"""Limit on gross exposure, whichever working trades fill."""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.atoms import total
+from coordinator.solver.limits.position import position_range
+
+__all__ = ["gross_limit", "gross_used", "kink"]
+
+
+def gross_limit(
+    trades: cp.Variable,
+    highest: cp.Parameter,
+    lowest: cp.Parameter,
+    room: cp.Parameter,
+    slack: cp.Expression | float = 0.0,
+) -> tuple[cp.Constraint, list[cp.Constraint]]:
+    """The sum of each position's largest absolute weight stays within room plus slack.
+
+    trades: (n,) signed fractions of NAV. highest, lowest: (n,) weight before trading with all
+    working buys, respectively all working sells, filled. room: fraction of NAV. Returns the limit
+    itself, whose dual is the price of gross, and the rows that define exposure. As lowest <= filled
+    <= highest, max(|.|) over what may fill is max(highest + z, -(lowest + z)). Source: MATH, stage
+    B.
+    """
+    exposure = cp.Variable(trades.shape[0], name="exposure")
+    rows = [exposure >= highest + trades, exposure >= -(lowest + trades)]
+    return total(exposure) <= room + slack, rows
+
+
+def gross_used(problem: AllocationProblem, trades: Floats) -> float:
+    """Gross exposure whichever working trades fill, fraction of NAV. trades: (n,)."""
+    lowest, highest = position_range(problem, trades)
+    return float(np.sum(np.maximum(highest, -lowest)))
+
+
+def kink(problem: AllocationProblem) -> Floats:
+    """(n,) trade at which each position's largest absolute weight is smallest, fraction of NAV."""
+    lowest, highest = position_range(problem, np.zeros_like(problem.filled))
+    result: Floats = -(lowest + highest) / 2
+    return result

@@ -1,0 +1,207 @@
+"""The convex model: terms and limits put together, compiled once for each size.
+
+Place in the flow: `solve` loads numbers into a model and solves it. A model holds structure and
+parameters only; every parameter is overwritten before each solve and each solve is cold, so an
+answer never depends on earlier ones. All functions here are in paper symbols: z trades, w0 present
+weights, Sigma covariance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem
+from coordinator.solver.atoms import sum_squares, total
+from coordinator.solver.limits import (
+    cash_limit,
+    gross_limit,
+    position_limit,
+    trade_limit,
+    turnover_limit,
+)
+from coordinator.solver.room import Room, weights_before
+from coordinator.solver.terms import expected_return, linear_cost, risk
+from coordinator.solver.violations import Violations
+
+__all__ = ["Model", "Parameters", "Restoration", "build_model", "build_restoration", "scale_of"]
+
+# Splits the least total violation evenly where several splits are equally small, so that it is
+# unique.
+_EVENNESS = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The numbers of a model; vectors are (n,). Names as in `Room` and in the terms' docstrings."""
+
+    mu: cp.Parameter
+    drift: cp.Parameter
+    half_curvature: cp.Parameter
+    cost_buy: cp.Parameter
+    cost_sell: cp.Parameter
+    price_buy: cp.Parameter
+    price_sell: cp.Parameter
+    up: cp.Parameter
+    down: cp.Parameter
+    trade: cp.Parameter
+    highest: cp.Parameter
+    lowest: cp.Parameter
+    gross: cp.Parameter
+    cash: cp.Parameter
+    turnover: cp.Parameter
+
+    def load_room(self, problem: AllocationProblem, room: Room) -> None:
+        """Set all that the limits read."""
+        self.price_buy.value = 1.0 + problem.cost_buy
+        self.price_sell.value = 1.0 - problem.cost_sell
+        self.up.value, self.down.value, self.trade.value = room.up, room.down, room.trade
+        self.highest.value, self.lowest.value = room.highest, room.lowest
+        self.gross.value, self.cash.value = room.gross, room.cash
+        self.turnover.value = room.turnover
+
+    def load_objective(self, problem: AllocationProblem, scale: float) -> None:
+        """Set all that the terms read, times scale."""
+        w0 = weights_before(problem)
+        gamma, Sigma = problem.risk_aversion, problem.covariance
+        self.mu.value = scale * problem.mu
+        self.drift.value = scale * gamma * (Sigma @ w0)
+        # save_value: positive semidefiniteness is checked once, by validate, not by an eigenvalue
+        # search here.
+        self.half_curvature.save_value(scale * gamma / 2 * Sigma)
+        self.cost_buy.value = scale * problem.cost_buy
+        self.cost_sell.value = scale * problem.cost_sell
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The allocation of one size: maximise the terms inside the limits.
+
+    gross, cash, turnover: the constraints whose duals are the prices of those sums.
+    """
+
+    problem: cp.Problem
+    parameters: Parameters
+    trades: cp.Variable
+    gross: cp.Constraint
+    cash: cp.Constraint
+    turnover: cp.Constraint
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """The least violation of one size (phase 1). caps and slacks: over, under, gross, cash."""
+
+    problem: cp.Problem
+    parameters: Parameters
+    caps: tuple[cp.Parameter, ...]
+    slacks: tuple[cp.Variable, ...]
+    trades: cp.Variable
+
+    def load_caps(self, before: Violations) -> None:
+        """No slack may exceed the violation of not trading: no breach is ever made worse."""
+        values = (before.over, before.under, before.gross, before.cash)
+        for cap, value in zip(self.caps, values, strict=True):
+            cap.value = value
+
+
+def scale_of(problem: AllocationProblem) -> float:
+    """Power of two that brings the objective's largest coefficient to about 1.
+
+    A power of two, so that scaling and unscaling are exact. 1.0 for an objective of zeros.
+    """
+    w0 = weights_before(problem)
+    gamma, Sigma = problem.risk_aversion, problem.covariance
+    sizes = (
+        np.max(np.abs(problem.mu - gamma * (Sigma @ w0)), initial=0.0),
+        gamma * np.max(np.diag(Sigma), initial=0.0),
+        np.max(problem.cost_buy, initial=0.0),
+        np.max(problem.cost_sell, initial=0.0),
+    )
+    largest = float(max(sizes))
+    if not np.isfinite(largest) or largest <= 0.0:
+        return 1.0
+    return float(2.0 ** -np.clip(np.floor(np.log2(largest)), -60, 60))
+
+
+def build_model(n: int) -> Model:
+    """The model for n instruments. n: 1 or more."""
+    given, z, buys, sells, splits = _base(n)
+    gross, exposures = gross_limit(z, given.highest, given.lowest, given.gross)
+    cash = cash_limit(buys, sells, given.price_buy, given.price_sell, given.cash)
+    turnover = turnover_limit(buys, sells, given.turnover)
+    objective = (
+        expected_return(z, given.mu)
+        - risk(z, given.drift, given.half_curvature)
+        - linear_cost(buys, sells, given.cost_buy, given.cost_sell)
+    )
+    rows = [
+        *splits,
+        *position_limit(z, given.up, given.down),
+        *trade_limit(z, given.trade),
+        *exposures,
+        gross,
+        cash,
+        turnover,
+    ]
+    return Model(cp.Problem(cp.Maximize(objective), rows), given, z, gross, cash, turnover)
+
+
+def build_restoration(n: int) -> Restoration:
+    """The phase-1 model for n instruments: the same limits with slacks, the least sum of them."""
+    given, z, buys, sells, splits = _base(n)
+    slacks = (cp.Variable(n), cp.Variable(n), cp.Variable(), cp.Variable())
+    over, under, gross_slack, cash_slack = slacks
+    caps = tuple(cp.Parameter(slack.shape, nonneg=True) for slack in slacks)
+    gross, exposures = gross_limit(z, given.highest, given.lowest, given.gross, gross_slack)
+    rows = [
+        *splits,
+        *position_limit(z, given.up, given.down, over, under),
+        *trade_limit(z, given.trade),
+        *exposures,
+        gross,
+        cash_limit(buys, sells, given.price_buy, given.price_sell, given.cash, cash_slack),
+        turnover_limit(buys, sells, given.turnover),
+        *(slack >= 0 for slack in slacks),
+        *(slack <= cap for slack, cap in zip(slacks, caps, strict=True)),
+    ]
+    goal = cp.Minimize(total(*slacks) + _EVENNESS * sum_squares(*slacks))
+    return Restoration(cp.Problem(goal, rows), given, caps, slacks, z)
+
+
+def _base(
+    n: int,
+) -> tuple[Parameters, cp.Variable, cp.Expression, cp.Expression, list[cp.Constraint]]:
+    """Parameters, trades, buys, sells and the rows that split trades into buys and sells.
+
+    buys is at least the positive part of z and sells is buys - z: with a price on either, both are
+    exact.
+    """
+    z = cp.Variable(n, name="trades")
+    buys = cp.Variable(n, name="buys")
+    return _parameters(n), z, buys, buys - z, [buys >= 0, buys >= z]
+
+
+def _parameters(n: int) -> Parameters:
+    def vector() -> cp.Parameter:
+        return cp.Parameter(n)
+
+    return Parameters(
+        mu=vector(),
+        drift=vector(),
+        half_curvature=cp.Parameter((n, n), PSD=True),
+        cost_buy=vector(),
+        cost_sell=vector(),
+        price_buy=vector(),
+        price_sell=vector(),
+        up=vector(),
+        down=vector(),
+        trade=vector(),
+        highest=vector(),
+        lowest=vector(),
+        gross=cp.Parameter(),
+        cash=cp.Parameter(),
+        turnover=cp.Parameter(),
+    )

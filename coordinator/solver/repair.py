@@ -1,0 +1,148 @@
+"""Trims whole-lot trades until the limits on sums hold, then finishes mandatory reductions.
+
+Place in the flow: called by `rounding` with trades that each keep their own limits. It must stay
+deterministic: names are taken by what their trade is worth, ties by their order in the problem.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.certificate import marginal_value
+from coordinator.solver.limits import kink
+from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
+
+__all__ = ["Flags", "repair"]
+
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+# Trimming one sum can overdraw another (a sale dropped for turnover paid for a buy), so it is done
+# in rounds.
+_ROUNDS = 4
+_COUNT_SNAP = 1e-9
+
+
+def repair(
+    problem: AllocationProblem,
+    trades: Floats,
+    wanted: Floats,
+    mandatory: Flags,
+    *,
+    before: Violations,
+    allowed: Violations,
+) -> Floats:
+    """(n,) trades trimmed to keep turnover, gross and cash, then completed where a breach remains.
+
+    mandatory: (n,) trades that reduce a breached position, trimmed last. before: violations that
+    may stay; allowed: those aimed at. The caller checks the result: a repair may fail.
+    """
+    order = _order(problem, trades, mandatory)
+    for _ in range(_ROUNDS):
+        trades = _trim_turnover(problem, trades, order)
+        trades = _trim_gross(problem, trades, order, before)
+        trades = _trim_cash(problem, trades, order, before)
+        if not measure(problem, trades).worse_than(before):
+            break
+    return _complete(problem, trades, wanted, before, allowed)
+
+
+def _order(problem: AllocationProblem, trades: Floats, mandatory: Flags) -> list[int]:
+    """Names by what their trade is worth per unit, the least first, mandatory ones last."""
+    side = np.sign(trades)
+    worth = side * marginal_value(problem, trades)
+    worth = worth - np.where(side > 0, problem.cost_buy, problem.cost_sell)
+    ranked = np.lexsort((np.arange(len(trades)), worth, mandatory))
+    return [int(i) for i in ranked]
+
+
+def _trim_turnover(problem: AllocationProblem, trades: Floats, order: list[int]) -> Floats:
+    excess = measure(problem, trades).turnover
+    half = np.full_like(trades, 0.5)
+    return _trim(problem, trades, [i for i in order if trades[i] != 0.0], half, excess)
+
+
+def _trim_gross(
+    problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
+) -> Floats:
+    excess = measure(problem, trades).gross - before.gross
+    turn = kink(problem)
+    grows = ((trades > 0.0) & (trades > turn)) | ((trades < 0.0) & (trades < turn))
+    return _trim(problem, trades, [i for i in order if grows[i]], np.ones_like(trades), excess)
+
+
+def _trim_cash(
+    problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
+) -> Floats:
+    excess = measure(problem, trades).cash - before.cash
+    return _trim(
+        problem, trades, [i for i in order if trades[i] > 0.0], 1.0 + problem.cost_buy, excess
+    )
+
+
+def _trim(
+    problem: AllocationProblem, trades: Floats, names: list[int], relief: Floats, excess: float
+) -> Floats:
+    """Cut the named trades, in order, by whole lots until excess is gone.
+
+    relief: (n,) how much one unit less of each trade eases the limit. A trade cut below trade_min
+    goes.
+    """
+    if excess <= ROUNDING_TOLERANCE:
+        return trades
+    cut = trades.copy()
+    for i in names:
+        size = abs(trades[i])
+        left = _whole(problem, i, max(size - excess / relief[i], 0.0))
+        if left < problem.trade_min:
+            left = 0.0
+        cut[i] = np.sign(trades[i]) * left
+        excess -= relief[i] * (size - left)
+        if excess <= 0.0:
+            break
+    return cut
+
+
+def _whole(problem: AllocationProblem, i: int, size: float) -> float:
+    """The largest tradable size of name i up to size."""
+    lot = float(problem.lot_weight[i])
+    return float(np.floor(size / lot + _COUNT_SNAP) * lot) if lot > 0.0 else size
+
+
+def _complete(
+    problem: AllocationProblem,
+    trades: Floats,
+    wanted: Floats,
+    before: Violations,
+    allowed: Violations,
+) -> Floats:
+    """Round some trades away from zero, while gross or cash is further broken than it was to be.
+
+    One lot is added to the trades that lost most to rounding, if it helps and worsens nothing.
+    """
+    now = measure(problem, trades)
+    lost = np.where(problem.lot_weight > 0.0, np.abs(wanted) - np.abs(trades), 0.0)
+    for i in np.argsort(-lost, kind="stable"):
+        missing = _missing(now, allowed)
+        if missing <= ROUNDING_TOLERANCE or lost[i] <= 0.0:
+            break
+        tried = trades.copy()
+        tried[i] += np.sign(wanted[i]) * problem.lot_weight[i]
+        then = measure(problem, tried)
+        if (
+            abs(tried[i]) >= problem.trade_min
+            and _helps(problem, tried, i)
+            and not (then.worse_than(before) or _missing(then, allowed) >= missing)
+        ):
+            trades, now = tried, then
+    return trades
+
+
+def _helps(problem: AllocationProblem, tried: Floats, i: int) -> bool:
+    """Whether the trade still only reduces the position and does not cross zero."""
+    return bool(tried[i] * problem.filled[i] < 0.0 and abs(tried[i]) <= abs(problem.filled[i]))
+
+
+def _missing(now: Violations, allowed: Violations) -> float:
+    """How much more of gross and cash is broken than was to be, fraction of NAV."""
+    return max(now.gross - allowed.gross, 0.0) + max(now.cash - allowed.cash, 0.0)

@@ -1,0 +1,83 @@
+"""The room that the hard limits leave to the trades, as plain numbers.
+
+Place in the flow: computed from a problem and the violations that are allowed, read by the model
+(as parameters), the certificate and the readings. It must never depend on what was solved before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.limits import cash_left, gross_used, position_range
+from coordinator.solver.violations import Violations
+
+__all__ = ["Room", "make_room", "weights_before"]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What trades z may do; fractions of NAV.
+
+    up, down: (n,) position limits on z; trade: (n,) largest |z|. highest, lowest: (n,) weights
+    before trading with all working buys, respectively all working sells, filled. gross, cash,
+    turnover: bounds on the sums. Bounds beyond what the trades could ever reach are pulled in,
+    which changes no solution and keeps the solver's data of one scale.
+    """
+
+    up: Floats
+    down: Floats
+    trade: Floats
+    highest: Floats
+    lowest: Floats
+    gross: float
+    cash: float
+    turnover: float
+
+    @property
+    def box(self) -> tuple[Floats, Floats]:
+        """(n,) smallest and (n,) largest z that position and trade limits allow together."""
+        low = np.maximum(self.down, -self.trade)
+        high = np.minimum(self.up, self.trade)
+        # Allowed violations are found to within the solver's tolerance: never let the sides cross.
+        return np.minimum(low, high), high
+
+
+def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> Room:
+    """The room of a problem, eased by the violations allowed (None: by none)."""
+    nothing = np.zeros_like(problem.filled)
+    lowest, highest = position_range(problem, nothing)
+    up, down = problem.position_max - highest, problem.position_min - lowest
+    gross, cash = problem.gross_max, cash_left(problem, nothing) - problem.cash_floor
+    if allowed is not None:
+        up, down = up + allowed.over, down - allowed.under
+        gross, cash = gross + allowed.gross, cash + allowed.cash
+    trade = _reach(problem)
+    widest = np.maximum(highest, -lowest) + trade
+    dearest = float(np.sum(trade * (1.0 + problem.cost_buy)))
+    return Room(
+        up=np.minimum(up, trade + 1.0),
+        down=np.maximum(down, -trade - 1.0),
+        trade=trade,
+        highest=highest,
+        lowest=lowest,
+        gross=min(gross, float(np.sum(widest)) + 1.0),
+        cash=min(cash, dearest + 1.0),
+        turnover=min(problem.turnover_max, float(np.sum(trade)) / 2 + 1.0),
+    )
+
+
+def _reach(problem: AllocationProblem) -> Floats:
+    """(n,) largest |trade| that trade, turnover and gross limits can allow together."""
+    gross = max(problem.gross_max, gross_used(problem, np.zeros_like(problem.filled)), 0.0)
+    by_sums = np.minimum(2.0 * problem.turnover_max, gross + np.abs(problem.filled))
+    reach: Floats = np.minimum(problem.trade_max, by_sums)
+    return reach
+
+
+def weights_before(problem: AllocationProblem) -> Floats:
+    """(n,) weights that new trades start from: filled plus working, fractions of NAV."""
+    start: Floats = problem.filled + problem.working_buys + problem.working_sells
+    return start

@@ -1,0 +1,139 @@
+"""From continuous trades to whole lots.
+
+Place in the flow: after `ladder`, before the answer. It must never leave a hard limit more broken
+than not trading would: what cannot be repaired is held, and said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.repair import repair
+from coordinator.solver.violations import BREACH_TOLERANCE, Violations, measure
+
+__all__ = ["Lots", "round_trades"]
+
+# A count this close to a whole number of lots is that number; a weight this close to zero is an
+# exit.
+_LOT_SNAP = 1e-6
+_EXIT_SNAP = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Lots:
+    """Whole-lot trades.
+
+    trades: (n,) fractions of NAV. counts: (n,) as `Allocation.lots`. held: nothing else kept to the
+    limits.
+    """
+
+    trades: Floats
+    counts: Floats
+    held: bool
+    remarks: tuple[str, ...]
+
+
+def round_trades(
+    problem: AllocationProblem, wanted: Floats, *, before: Violations, allowed: Violations
+) -> Lots:
+    """Round toward not trading, mandatory reductions away from it, then repair and check again.
+
+    wanted: (n,) continuous trades. before: violations of not trading, never exceeded. allowed:
+    violations that the continuous trades were to leave, aimed at. The first candidate that passes
+    all hard limits wins.
+    """
+    if not np.any(wanted):
+        return _lots(problem, wanted, held=False, remarks=())
+    for trades, remark in _candidates(problem, wanted, before, allowed):
+        if not measure(problem, trades).worse_than(before):
+            return _lots(problem, trades, held=False, remarks=remark)
+    nothing = np.zeros_like(wanted)
+    return _lots(
+        problem, nothing, held=True, remarks=("no whole-lot trades keep all limits: held",)
+    )
+
+
+def _candidates(
+    problem: AllocationProblem, wanted: Floats, before: Violations, allowed: Violations
+) -> Iterator[tuple[Floats, tuple[str, ...]]]:
+    """What to try, best first: all trades repaired, reductions only, mandatory reductions only."""
+    mandatory = _mandatory(wanted, before)
+    rounded = _round_each(problem, wanted, mandatory)
+    yield repair(problem, rounded, wanted, mandatory, before=before, allowed=allowed), ()
+    reducing = np.where(rounded * problem.filled < 0.0, rounded, 0.0)
+    only = np.where(np.abs(reducing) <= np.abs(problem.filled), reducing, 0.0)
+    yield (
+        repair(problem, only, only, mandatory, before=before, allowed=before),
+        ("whole lots break a limit: only reductions kept",),
+    )
+    forced = np.where(mandatory, rounded, 0.0)
+    yield (
+        repair(problem, forced, forced, mandatory, before=before, allowed=before),
+        ("whole lots break a limit: only mandatory reductions kept",),
+    )
+
+
+def _mandatory(wanted: Floats, before: Violations) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(n,) whether each wanted trade reduces a breach of that position's own limits."""
+    selling = (before.over > BREACH_TOLERANCE) & (wanted < 0.0)
+    buying = (before.under > BREACH_TOLERANCE) & (wanted > 0.0)
+    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = selling | buying
+    return result
+
+
+def _round_each(
+    problem: AllocationProblem,
+    wanted: Floats,
+    mandatory: np.ndarray[tuple[int], np.dtype[np.bool_]],
+) -> Floats:
+    """(n,) each trade rounded on its own, without regard to the sums."""
+    lot = problem.lot_weight
+    step = np.where(lot > 0.0, lot, 1.0)
+    counts = np.abs(wanted) / step
+    down = np.where(lot > 0.0, np.floor(counts + _LOT_SNAP) * step, np.abs(wanted))
+    up = np.where(lot > 0.0, np.ceil(counts - _LOT_SNAP) * step, np.abs(wanted))
+    smallest = np.where(lot > 0.0, np.ceil(problem.trade_min / step) * step, problem.trade_min)
+    forced = np.maximum(up, smallest)
+    # Away from zero only as far as the trade itself is possible.
+    forced = np.where(forced <= problem.trade_max, forced, down)
+    size = np.where(mandatory, forced, down)
+    size = np.where(size + _LOT_SNAP * lot < problem.trade_min, 0.0, size)
+    return np.where(_exits(problem, wanted, size), -problem.filled, np.sign(wanted) * size)
+
+
+def _exits(
+    problem: AllocationProblem, wanted: Floats, size: Floats
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """(n,) whether the trade closes the position for good, odd lot or not.
+
+    Only where nothing is working: an open order could still fill and leave another odd lot. Either
+    the continuous trade ends at zero, or a mandatory reduction was rounded past zero.
+    """
+    held = np.abs(problem.filled)
+    idle = (problem.working_buys == 0.0) & (problem.working_sells == 0.0)
+    against = wanted * problem.filled < 0.0
+    lands = (np.abs(problem.filled + wanted) <= _EXIT_SNAP) & (np.abs(wanted) >= held / 2)
+    crosses = (np.abs(wanted) <= held) & (size > held)
+    possible = (held > 0.0) & (held <= problem.trade_max)
+    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
+        idle & against & possible & (lands | crosses)
+    )
+    return result
+
+
+def _lots(
+    problem: AllocationProblem, trades: Floats, *, held: bool, remarks: tuple[str, ...]
+) -> Lots:
+    """Count the lots: whole numbers, but for an odd-lot exit, whose count is what is held."""
+    lot = problem.lot_weight
+    step = np.where(lot > 0.0, lot, 1.0)
+    whole = np.rint(trades / step)
+    odd = (lot > 0.0) & (trades == -problem.filled) & (trades != 0.0)
+    counts = np.where(lot > 0.0, np.where(odd, -problem.filled / step, whole), trades)
+    near = np.abs(counts - whole) <= _LOT_SNAP
+    counts = np.where((lot > 0.0) & near, whole, counts)
+    return Lots(trades=trades + 0.0, counts=counts + 0.0, held=held, remarks=remarks)

@@ -1,0 +1,59 @@
+"""Reduces breached limits without a solver.
+
+Place in the flow: the rung below the solvers. It must never make any limit worse, and it trades
+nothing where nothing is breached.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.limits import cash_left, gross_used, position_range, turnover_used
+from coordinator.solver.violations import Violations, measure
+
+__all__ = ["reduce_breaches"]
+
+# Portions of the wanted reduction that are tried, largest first.
+_PORTIONS = (1.0, 0.75, 0.5, 0.25, 0.1)
+
+
+def reduce_breaches(problem: AllocationProblem, before: Violations) -> Floats:
+    """(n,) trades that move breached limits towards being kept and worsen no other.
+
+    Positions come first, then gross exposure and cash by selling in proportion. The wanted trades
+    are cut to trade_max and turnover_max, then to the largest tried portion that makes no limit
+    worse.
+    """
+    nothing = np.zeros_like(problem.filled)
+    if not before.breached:
+        return nothing
+    by_position = np.clip(before.under - before.over, -problem.trade_max, problem.trade_max)
+    for wanted in (_with_sums(problem, by_position), by_position, np.minimum(by_position, 0.0)):
+        within = _within_turnover(problem, wanted)
+        for portion in _PORTIONS:
+            if not measure(problem, portion * within).worse_than(before):
+                return portion * within
+    return nothing
+
+
+def _with_sums(problem: AllocationProblem, trades: Floats) -> Floats:
+    """Trades, plus proportional reductions of what breaches gross exposure or cash."""
+    lowest, highest = position_range(problem, trades)
+    gross = gross_used(problem, trades)
+    share = np.clip(1.0 - problem.gross_max / gross, 0.0, 1.0) if gross > 0 else 0.0
+    # A name whose sign is open, because working trades may flip it, is left alone.
+    longs, shorts = np.maximum(lowest, 0.0), np.minimum(highest, 0.0)
+    missing = max(problem.cash_floor - cash_left(problem, trades), 0.0)
+    sellable = float(np.sum(longs * np.maximum(1.0 - problem.cost_sell, 0.0)))
+    sold = np.clip(missing / sellable, 0.0, 1.0) if sellable > 0 else 0.0
+    wanted = trades - np.maximum(share, sold) * longs - share * shorts
+    cut: Floats = np.clip(wanted, -problem.trade_max, problem.trade_max)
+    return cut
+
+
+def _within_turnover(problem: AllocationProblem, trades: Floats) -> Floats:
+    used = turnover_used(trades)
+    if used <= problem.turnover_max:
+        return trades
+    return trades * (problem.turnover_max / used)

@@ -1,0 +1,34 @@
+"""The solver's pinned settings: which solvers, how tight, how many iterations.
+
+Place in the flow: built in bootstrap, passed to `CvxAllocator`; part of the solver identity that
+each decision names. It holds no time limit and must never get one: an answer that depends on
+measured time cannot be replayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["SolverName", "SolverSettings"]
+
+SolverName = Literal["PIQP", "CLARABEL"]
+
+
+@dataclass(frozen=True, slots=True)
+class SolverSettings:
+    """What the decision path pins.
+
+    solver, second_solver: the first to ask, and the one asked when the first does not certify.
+    tolerance: residual and gap tolerance of the scaled problem, absolute and relative.
+    iterations_max: interior-point iterations before a solver gives up.
+    gap_max: certified distance to the optimum that counts as solved, fraction of NAV (1e-6 is 0.01
+    bp). models_max: compiled models kept, one per size, purpose and solver.
+    """
+
+    solver: SolverName = "PIQP"
+    second_solver: SolverName = "CLARABEL"
+    tolerance: float = 1e-9
+    iterations_max: int = 100
+    gap_max: float = 1e-6
+    models_max: int = 24

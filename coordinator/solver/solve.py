@@ -1,0 +1,196 @@
+"""Solves a model cold and says what came out.
+
+Place in the flow: between `ladder`, which decides what to try, and the solvers behind cvxpy. It
+must never warm start, set a time limit or let a foreign exception out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import cvxpy as cp
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.certificate import Prices, objective, upper_bound
+from coordinator.solver.model import (
+    Model,
+    Restoration,
+    build_model,
+    build_restoration,
+    scale_of,
+)
+from coordinator.solver.room import Room, make_room
+from coordinator.solver.settings import SolverName, SolverSettings
+from coordinator.solver.violations import Violations, measure
+
+__all__ = ["ModelShelf", "Solution", "optimise", "restore"]
+
+_Made = TypeVar("_Made", Model, Restoration)
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A solver's answer to one model, in fractions of NAV.
+
+    trades: (n,) inside every single-name bound. gap: certified distance to the optimum, infinite
+    when there is no usable answer. excess: largest amount by which the room is overdrawn.
+    """
+
+    solver: SolverName
+    status: str
+    iterations: int
+    trades: Floats
+    prices: Prices
+    gap: float
+    excess: float
+
+
+class ModelShelf:
+    """Compiled models by purpose, size and solver; the least recently used one goes first.
+
+    Compiling is all that is kept: what a model holds is overwritten before each solve.
+    """
+
+    def __init__(self, models_max: int) -> None:
+        """models_max: most models kept at a time."""
+        self._models: OrderedDict[tuple[str, int, str], Model | Restoration] = OrderedDict()
+        self._models_max = models_max
+
+    def model(self, n: int, solver: SolverName) -> Model:
+        """The allocation model for n instruments, for one solver."""
+        return self._take(("model", n, solver), build_model)
+
+    def restoration(self, n: int, solver: SolverName) -> Restoration:
+        """The phase-1 model for n instruments, for one solver."""
+        return self._take(("restoration", n, solver), build_restoration)
+
+    def _take(self, key: tuple[str, int, str], build: Callable[[int], _Made]) -> _Made:
+        made = self._models.pop(key, None)
+        if made is None:
+            made = build(key[1])
+            if len(self._models) >= self._models_max:
+                self._models.popitem(last=False)
+        self._models[key] = made
+        return cast("_Made", made)
+
+
+def optimise(
+    problem: AllocationProblem,
+    room: Room,
+    shelf: ModelShelf,
+    settings: SolverSettings,
+    solver: SolverName,
+) -> Solution:
+    """The best trades inside the room, with the certified distance to the optimum."""
+    model = shelf.model(len(problem.instruments), solver)
+    scale = scale_of(problem)
+    model.parameters.load_room(problem, room)
+    model.parameters.load_objective(problem, scale)
+    status, iterations = _solve(model.problem, settings, solver)
+    found = _values(model.trades)
+    if found is None:
+        return _no_solution(problem, solver, status, iterations)
+    low, high = room.box
+    trades = np.clip(found, low, high)
+    prices = Prices(
+        gross=_price(model.gross, scale),
+        cash=_price(model.cash, scale),
+        turnover=_price(model.turnover, scale),
+    )
+    gap = upper_bound(problem, room, trades, prices) - objective(problem, trades)
+    excess = _overdrawn(problem, room, trades)
+    return Solution(solver, status, iterations, trades, prices, gap, excess)
+
+
+def restore(
+    problem: AllocationProblem,
+    before: Violations,
+    shelf: ModelShelf,
+    settings: SolverSettings,
+    solver: SolverName,
+) -> Solution:
+    """Trades with the least total violation, none above what it is before trading (phase 1).
+
+    The gap of the answer is 0 where the solver says it is optimal: `ladder` measures what it is
+    worth.
+    """
+    model = shelf.restoration(len(problem.instruments), solver)
+    model.parameters.load_room(problem, make_room(problem))
+    model.load_caps(before)
+    status, iterations = _solve(model.problem, settings, solver)
+    found = _values(model.trades)
+    if found is None:
+        return _no_solution(problem, solver, status, iterations)
+    trades = np.clip(found, -problem.trade_max, problem.trade_max)
+    excess = measure(problem, trades).turnover
+    gap = 0.0 if status == cp.OPTIMAL else np.inf
+    return Solution(solver, status, iterations, trades, Prices(), gap, excess)
+
+
+def _solve(problem: cp.Problem, settings: SolverSettings, solver: SolverName) -> tuple[str, int]:
+    """Solve cold with pinned options; returns the status and the iterations."""
+    with warnings.catch_warnings():
+        # cvxpy warns about inaccurate solutions; the certificate judges those.
+        warnings.simplefilter("ignore")
+        try:
+            problem.solve(  # type: ignore[no-untyped-call]  # cvxpy declares no types here
+                solver=solver, warm_start=False, **_options(settings, solver)
+            )
+        except cp.SolverError as error:
+            return f"failed: {error}".split(".")[0], 0
+    return str(problem.status), int(problem.solver_stats.num_iters or 0)
+
+
+def _options(settings: SolverSettings, solver: SolverName) -> dict[str, float | int | str | bool]:
+    """Each solver's own names for the pinned settings."""
+    if solver == "PIQP":
+        return {
+            "backend": "sparse",
+            "eps_abs": settings.tolerance,
+            "eps_rel": settings.tolerance,
+            "max_iter": settings.iterations_max,
+        }
+    return {
+        "tol_gap_abs": settings.tolerance,
+        "tol_gap_rel": settings.tolerance,
+        "tol_feas": settings.tolerance,
+        "max_iter": settings.iterations_max,
+        "direct_solve_method": "qdldl",
+        "max_threads": 1,
+    }
+
+
+def _values(variable: cp.Variable) -> Floats | None:
+    value = variable.value
+    if value is None or not np.all(np.isfinite(value)):
+        return None
+    return np.asarray(value, dtype=np.float64)
+
+
+def _price(constraint: cp.Constraint, scale: float) -> float:
+    """The constraint's dual in the objective's unit; 0 where the solver gave none."""
+    value = constraint.dual_value
+    if value is None or not np.all(np.isfinite(value)):
+        return 0.0
+    return max(float(np.asarray(value).reshape(())), 0.0) / scale
+
+
+def _overdrawn(problem: AllocationProblem, room: Room, trades: Floats) -> float:
+    """Largest amount by which trades overdraw the room of the sums, fraction of NAV."""
+    exposure = np.sum(np.maximum(room.highest + trades, -(room.lowest + trades)))
+    buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
+    paid = buys @ (1.0 + problem.cost_buy) - sells @ (1.0 - problem.cost_sell)
+    turned = np.sum(buys + sells) / 2
+    return float(max(exposure - room.gross, paid - room.cash, turned - room.turnover, 0.0))
+
+
+def _no_solution(
+    problem: AllocationProblem, solver: SolverName, status: str, iterations: int
+) -> Solution:
+    nothing = np.zeros(len(problem.instruments))
+    return Solution(solver, status, iterations, nothing, Prices(), np.inf, np.inf)

@@ -1,0 +1,90 @@
+"""Refuses what is no allocation problem, before it reaches a solver.
+
+Place in the flow: first step of `CvxAllocator.allocate`. It must never judge whether a problem has
+a good answer: infeasible, breached or contradictory limits are normal input.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.errors import ProblemError
+
+__all__ = ["check_problem", "positive_semidefinite"]
+
+_VECTORS = (
+    "mu",
+    "filled",
+    "working_buys",
+    "working_sells",
+    "lot_weight",
+    "cost_buy",
+    "cost_sell",
+    "trade_max",
+    "position_min",
+    "position_max",
+)
+_SCALARS = (
+    "nav",
+    "risk_aversion",
+    "cash",
+    "gross_max",
+    "cash_floor",
+    "turnover_max",
+    "trade_min",
+)
+_NONNEGATIVE = (
+    "working_buys",
+    "lot_weight",
+    "cost_buy",
+    "cost_sell",
+    "trade_max",
+    "turnover_max",
+    "trade_min",
+)
+_POSITIVE = ("nav", "risk_aversion")
+
+
+def check_problem(problem: AllocationProblem) -> None:
+    """Raise ProblemError, naming the field, unless shapes, signs and finiteness are right."""
+    n = len(problem.instruments)
+    for name in _VECTORS:
+        _check_shape(name, getattr(problem, name), (n,))
+    _check_shape("covariance", problem.covariance, (n, n))
+    for name in (*_VECTORS, "covariance", *_SCALARS):
+        if not np.all(np.isfinite(getattr(problem, name))):
+            raise ProblemError(name, "holds NaN or infinity", remedy="use a large finite bound")
+    for name in _NONNEGATIVE:
+        if np.any(np.asarray(getattr(problem, name)) < 0):
+            raise ProblemError(name, "is negative", remedy="give zero or more")
+    for name in _POSITIVE:
+        if getattr(problem, name) <= 0:
+            raise ProblemError(name, "is not positive", remedy="give more than zero")
+    if np.any(problem.working_sells > 0):
+        raise ProblemError("working_sells", "is positive", remedy="give open sells as negatives")
+
+
+def _check_shape(name: str, value: Floats, shape: tuple[int, ...]) -> None:
+    if value.shape != shape:
+        raise ProblemError(
+            name, f"has shape {value.shape}", remedy=f"give {shape}, ordered as instruments"
+        )
+
+
+def positive_semidefinite(covariance: Floats) -> tuple[Floats, bool]:
+    """(n, n) symmetric covariance without negative eigenvalues, and whether it had to be mended.
+
+    A covariance that already is one comes back bit for bit; negative eigenvalues are set to zero.
+    """
+    symmetric = covariance
+    if not np.array_equal(covariance, covariance.T):
+        symmetric = (covariance + covariance.T) / 2
+    jitter = 1e-12 * max(float(np.max(np.diag(symmetric), initial=0.0)), np.finfo(float).tiny)
+    try:
+        np.linalg.cholesky(symmetric + jitter * np.eye(len(symmetric)))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(symmetric)
+        mended = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        return (mended + mended.T) / 2, True
+    return symmetric, symmetric is not covariance

@@ -1,0 +1,84 @@
+"""How far each hard limit is broken by given trades.
+
+Place in the flow: says what is breached before the solve and checks the answer after rounding. It
+must never use anything of the model: it is the second opinion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.limits import cash_left, gross_used, position_range, turnover_used
+
+__all__ = ["BREACH_TOLERANCE", "ROUNDING_TOLERANCE", "Violations", "measure"]
+
+# A limit broken by less than a thousandth of a basis point of NAV is drift, not a breach to be
+# repaired.
+BREACH_TOLERANCE = 1e-7
+# What float arithmetic may add when an answer is checked again.
+ROUNDING_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Violations:
+    """Excess over each hard limit, fraction of NAV, 0 where it is kept.
+
+    over, under: (n,) per position; trade: (n,) beyond trade_max; the rest are sums over the
+    portfolio.
+    """
+
+    over: Floats
+    under: Floats
+    trade: Floats
+    gross: float
+    cash: float
+    turnover: float
+
+    @property
+    def largest(self) -> float:
+        """The largest single excess, fraction of NAV."""
+        per_name = [np.max(x, initial=0.0) for x in (self.over, self.under, self.trade)]
+        return float(max(*per_name, self.gross, self.cash, self.turnover))
+
+    @property
+    def breached(self) -> bool:
+        """Whether any limit is broken by more than drift."""
+        return self.largest > BREACH_TOLERANCE
+
+    def worse_than(self, allowed: Violations) -> bool:
+        """Whether any single limit is broken by more than allowed, beyond float arithmetic."""
+        gap = ROUNDING_TOLERANCE
+        return bool(
+            np.any(self.over > allowed.over + gap)
+            or np.any(self.under > allowed.under + gap)
+            or np.any(self.trade > allowed.trade + gap)
+            or self.gross > allowed.gross + gap
+            or self.cash > allowed.cash + gap
+            or self.turnover > allowed.turnover + gap
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the limits broken by more than drift, in a fixed order."""
+        excess = {
+            "position_max": float(np.max(self.over, initial=0.0)),
+            "position_min": float(np.max(self.under, initial=0.0)),
+            "gross_max": self.gross,
+            "cash_floor": self.cash,
+        }
+        return tuple(name for name, value in excess.items() if value > BREACH_TOLERANCE)
+
+
+def measure(problem: AllocationProblem, trades: Floats) -> Violations:
+    """The excess over each hard limit if these trades, (n,) fractions of NAV, are decided."""
+    lowest, highest = position_range(problem, trades)
+    return Violations(
+        over=np.maximum(highest - problem.position_max, 0.0),
+        under=np.maximum(problem.position_min - lowest, 0.0),
+        trade=np.maximum(np.abs(trades) - problem.trade_max, 0.0),
+        gross=max(gross_used(problem, trades) - problem.gross_max, 0.0),
+        cash=max(problem.cash_floor - cash_left(problem, trades), 0.0),
+        turnover=max(turnover_used(trades) - problem.turnover_max, 0.0),
+    )
