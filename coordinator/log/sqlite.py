@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from coordinator.core.ports import Append, Record
-from coordinator.log.errors import CorruptRecord, LogClosed, LogUnreadable
+from coordinator.log.errors import CorruptRecord, LogClosed, LogFull, LogUnreadable
 from coordinator.log.integrity import DIGEST_BYTES, GENESIS, Chain, Link, check_append
 from coordinator.log.lock import WriterLock
 from coordinator.log.sqlite_file import connect, translated
@@ -48,7 +48,9 @@ _NEXT_PARTITION = (
     "SELECT topic, shard FROM records WHERE (topic, shard) > (?, ?) ORDER BY topic, shard LIMIT 1"
 )
 
+_Key = tuple[str, int]
 _Row = tuple[int, int, bytes, bytes]
+_Stored = tuple[str, int, int, int, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ class SqliteLog:
         self._readonly = readonly
         self._durable = durable
         self._mutex = threading.RLock()
-        self._heads: dict[tuple[str, int], _Head] = {}
-        self._pending_bytes = 0
+        self._heads: dict[_Key, _Head] = {}
+        self._pending = self._pending_bytes = 0  # appended, not committed
         self._closed = False
         lock_path = self._path.with_name(self._path.name + ".lock")
         self._lock = None if readonly else WriterLock(self._path, lock_path)
@@ -110,14 +112,19 @@ class SqliteLog:
                 raise LogClosed(self._where, "it was opened for reading only")
             if not batch:
                 return ()
-            heads, rows = self._begin(batch)
-            with self._undone_on_error(), translated(self._where, unwritten=self._unwritten(rows)):
+            with self._undone_on_error(), translated(self._where, unwritten=_named(batch)):
+                self._begin()
+                heads, rows = self._stamped(batch)
                 self._connection.executemany(_INSERT, rows)
                 self._connection.executemany(
                     _MOVE_HEAD, [(*key, head.end, head.digest) for key, head in heads.items()]
                 )
-                self._commit(rows)
+                self._connection.execute("RELEASE batch")
+                self._pending_bytes += sum(len(row[4]) + _ROW_BYTES for row in rows)
             self._heads.update(heads)
+            self._pending += len(rows)
+            if self._durable or self._pending_bytes >= _COMMIT_BYTES:
+                self._commit()
             return tuple(row[2] for row in rows)
 
     def read(
@@ -197,55 +204,66 @@ class SqliteLog:
         """Close."""
         self.close()
 
-    def _begin(
-        self, batch: Sequence[Append]
-    ) -> tuple[dict[tuple[str, int], _Head], list[tuple[str, int, int, int, bytes, bytes]]]:
-        """Open a transaction, read the clock in it, give each record position, time and hash."""
-        with translated(self._where, unwritten=f"{len(batch)} records"):
-            if not self._connection.in_transaction:
-                self._connection.execute("BEGIN IMMEDIATE")
-        with self._undone_on_error():
-            now = self._clock()
-            heads: dict[tuple[str, int], _Head] = {}
-            chains: dict[tuple[str, int], Chain] = {}
-            rows = []
-            for item in batch:
-                key = (item.topic, item.shard)
-                head = heads.get(key) or self._heads.get(key) or self._head(*key)
-                chain = chains.get(key) or chains.setdefault(key, Chain(*key, head.digest))
-                journal_time = item.journal_time
-                if journal_time is None:
-                    # Time of a partition never goes back, whatever the clock does.
-                    journal_time = max(now, head.journal_time)
-                digest = chain.extend(head.end, journal_time, item.payload)
-                rows.append((*key, head.end, journal_time, item.payload, digest))
-                heads[key] = _Head(head.end + 1, digest, journal_time)
-        return heads, rows
+    def _begin(self) -> None:
+        """Open a transaction where none is open, and mark in it where this batch begins."""
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("SAVEPOINT batch")
 
-    def _commit(self, rows: Sequence[tuple[str, int, int, int, bytes, bytes]]) -> None:
-        self._pending_bytes += sum(len(row[4]) + _ROW_BYTES for row in rows)
-        if self._durable or self._pending_bytes >= _COMMIT_BYTES:
-            self._connection.execute("COMMIT")
-            self._pending_bytes = 0
+    def _stamped(self, batch: Sequence[Append]) -> tuple[dict[_Key, _Head], list[_Stored]]:
+        """Position, time and hash for each record; the clock is read here, in the transaction."""
+        now = self._clock()
+        heads: dict[_Key, _Head] = {}
+        chains: dict[_Key, Chain] = {}
+        rows: list[_Stored] = []
+        for item in batch:
+            key = (item.topic, item.shard)
+            head = heads.get(key) or self._heads.get(key) or self._head(*key)
+            chain = chains.get(key) or chains.setdefault(key, Chain(*key, head.digest))
+            journal_time = item.journal_time
+            if journal_time is None:
+                # Time of a partition never goes back, whatever the clock does.
+                journal_time = max(now, head.journal_time)
+            digest = chain.extend(head.end, journal_time, item.payload)
+            rows.append((*key, head.end, journal_time, item.payload, digest))
+            heads[key] = _Head(head.end + 1, digest, journal_time)
+        return heads, rows
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
-        """Leave the log as the last commit left it when anything goes wrong inside."""
+        """Take this batch back when anything goes wrong inside, and no batch before it."""
         try:
             yield
+        except BaseException as error:
+            if self._connection.in_transaction:
+                with translated(self._where):
+                    self._connection.execute("ROLLBACK TO batch")
+                    self._connection.execute("RELEASE batch")
+                    if not self._pending:
+                        self._connection.execute("ROLLBACK")
+            elif self._pending:
+                # SQLite took the whole transaction back on its own.
+                lost = f"the last {self._pending} records appended, and the batch that failed"
+                self._forget()
+                raise LogFull(self._where, lost, str(error)) from error
+            raise
+
+    def _commit(self) -> None:
+        try:
+            with translated(self._where, unwritten=f"the last {self._pending} records"):
+                self._connection.execute("COMMIT")
         except BaseException:
-            self._heads.clear()
-            self._pending_bytes = 0
-            # SQLite may have rolled back already.
             if self._connection.in_transaction:
                 with translated(self._where):
                     self._connection.execute("ROLLBACK")
+            self._forget()
             raise
+        self._pending = self._pending_bytes = 0
 
-    def _unwritten(self, rows: Sequence[tuple[str, int, int, int, bytes, bytes]]) -> str:
-        first = rows[0]
-        named = f"{len(rows)} records from {first[0]}/{first[1]} position {first[2]} on"
-        return named if self._durable else f"{named}, and what was appended since the last commit"
+    def _forget(self) -> None:
+        """Trust nothing that the last transaction said: it is gone."""
+        self._heads.clear()
+        self._pending = self._pending_bytes = 0
 
     def _settle(self) -> None:
         if self._readonly:
@@ -351,3 +369,8 @@ class SqliteLog:
 
 def _is_digest(value: object) -> bool:
     return isinstance(value, bytes) and len(value) == DIGEST_BYTES
+
+
+def _named(batch: Sequence[Append]) -> str:
+    first = batch[0]
+    return f"a batch of {len(batch)} records that begins in {first.topic}/{first.shard}"
