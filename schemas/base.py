@@ -178,7 +178,7 @@ Reference = Annotated[
     StringConstraints(min_length=1, max_length=512, pattern=_NAME),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 512, "x-pattern": _NAME}),
 ]
-"""Several names put together: source/signal, portfolio:round, a decision's trade."""
+"""Names joined: "source/signal_id", "portfolio:round", "portfolio:round:instrument"."""
 Text = Annotated[str, Field(max_length=2000)]
 Finite = Annotated[float, Field(ge=-1e18, le=1e18)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -1,0 +1,250 @@
+"""One example of all that the engine says; `schemas.examples` puts them beside the inputs'."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from schemas.base import OutputEvent
+from schemas.decisions import (
+    AllocationDecided,
+    ConflictDetected,
+    ConflictKind,
+    Holding,
+    Identity,
+    LimitUse,
+    PortfolioViewUpdated,
+    Profile,
+    QualityScored,
+    ReconciliationDiffered,
+    RoundClosed,
+    Rung,
+    SignalUse,
+    SolverReport,
+    Target,
+    Trade,
+    TradesExpired,
+)
+from schemas.verdicts import (
+    AlertRaised,
+    ClockJumped,
+    InputRejected,
+    InputRejection,
+    ParametersAdapted,
+    RecordQuarantined,
+    SignalExpired,
+    SignalRejected,
+    SignalRejection,
+    SourceCalibrated,
+)
+
+__all__ = ["output_examples"]
+
+_SHARE = "600519.SH"
+_DECISION = "balanced:1"
+_TRADE = "balanced:1:600519.SH"
+
+
+def output_examples(at: int) -> tuple[OutputEvent, ...]:
+    """One of each, said at a time in nanoseconds UTC."""
+    return (*_verdicts(at), *_rounds(at), _allocation(at), *_portfolio(at))
+
+
+def _verdicts(at: int) -> tuple[OutputEvent, ...]:
+    return (
+        SignalRejected(
+            decided_at=at,
+            source="momentum",
+            signal_id="s-2",
+            instrument=_SHARE,
+            reason=SignalRejection.STALE,
+            detail="older than lateness_ms_max",
+        ),
+        SignalExpired(
+            decided_at=at,
+            source="momentum",
+            strategy="weekly",
+            signal_id="s-1",
+            instrument=_SHARE,
+            expired_at=at,
+        ),
+        InputRejected(
+            decided_at=at,
+            event="CashMoved",
+            event_id="p-9",
+            portfolio="unheard-of",
+            reason=InputRejection.UNKNOWN_PORTFOLIO,
+        ),
+        ClockJumped(decided_at=at, previous=at - 30 * 86_400_000_000_000, step_ms=2_592_000_000),
+        RecordQuarantined(
+            decided_at=at, event="timer", event_id="round:balanced", error="division by zero"
+        ),
+        SourceCalibrated(
+            decided_at=at, source="momentum", horizon_sessions=5.0, skill=0.04, observations=61.5
+        ),
+        ParametersAdapted(
+            decided_at=at, name="window_ms", before=10.0, after=12.0, rule="rounds were split"
+        ),
+        AlertRaised(decided_at=at, severity="warning", message="no prices for 3 sessions"),
+    )
+
+
+def _rounds(at: int) -> tuple[OutputEvent, ...]:
+    return (
+        ConflictDetected(
+            decided_at=at,
+            portfolio="balanced",
+            decision_id=_DECISION,
+            kind=ConflictKind.OPPOSITE_DIRECTION,
+            instruments=(_SHARE,),
+            signals=("momentum/s-1", "value/v-1"),
+            severity=0.62,
+            resolution="momentum outweighs value",
+        ),
+        RoundClosed(
+            decided_at=at,
+            portfolio="balanced",
+            decision_id=_DECISION,
+            round=1,
+            trigger="session_close",
+            opened_at=at,
+            signals_used=("momentum/s-1", "value/v-1"),
+            signals_new=2,
+            conflicts=1,
+            conflicts_reported=1,
+            outcome="decided",
+        ),
+        QualityScored(
+            decided_at=at,
+            portfolio="balanced",
+            decision_id=_DECISION,
+            score=0.7,
+            parts=(("conflicts", 0.6), ("costs", 0.8)),
+        ),
+    )
+
+
+def _allocation(at: int) -> AllocationDecided:
+    return AllocationDecided(
+        decided_at=at,
+        portfolio="balanced",
+        decision_id=_DECISION,
+        round=1,
+        mode="balanced",
+        nav=Decimal(1_000_000),
+        horizon_sessions=5.0,
+        valid_sessions=1,
+        turnover=0.0722,
+        cost=0.0000433,
+        targets=(
+            Target(
+                instrument=_SHARE,
+                weight_before=0.0,
+                weight_wanted=0.138,
+                weight=0.144399,
+                quantity=Decimal(100),
+                expected_return=0.004,
+                price=1443.99,
+            ),
+        ),
+        trades=(
+            Trade(
+                trade_id=_TRADE,
+                instrument=_SHARE,
+                quantity=Decimal(100),
+                price=1443.99,
+                weight=0.144399,
+                cost=0.0000433,
+            ),
+        ),
+        before=_profile(0.0),
+        after=_profile(0.144399),
+        signals=(
+            _use("momentum/s-1", "weekly", verdict="followed", own=0.0055),
+            _use("value/v-1", "value", verdict="outvoted", own=-0.0015),
+        ),
+        prior_utility=0.0,
+        limits=(LimitUse(limit="gross_max", used=0.144399, bound=1.0, shadow_price=0.0),),
+        solver=_solver(),
+        identity=_identity(),
+    )
+
+
+def _profile(weight: float) -> Profile:
+    return Profile(
+        expected_return=0.004 * weight,
+        volatility=0.045 * weight,
+        gross=weight,
+        net=weight,
+        cash=1.0 - weight,
+        positions=1 if weight else 0,
+    )
+
+
+def _use(signal: str, strategy: str, *, verdict: str, own: float) -> SignalUse:
+    followed = verdict == "followed"
+    return SignalUse(
+        signal=signal,
+        strategy=strategy,
+        instrument=_SHARE,
+        verdict="followed" if followed else "outvoted",
+        score=1.2 if followed else -0.6,
+        skill=0.05,
+        view=0.0027 if followed else -0.0013,
+        own=own,
+        utility=own * 0.144399,
+    )
+
+
+def _solver() -> SolverReport:
+    return SolverReport(
+        rung=Rung.SOLVED,
+        solver="CLARABEL",
+        status="optimal",
+        iterations=11,
+        objective=0.000365,
+        objective_continuous=0.000366,
+        violation=0.0,
+        violation_before=0.0,
+    )
+
+
+def _identity() -> Identity:
+    return Identity(
+        build="1f6c8a",
+        dependencies="90be27",
+        fingerprint="c41d55",
+        parameters="1" * 64,
+        portfolio_state="2" * 64,
+        problem="3" * 64,
+    )
+
+
+def _portfolio(at: int) -> tuple[OutputEvent, ...]:
+    return (
+        TradesExpired(
+            decided_at=at, portfolio="balanced", decision_id=_DECISION, trade_ids=(_TRADE,)
+        ),
+        PortfolioViewUpdated(
+            decided_at=at,
+            portfolio="balanced",
+            nav=Decimal("999956.70"),
+            cash=Decimal("855557.70"),
+            holdings=(
+                Holding(instrument=_SHARE, quantity=Decimal(100), price=1443.99, weight=0.144405),
+            ),
+            gross=0.144405,
+            net=0.144405,
+            open_trades=0,
+            traded=Decimal(144_399),
+            fees=Decimal("43.30"),
+            fills=1,
+        ),
+        ReconciliationDiffered(
+            decided_at=at,
+            portfolio="balanced",
+            instrument=_SHARE,
+            folded=Decimal(100),
+            reported=Decimal(90),
+            policy="keep what the fills say",
+        ),
+    )
