@@ -1,0 +1,200 @@
+"""`coordinator events`: what is in a log, filtered, one event a line.
+
+Place in the flow: reads any log through the log port; decodes a record only when its bytes may
+match. It must never hold more than one record of each partition, so that a log of any size
+streams.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from pydantic_core import from_json
+
+from coordinator.cli.console import (
+    FAILED,
+    OK,
+    clock_text,
+    complain,
+    print_json,
+    printable,
+    quiet_pipe,
+)
+from coordinator.core.ports import LogReader, Record
+from coordinator.log.errors import LogError
+from coordinator.log.open import open_reader
+from schemas.base import parse_time
+from schemas.registry import EVENTS
+
+__all__ = ["Filter", "Listed", "add_parser", "listing", "run"]
+
+_HIDDEN = ("checkpoints",)
+"""Topics that hold no events; shown when asked for by name."""
+_TEXT_WIDTH = 160
+_DEAD_LETTER = "DeadLetter"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are wanted; None: any. since <= journal time < until, ns UTC."""
+
+    type: str | None = None
+    portfolio: str | None = None
+    source: str | None = None
+    topic: str | None = None
+    shard: int | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One event with its place in the log: the fields of a JSON line, in this order."""
+
+    topic: str
+    shard: int
+    position: int
+    journal_time: int
+    type: str
+    event: dict[str, Any]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `events` to the commands."""
+    parser = commands.add_parser("events", help="list and filter the events of a log")
+    parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
+    parser.add_argument(
+        "--type", choices=[*EVENTS, _DEAD_LETTER], metavar="TYPE", help="event name"
+    )
+    parser.add_argument("--portfolio", metavar="NAME")
+    parser.add_argument("--source", metavar="NAME")
+    parser.add_argument("--topic", metavar="TOPIC", help='"journal", "decisions", "signals.dlq"')
+    parser.add_argument("--shard", type=int, metavar="N")
+    times = "RFC 3339 with an offset, or integer nanoseconds UTC; of the journal"
+    parser.add_argument("--since", type=_time, metavar="TIME", help=f"from then on ({times})")
+    parser.add_argument("--until", type=_time, metavar="TIME", help="before then")
+    parser.add_argument("--limit", type=_count, metavar="N", help="at most that many")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.set_defaults(run=run)
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time(int(text) if text.lstrip("-").isdigit() else text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the events, oldest first."""
+    wanted = Filter(
+        type=args.type, portfolio=args.portfolio, source=args.source, topic=args.topic,
+        shard=args.shard, since=args.since, until=args.until,
+    )  # fmt: skip
+    try:
+        with quiet_pipe(), closing(open_reader(args.log)) as reader:
+            for listed in islice(listing(reader, wanted), args.limit):
+                if args.json:
+                    print_json(listed)
+                else:
+                    print(_line(listed))
+    except LogError as error:
+        complain(error)
+        return FAILED
+    return OK
+
+
+def listing(reader: LogReader, wanted: Filter) -> Iterator[Listed]:
+    """The wanted events by journal time; at equal times by shard, causes before effects."""
+    streams = [
+        _keyed(reader, topic, shard, wanted)
+        for topic, shard in reader.partitions()
+        if _partition_wanted(topic, shard, wanted)
+    ]
+    for _, record in heapq.merge(*streams, key=lambda one: one[0]):
+        listed = _listed(record)
+        if _event_wanted(listed, wanted):
+            yield listed
+
+
+def _partition_wanted(topic: str, shard: int, wanted: Filter) -> bool:
+    if wanted.shard is not None and shard != wanted.shard:
+        return False
+    return topic == wanted.topic if wanted.topic is not None else topic not in _HIDDEN
+
+
+def _keyed(
+    reader: LogReader, topic: str, shard: int, wanted: Filter
+) -> Iterator[tuple[tuple[int, int, bool, str, int], Record]]:
+    needle = None if wanted.type is None else f'{{"type":"{wanted.type}"'.encode()
+    if wanted.type == _DEAD_LETTER:
+        needle = b'{"topic":'
+    for record in reader.read(topic, shard):
+        if wanted.until is not None and record.journal_time >= wanted.until:
+            return
+        if wanted.since is not None and record.journal_time < wanted.since:
+            continue
+        if needle is None or record.payload.startswith(needle):
+            key = (record.journal_time, shard, topic != "journal", topic, record.position)
+            yield key, record
+
+
+def _listed(record: Record) -> Listed:
+    """The record as it stands: not validated again, so that old versions show what they said."""
+    try:
+        tree = from_json(record.payload)
+    except ValueError:
+        tree = None
+    known = isinstance(tree, dict) and isinstance(tree.get("event"), dict)
+    if known:
+        name, event = str(tree.get("type")), tree["event"]
+    elif isinstance(tree, dict) and record.topic.endswith(".dlq"):
+        name, event = _DEAD_LETTER, tree
+    else:
+        name, event = "Unknown", {"bytes": len(record.payload)}
+    return Listed(record.topic, record.shard, record.position, record.journal_time, name, event)
+
+
+def _event_wanted(listed: Listed, wanted: Filter) -> bool:
+    if wanted.type is not None and listed.type != wanted.type:
+        return False
+    if wanted.portfolio is not None and listed.event.get("portfolio") != wanted.portfolio:
+        return False
+    return wanted.source is None or listed.event.get("source") == wanted.source
+
+
+def _line(listed: Listed) -> str:
+    """Compact text: time, place, type, then the fields until the line is full."""
+    fields = []
+    room = _TEXT_WIDTH
+    for name, value in listed.event.items():
+        text = f"{name}={_short(value)}"
+        room -= len(text) + 1
+        if room < 0:
+            fields.append("...")
+            break
+        fields.append(text)
+    place = f"{listed.topic}/{listed.shard}:{listed.position}"
+    return printable(
+        f"{clock_text(listed.journal_time)}  {place:<16} {listed.type:<20} {' '.join(fields)}"
+    )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{len(value)}]"
+    if isinstance(value, dict):
+        return "{...}"
+    return str(value) if value is not None else "-"

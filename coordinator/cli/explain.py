@@ -1,0 +1,216 @@
+"""`coordinator explain`: one decision and its reasons, on one screen or as JSON.
+
+Place in the flow: asks `replay.reasons`, shows the answer. It must never show a name unescaped:
+names come from sources and files of other people.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from coordinator.cli.console import (
+    FAILED,
+    OK,
+    clock_text,
+    complain,
+    output,
+    print_json,
+    quiet_pipe,
+    safe,
+    table,
+)
+from coordinator.log.errors import LogError
+from coordinator.log.open import open_reader
+from replay.reasons import DecisionNotFound, RoundWithoutDecision, explain_decision
+from schemas.registry import SchemaError
+
+if TYPE_CHECKING:
+    from coordinator.quality.explain import Change, Explanation
+
+__all__ = ["add_parser", "render", "run"]
+
+_SIGNALS, _CHANGES, _CONFLICTS, _LIMITS = 12, 10, 5, 6
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `explain` to the commands."""
+    parser = commands.add_parser("explain", help="why a decision came out as it did")
+    parser.add_argument("decision_id", metavar="DECISION_ID", help='for example "balanced:12"')
+    parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
+    parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the decision; 1 when the log has none of that name."""
+    try:
+        with quiet_pipe(), closing(open_reader(args.log)) as reader:
+            explanation = explain_decision(reader, args.decision_id)
+            if args.json:
+                print_json(explanation)
+            else:
+                render(explanation, output())
+    except (DecisionNotFound, RoundWithoutDecision, LogError, SchemaError) as error:
+        complain(error)
+        return FAILED
+    return OK
+
+
+def render(told: Explanation, console: Console) -> None:
+    """Print the explanation for a person; the longest lists are cut, and say so."""
+    console.print(
+        Group(*_head(told), *_signals(told), *_conflicts(told), *_limits(told), *_changes(told)),
+        *_foot(told),
+        sep="\n",
+    )
+
+
+def _head(told: Explanation) -> Iterator[RenderableType]:
+    yield Text.assemble(
+        ("decision ", "bold"), safe(told.decision_id, "bold cyan"),
+        f"  {clock_text(told.decided_at)}  mode ", safe(told.mode), f"  NAV {told.nav:,.2f}",
+        f"  horizon {told.horizon_sessions:g} sessions",
+        "" if told.trigger is None else f"  trigger {told.trigger}",
+    )  # fmt: skip
+
+
+def _signals(told: Explanation) -> Iterator[RenderableType]:
+    yield _title(f"Signals used: {len(told.signals)}, dropped: {len(told.signals_dropped)}")
+    rows = table(
+        "signal", "instrument", "verdict", "score", "skill", "its view", "of the opinion",
+        "contribution", right=("score", "skill", "its view", "of the opinion", "contribution"),
+    )  # fmt: skip
+    for one in told.signals[:_SIGNALS]:
+        rows.add_row(
+            safe(one.signal), safe(one.instrument), safe(one.verdict, _COLOURS[one.verdict]),
+            f"{one.score:+.2f}", f"{one.skill:+.3f}", _percent(one.view), _percent(one.own),
+            _bps(one.utility),
+        )  # fmt: skip
+    yield rows
+    yield from _more(len(told.signals), _SIGNALS)
+    yield Text(
+        f"contributions {_bps(told.contributions)} (prior {_bps(told.prior_utility)}) "
+        f"= expected return {_bps(told.after.expected_return)} over the horizon"
+    )
+
+
+def _conflicts(told: Explanation) -> Iterator[RenderableType]:
+    yield _title(f"Conflicts: {told.conflicts_found}")
+    for one in told.conflicts[:_CONFLICTS]:
+        yield Text.assemble(
+            (f"{one.kind.value} ", "yellow"), f"severity {one.severity:.2f}  ",
+            _listed(one.instruments), ": ", _listed(one.signals), " -> ", safe(one.resolution),
+        )  # fmt: skip
+    yield from _more(told.conflicts_found, min(_CONFLICTS, len(told.conflicts)))
+
+
+def _limits(told: Explanation) -> Iterator[RenderableType]:
+    yield _title(f"Binding limits: {len(told.binding)}")
+    if told.binding:
+        rows = table(
+            "limit",
+            "instrument",
+            "used",
+            "bound",
+            "shadow price",
+            right=("used", "bound", "shadow price"),
+        )
+        for one in told.binding[:_LIMITS]:
+            rows.add_row(
+                safe(one.limit), safe(one.instrument or ""), _percent(one.used),
+                _percent(one.bound), f"{one.shadow_price:.3g}",
+            )  # fmt: skip
+        yield rows
+        yield from _more(len(told.binding), _LIMITS)
+    if told.watched:
+        room = (
+            f"{one.limit} {_percent(one.used)} of {_percent(one.bound)}" for one in told.watched
+        )
+        yield Text.assemble(("with room: ", "dim"), _listed(tuple(room)))
+
+
+def _changes(told: Explanation) -> Iterator[RenderableType]:
+    trades = sum(1 for one in told.changes if one.trade is not None)
+    yield _title(
+        f"Before and after: {trades} trades, turnover {_percent(told.turnover)}, "
+        f"expected cost {_bps(told.cost)}"
+    )
+    rows = table(
+        "instrument", "before", "wanted", "after", "trade", "at", "opinion",
+        right=("before", "wanted", "after", "trade", "at", "opinion"),
+    )  # fmt: skip
+    for one in told.changes[:_CHANGES]:
+        rows.add_row(*_change(one))
+    yield rows
+    yield from _more(len(told.changes), _CHANGES)
+    totals = table("portfolio", "gross", "net", "cash", "volatility", "positions",
+                   right=("gross", "net", "cash", "volatility", "positions"))  # fmt: skip
+    for name, side in (("before", told.before), ("after", told.after)):
+        totals.add_row(
+            name, _percent(side.gross), _percent(side.net), _percent(side.cash),
+            _percent(side.volatility), str(side.positions),
+        )  # fmt: skip
+    yield totals
+
+
+def _change(one: Change) -> tuple[RenderableType, ...]:
+    trade = "" if one.trade is None else f"{one.trade:+,f}"
+    return (
+        safe(one.instrument), _percent(one.before), _percent(one.wanted), _percent(one.after),
+        trade, f"{one.price:g}", _percent(one.expected_return),
+    )  # fmt: skip
+
+
+def _foot(told: Explanation) -> Iterator[RenderableType]:
+    solver, identity, place = told.solver, told.identity, told.place
+    yield _title("Solver and proof")
+    yield Text.assemble(
+        f"rung {solver.rung.value}  ", safe(solver.solver), " ", safe(solver.status),
+        f"  {solver.iterations} iterations  objective {_bps(solver.objective)}"
+        f"  lots cost {_bps(solver.objective_continuous - solver.objective)}"
+        f"  violation {solver.violation:.1g} (before {solver.violation_before:.1g})",
+    )  # fmt: skip
+    for remark in solver.remarks:
+        yield Text.assemble("remark: ", safe(remark))
+    yield Text(
+        f"shard {place.shard}  journal position {place.position}.{place.ordinal}  seq {place.seq}"
+        f"\ndecision {place.content}\nentry    {place.entry}"
+        f"\nproblem  {identity.problem}\nstate    {identity.portfolio_state}"
+        f"\nparams   {identity.parameters}"
+    )
+    yield Text.assemble(
+        "build ", safe(identity.build), "  dependencies ", safe(identity.dependencies),
+        "  fingerprint ", safe(identity.fingerprint),
+    )  # fmt: skip
+
+
+_COLOURS = {"followed": "green", "outvoted": "yellow", "limited": "magenta", "dropped": "dim"}
+
+
+def _title(text: str) -> Text:
+    return Text(f"\n{text}", style="bold")
+
+
+def _listed(names: Iterable[str], most: int = 6) -> Text:
+    every = tuple(names)
+    rest = f" and {len(every) - most} more" if len(every) > most else ""
+    return safe(", ".join(every[:most]) + rest)
+
+
+def _more(total: int, shown: int) -> Iterator[Text]:
+    if total > shown:
+        yield Text(f"... and {total - shown} more (--json has what is recorded)", style="dim")
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}%"
+
+
+def _bps(fraction: float) -> str:
+    return f"{10_000 * fraction:.2f}bp"

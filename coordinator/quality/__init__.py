@@ -1,0 +1,1 @@
+"""What a decision is worth, and why it came out as it did."""

@@ -1,0 +1,185 @@
+"""A decision's reasons, put in the order a reader asks for them.
+
+Place in the flow: after the fact, from what the engine said and nothing else: the allocation, the
+conflicts of its round and the round's books. Pure. It must never solve, guess, or read anything
+the log does not say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.base import Model, parse_time
+from schemas.decisions import (
+    AllocationDecided,
+    ConflictDetected,
+    Identity,
+    LimitUse,
+    Profile,
+    RoundClosed,
+    SignalUse,
+    SolverReport,
+    Target,
+)
+
+__all__ = ["Change", "Explanation", "Place", "explain"]
+
+NEGLIGIBLE = 1e-9
+"""Shadow prices and weights below this are nought, whatever the solver's last digits say."""
+
+
+class Place(Model):
+    """Where the decision stands in its log, with the hashes that prove it."""
+
+    shard: int
+    position: int
+    """Of the journal record that led to it."""
+    ordinal: int
+    seq: int
+    journal_time: int
+    """Nanoseconds UTC."""
+    content: str
+    """Hash of the decision itself: the same wherever it was made."""
+    entry: str
+    """Hash of its entry, which the next entry repeats."""
+
+
+class Change(Model):
+    """One instrument, before and after; weights are fractions of NAV."""
+
+    instrument: str
+    before: float
+    wanted: float
+    """Before whole lots."""
+    after: float
+    trade: Decimal | None
+    """Units, bought positive; absent where nothing is traded."""
+    trade_id: str | None
+    price: float
+    cost: float
+    """Expected cost of the trade, fraction of NAV."""
+    expected_return: float
+    """The combined opinion over the horizon."""
+    opinions: tuple[SignalUse, ...]
+    """The signals about it, the weightiest part of the opinion first."""
+
+
+class Explanation(Model):
+    """Everything that is known about why a decision came out as it did."""
+
+    decision_id: str
+    portfolio: str
+    round: int
+    decided_at: int
+    """Nanoseconds UTC."""
+    trigger: str | None
+    """What opened the round; absent where the log has no books of it."""
+    opened_at: int | None
+    mode: str
+    nav: Decimal
+    horizon_sessions: float
+    signals: tuple[SignalUse, ...]
+    """Every signal used, by the size of its contribution."""
+    signals_dropped: tuple[str, ...]
+    conflicts: tuple[ConflictDetected, ...]
+    """The most severe first."""
+    conflicts_found: Annotated[int, Field(ge=0)]
+    """Including those beyond what is reported."""
+    binding: tuple[LimitUse, ...]
+    """Limits that cost something: easing them would change the answer. The dearest first."""
+    watched: tuple[LimitUse, ...]
+    """Totals and limits that had room."""
+    changes: tuple[Change, ...]
+    """The largest change first."""
+    before: Profile
+    after: Profile
+    turnover: float
+    cost: float
+    prior_utility: float
+    contributions: float
+    """Sum of the signals' and the prior's parts: equals after.expected_return."""
+    solver: SolverReport
+    identity: Identity
+    place: Place
+
+
+def explain(
+    decision: AllocationDecided,
+    *,
+    conflicts: Sequence[ConflictDetected],
+    closed: RoundClosed | None,
+    place: Place,
+) -> Explanation:
+    """The reasons of one decision. conflicts and closed are those of the same decision_id."""
+    binding = sorted(filter(_binds, decision.limits), key=lambda one: -abs(one.shadow_price))
+    return Explanation(
+        decision_id=decision.decision_id,
+        portfolio=decision.portfolio,
+        round=decision.round,
+        decided_at=decision.decided_at,
+        trigger=None if closed is None else closed.trigger,
+        opened_at=None if closed is None else parse_time(closed.opened_at),
+        mode=decision.mode,
+        nav=decision.nav,
+        horizon_sessions=decision.horizon_sessions,
+        signals=tuple(sorted(decision.signals, key=lambda one: (-abs(one.utility), one.signal))),
+        signals_dropped=() if closed is None else closed.signals_dropped,
+        conflicts=tuple(sorted(conflicts, key=lambda one: (-one.severity, one.signals))),
+        conflicts_found=len(conflicts) if closed is None else closed.conflicts,
+        binding=tuple(binding),
+        watched=tuple(one for one in decision.limits if not _binds(one)),
+        changes=_changes(decision),
+        before=decision.before,
+        after=decision.after,
+        turnover=decision.turnover,
+        cost=decision.cost,
+        prior_utility=decision.prior_utility,
+        contributions=sum((one.utility for one in decision.signals), decision.prior_utility),
+        solver=decision.solver,
+        identity=decision.identity,
+        place=place,
+    )
+
+
+def _binds(limit: LimitUse) -> bool:
+    return abs(limit.shadow_price) > NEGLIGIBLE
+
+
+def _changes(decision: AllocationDecided) -> tuple[Change, ...]:
+    """Instruments that are held, wanted or spoken about, the largest change first."""
+    opinions: dict[str, list[SignalUse]] = {}
+    for use in decision.signals:
+        opinions.setdefault(use.instrument, []).append(use)
+    trades = {trade.instrument: trade for trade in decision.trades}
+    changes = []
+    for target in decision.targets:
+        trade = trades.get(target.instrument)
+        about = sorted(
+            opinions.get(target.instrument, []), key=lambda one: (-abs(one.own), one.signal)
+        )
+        if trade is None and not about and _idle(target):
+            continue
+        changes.append(
+            Change(
+                instrument=target.instrument,
+                before=target.weight_before,
+                wanted=target.weight_wanted,
+                after=target.weight,
+                trade=None if trade is None else trade.quantity,
+                trade_id=None if trade is None else trade.trade_id,
+                price=target.price,
+                cost=0.0 if trade is None else trade.cost,
+                expected_return=target.expected_return,
+                opinions=tuple(about),
+            )
+        )
+    return tuple(sorted(changes, key=lambda one: (-abs(one.after - one.before), one.instrument)))
+
+
+def _idle(target: Target) -> bool:
+    weights = (target.weight_before, target.weight_wanted, target.weight)
+    return all(abs(weight) <= NEGLIGIBLE for weight in weights)

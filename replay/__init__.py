@@ -1,0 +1,1 @@
+"""Play logs again: verify them, backtest on them, audit them, ask them for reasons."""

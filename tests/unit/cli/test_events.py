@@ -1,0 +1,125 @@
+"""`coordinator events` on a planted log."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coordinator.cli import events
+from coordinator.core.ports import Append
+from coordinator.core.route import DeadLetter, encode_dead_letter
+from coordinator.log.memory import MemoryLog
+from coordinator.log.segments import export
+from schemas.canonical import digest
+from schemas.entries import GENESIS, Stamp, encode_journal, encode_output
+from schemas.signals import SignalIssued
+from tests.unit.replay.planted import allocation, closed
+
+SECOND = 1_000_000_000
+
+
+def journaled(source: str, at: int) -> Append:
+    event = SignalIssued(
+        event_id=f"{source}-{at}", event_time=at, source=source, strategy="s", instrument="A",
+        direction=1,
+    )  # fmt: skip
+    return Append("journal", 0, encode_journal(Stamp("signals", "t", 0, at, at), event), at)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> str:
+    made = MemoryLog()
+    first = encode_output(0, 0, 0, GENESIS, allocation("p", decided_at=SECOND))
+    second = encode_output(0, 1, 1, digest(first), closed("q"))
+    letter = encode_dead_letter(DeadLetter("signals", "partition 0 offset 1", "bad\x1b", b"\xff"))
+    made.append([journaled("s1", SECOND), journaled("s2", 2 * SECOND)])
+    made.append([Append("decisions", 0, first, SECOND), Append("decisions", 0, second, SECOND)])
+    made.append([Append("signals.dlq", 0, letter, 3 * SECOND), Append("checkpoints", 0, b"x", 1)])
+    export(made, tmp_path / "log")
+    return str(tmp_path / "log")
+
+
+def run(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    events.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["events", *words])
+    return int(args.run(args))
+
+
+def lines(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, object]]:
+    assert run(*words, "--json") == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_events_come_by_time_and_causes_before_effects(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = lines(capsys, "--log", log)
+    assert [one["type"] for one in listed] == [
+        "SignalIssued", "AllocationDecided", "RoundClosed", "SignalIssued", "DeadLetter",
+    ]  # fmt: skip
+    assert list(listed[0]) == ["topic", "shard", "position", "journal_time", "type", "event"]
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("--type", "SignalIssued"), 2),
+        (("--type", "DeadLetter"), 1),
+        (("--portfolio", "q"), 1),
+        (("--source", "s2"), 1),
+        (("--topic", "decisions"), 2),
+        (("--topic", "checkpoints"), 1),
+        (("--shard", "1"), 0),
+        (("--since", "1970-01-01T00:00:02Z"), 2),
+        (("--until", "2000000000"), 3),
+        (("--limit", "2"), 2),
+        (("--since", "1970-01-01T01:00:01+01:00", "--until", "1970-01-01T00:00:02Z"), 3),
+    ],
+)
+def test_each_filter_keeps_what_it_names(
+    log: str, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], count: int
+) -> None:
+    assert len(lines(capsys, "--log", log, *words)) == count
+
+
+def test_text_lines_are_short_and_harmless(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--log", log) == 0
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 5
+    assert "1970-01-01T00:00:01.000Z" in out
+    assert "bad\\x1b" in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("time", ["2024-01-01", "yesterday", "2024-01-01T00:00:00"])
+def test_a_time_without_a_zone_is_a_usage_error(log: str, time: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("--log", log, "--since", time)
+    assert caught.value.code == 2
+
+
+def test_a_reader_that_leaves_early_ends_the_listing_quietly(log: str) -> None:
+    code = (
+        "import argparse, sys; from coordinator.cli import events\n"
+        "parser = argparse.ArgumentParser(); events.add_parser(parser.add_subparsers())\n"
+        f"args = parser.parse_args(['events', '--log', {log!r}])\n"
+        "sys.stdin.read(1); sys.exit(args.run(args))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as child:  # fmt: skip
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        child.stdin.write(b"x")
+        child.stdin.close()
+        assert child.stderr.read() == b""
+        assert child.wait() == 0

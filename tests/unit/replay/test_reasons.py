@@ -1,0 +1,29 @@
+"""Finding a decision in a log."""
+
+from __future__ import annotations
+
+import pytest
+
+from replay.reasons import DecisionNotFound, RoundWithoutDecision, explain_decision
+from tests.unit.replay.planted import allocation, closed, conflict, output_log
+
+
+def test_a_decision_is_found_with_its_conflicts_and_books() -> None:
+    log = output_log(
+        conflict(round_number=1), allocation(round_number=1), closed(round_number=1),
+        conflict(round_number=11), allocation(round_number=11), closed(round_number=11),
+    )  # fmt: skip
+    told = explain_decision(log, "p:1")
+    assert (told.decision_id, len(told.conflicts), told.trigger) == ("p:1", 1, "signals")
+    assert (told.place.seq, told.place.position) == (1, 1)
+
+
+def test_an_unknown_decision_suggests_near_names() -> None:
+    with pytest.raises(DecisionNotFound, match="did you mean p:12") as caught:
+        explain_decision(output_log(allocation(round_number=12)), "p:123")
+    assert caught.value.near == ("p:12",)
+
+
+def test_a_round_that_decided_nothing_says_why() -> None:
+    with pytest.raises(RoundWithoutDecision, match="nothing_to_do"):
+        explain_decision(output_log(closed(outcome="nothing_to_do")), "p:1")
