@@ -138,30 +138,33 @@ def _decimal(what: str, *, largest: int, least: str | None = None) -> object:
 
 _NAME = r"^[^\p{C}\p{Z}](?:[^\p{C}\p{Zl}\p{Zp}]*[^\p{C}\p{Z}])?$"
 
-Timestamp = Annotated[
-    Annotated[int, Field(ge=0, lt=TIME_MAX)]
-    | Annotated[str, AfterValidator(parse_time), Field(ge=0, lt=TIME_MAX)],
-    Field(union_mode="left_to_right"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 0, "maximum": TIME_MAX - 1},
-                {"type": "string", "format": "date-time"},
-            ],
-            "description": "UTC: integer nanoseconds since 1970 or RFC 3339",
-        },
-        mode="validation",
-    ),
-    WithJsonSchema(
-        {
-            "type": "integer",
-            "minimum": 0,
-            "maximum": TIME_MAX - 1,
-            "description": "UTC: integer nanoseconds since 1970",
-        },
-        mode="serialization",
-    ),
-]
+if TYPE_CHECKING:
+    Timestamp: TypeAlias = int
+else:
+    Timestamp = Annotated[
+        Annotated[int, Field(ge=0, lt=TIME_MAX)]
+        | Annotated[str, AfterValidator(parse_time), Field(ge=0, lt=TIME_MAX)],
+        Field(union_mode="left_to_right"),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "integer", "minimum": 0, "maximum": TIME_MAX - 1},
+                    {"type": "string", "format": "date-time"},
+                ],
+                "description": "UTC: integer nanoseconds since 1970 or RFC 3339",
+            },
+            mode="validation",
+        ),
+        WithJsonSchema(
+            {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": TIME_MAX - 1,
+                "description": "UTC: integer nanoseconds since 1970",
+            },
+            mode="serialization",
+        ),
+    ]
 Name = Annotated[
     str,
     StringConstraints(

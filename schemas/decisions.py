@@ -30,6 +30,7 @@ __all__ = [
     "Holding",
     "Identity",
     "LimitUse",
+    "Outcome",
     "PortfolioViewUpdated",
     "Profile",
     "QualityScored",
@@ -41,10 +42,20 @@ __all__ = [
     "Target",
     "Trade",
     "TradesExpired",
+    "Trigger",
+    "Verdict",
 ]
 
 Count = Annotated[int, Field(ge=0)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+Trigger = Literal["signals", "session_close", "interval", "breach", "constraint"]
+"""What opened a round."""
+Outcome = Literal["decided", "nothing_to_do", "no_prices"]
+"""What a round led to."""
+Verdict = Literal["followed", "outvoted", "limited"]
+"""What became of a signal's wish in a decision."""
 
 
 class ConflictKind(StrEnum):
@@ -97,7 +108,7 @@ class RoundClosed(PortfolioOutput):
     """"portfolio:round"."""
     round: Count
     """Number of the round in its portfolio."""
-    trigger: Literal["signals", "session_close", "interval", "breach", "constraint"]
+    trigger: Trigger
     """What opened it."""
     opened_at: Timestamp
     """When it opened, on the engine's clock."""
@@ -111,7 +122,7 @@ class RoundClosed(PortfolioOutput):
     """Found, including those beyond conflicts_max."""
     conflicts_reported: Count
     """Those said as ConflictDetected."""
-    outcome: Literal["decided", "nothing_to_do", "paused", "no_prices"]
+    outcome: Outcome
     """What it led to."""
 
 
@@ -160,9 +171,9 @@ class SignalUse(Model):
     """Which of the source's strategies."""
     instrument: Name
     """What it was about."""
-    verdict: Literal["followed", "outvoted", "limited", "dropped"]
+    verdict: Verdict
     """followed: the position taken agrees with it; outvoted: other views prevailed; limited: a
-    limit or cost kept its wish from being met; dropped: it had no weight."""
+    limit or cost kept its wish from being met."""
     score: Finite
     """Standardised opinion."""
     skill: Finite

@@ -16,6 +16,7 @@ from schemas.base import Finite, Name, OutputEvent, Text, Timestamp
 __all__ = [
     "AlertRaised",
     "ClockJumped",
+    "Ending",
     "InputRejected",
     "InputRejection",
     "ParametersAdapted",
@@ -25,6 +26,10 @@ __all__ = [
     "SignalRejection",
     "SourceCalibrated",
 ]
+
+
+Ending = Literal["time", "superseded", "withdrawn"]
+"""Why a signal's view was closed."""
 
 
 class SignalRejection(StrEnum):
@@ -87,7 +92,7 @@ class SignalExpired(OutputEvent):
     """What it was about."""
     expired_at: Timestamp
     """When its time was over."""
-    reason: Literal["time", "superseded", "withdrawn"] = "time"
+    reason: Ending = "time"
     """Its time was over, a later signal took its place, or its source took it back."""
 
 

@@ -1,0 +1,1 @@
+"""The coordination engine: conflicting signals in, one coordinated allocation per portfolio out."""

@@ -1,0 +1,76 @@
+"""Bootstrap: the one place that puts the parts together.
+
+Place in the flow: every shell, replay and command asks here for an engine or a log. Building has one side
+effect: BLAS is pinned to one thread, because decisions must not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import coordinator.core
+import coordinator.learning
+import coordinator.solver
+import schemas
+from coordinator.core.engine import Engine
+from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.solver import CvxAllocator, SolverSettings, numeric_fingerprint, pin_threads
+from schemas.journal import EngineStarted
+
+__all__ = ["Identity", "build_engine", "engine_started", "identity"]
+
+DECIDING = (schemas, coordinator.core, coordinator.solver, coordinator.learning)
+"""Packages whose source decides: their bytes are the build."""
+NUMERIC = ("numpy", "scipy", "cvxpy", "piqp", "clarabel", "pydantic", "pydantic-core")
+"""Distributions whose version can change a decision's bits."""
+
+Identity = tuple[str, str, str]
+"""(build, dependencies, fingerprint), as in EngineStarted."""
+
+
+def build_engine(*, shard: int, shards: int) -> Engine:
+    """An engine with the solver and the risk model of this build."""
+    pin_threads()
+    return Engine(
+        shard=shard,
+        shards=shards,
+        allocator=CvxAllocator(SolverSettings()),
+        risk_model=PriorBlendedCovariance(),
+    )
+
+
+@cache
+def identity() -> Identity:
+    """What this process would decide with: hashes of code, libraries and arithmetic."""
+    pin_threads()
+    return _build(), _dependencies(), numeric_fingerprint(SolverSettings())
+
+
+def engine_started(*, at: int) -> EngineStarted:
+    """The event that says from `at` (ns UTC) on this build decides."""
+    build, dependencies, fingerprint = identity()
+    return EngineStarted(
+        event_id=f"start {at}",
+        event_time=at,
+        build=build,
+        dependencies=dependencies,
+        fingerprint=fingerprint,
+    )
+
+
+def _build() -> str:
+    found = hashlib.sha256()
+    for package in DECIDING:
+        root = Path(next(iter(package.__path__)))
+        for path in sorted(root.rglob("*.py")):
+            found.update(f"{package.__name__}/{path.relative_to(root).as_posix()}\n".encode())
+            found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _dependencies() -> str:
+    versions = "\n".join(f"{name} {metadata.version(name)}" for name in NUMERIC)
+    return hashlib.sha256(versions.encode()).hexdigest()

@@ -1,0 +1,141 @@
+"""Allocate: one portfolio's problem is put together and answered.
+
+Place in the flow: at the end of a round, after the views are combined. Reads the state, changes nothing;
+the answer comes through the Allocator port.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.core.book import Valuation, value, working
+from coordinator.core.match import Combination, combine
+from coordinator.core.ports import AllocationProblem, Floats, RiskModel, RiskSettings
+from coordinator.core.state import Portfolio, State, View
+from coordinator.core.views import Scored, heard, horizon_of, scored_views
+
+__all__ = ["Situation", "problem_digest", "situation"]
+
+BPS = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a decision is made from.
+
+    prices: (n,) last prices. rows: views that count; without: live views that do not.
+    """
+
+    problem: AllocationProblem
+    prices: Floats
+    horizon: float
+    rows: list[Scored]
+    without: list[View]
+    combination: Combination
+    worth: Valuation
+
+
+def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situation | None:
+    """The portfolio's situation now; None when NAV is not positive or something held has no price."""
+    worth = value(portfolio, state.market)
+    if worth.nav <= 0 or worth.unpriced:
+        return None
+    views = heard(state, portfolio)
+    horizon = horizon_of(views, portfolio, state.parameters)
+    names = _instruments(state, portfolio, views)
+    picks = {name: i for i, name in enumerate(names)}
+    rows, without = scored_views(state, views, picks=picks, ahead=horizon)
+    covariance = horizon * _covariance(state, names, risk_model)
+    combination = combine(
+        rows,
+        covariance,
+        prior=np.zeros(len(names)),
+        correlation=state.parameters.view_correlation,
+    )
+    prices = np.array([state.market.price_of(name) or 0.0 for name in names])
+    problem = _problem(state, portfolio, worth, names, prices, covariance, combination.mu)
+    return Situation(problem, prices, horizon, rows, without, combination, worth)
+
+
+def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple[str, ...]:
+    """Priced instruments that are judged, held or being traded, sorted."""
+    wanted = {view.instrument for view in views} | set(portfolio.positions)
+    wanted |= {trade.instrument for trade in portfolio.open_trades.values()}
+    return tuple(name for name in sorted(wanted) if state.market.price_of(name) is not None)
+
+
+def _covariance(state: State, names: tuple[str, ...], risk_model: RiskModel) -> Floats:
+    parameters = state.parameters
+    settings = RiskSettings(
+        parameters.risk_volatility_prior,
+        parameters.risk_correlation_prior,
+        parameters.risk_weight_prior,
+    )
+    return risk_model.covariance(state.market.window(state.market.columns(names)), settings)
+
+
+def _problem(
+    state: State,
+    portfolio: Portfolio,
+    worth: Valuation,
+    names: tuple[str, ...],
+    prices: Floats,
+    covariance: Floats,
+    mu: Floats,
+) -> AllocationProblem:
+    mandate, costs, nav = portfolio.mandate, portfolio.costs, worth.nav
+    n = len(names)
+    unit = prices / nav  # weight of one unit
+    held = np.array([float(portfolio.positions.get(name, 0)) for name in names]) * unit
+    open_units = working(portfolio)
+    may_fill = np.array([open_units.get(name, (0.0, 0.0)) for name in names]).reshape(n, 2)
+    instruments = [state.market.instruments[name] for name in names]
+    fresh = [
+        state.market.tradable(
+            instrument,
+            session_now=float(state.market.session),
+            age_max=state.parameters.price_age_sessions_max,
+        )
+        for instrument in instruments
+    ]
+    universe = frozenset(mandate.universe)
+    allowed = np.array([not universe or name in universe for name in names], dtype=bool)
+    room = 2.0 * (mandate.gross_max + float(np.abs(held).sum()) + float(np.abs(may_fill).sum())) + 1
+    buy = (costs.fee_bps + costs.half_spread_bps) * BPS
+    return AllocationProblem(
+        instruments=names,
+        nav=nav,
+        mu=mu,
+        covariance=covariance,
+        risk_aversion=portfolio.risk_aversion,
+        filled=held,
+        working_buys=may_fill[:, 0] * unit,
+        working_sells=may_fill[:, 1] * unit,
+        cash=worth.cash / nav,
+        lot_weight=np.array([float(i.lot) for i in instruments]) * unit,
+        cost_buy=np.full(n, buy),
+        cost_sell=np.full(n, buy + costs.sell_tax_bps * BPS),
+        trade_max=np.where(fresh, room, 0.0),
+        position_min=np.where(allowed, mandate.position_min, 0.0),
+        position_max=np.where(allowed, mandate.position_max, 0.0),
+        gross_max=mandate.gross_max,
+        cash_floor=mandate.cash_floor,
+        turnover_max=mandate.turnover_max,
+        trade_min=mandate.trade_min,
+    )
+
+
+def problem_digest(problem: AllocationProblem) -> str:
+    """SHA-256 over every number of the problem, in the order of its fields."""
+    found = hashlib.sha256()
+    for name in problem.__slots__:
+        part = getattr(problem, name)
+        if isinstance(part, np.ndarray):
+            found.update(np.ascontiguousarray(part, dtype="<f8").tobytes())
+        else:
+            found.update(repr(part).encode())
+        found.update(b"|")
+    return found.hexdigest()

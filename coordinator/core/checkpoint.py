@@ -1,0 +1,191 @@
+"""Checkpoint: the state written down in hashed parts, and read back.
+
+Place in the flow: a shard's owner writes one from time to time and starts from the newest. The same state
+gives the same bytes. Arrays are little-endian float64 in base64, everything else is JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from coordinator.core.clock import Timers
+from coordinator.core.market import Instrument, Market
+from coordinator.core.ports import Floats
+from coordinator.core.state import Portfolio, Source, State, View
+from schemas.canonical import canonical_bytes, digest
+from schemas.control import Parameters
+
+__all__ = [
+    "CheckpointError",
+    "decode_state",
+    "encode_state",
+    "portfolio_digest",
+    "state_digest",
+]
+
+FORMAT = 1
+_PORTFOLIO = TypeAdapter(Portfolio)
+_SOURCES = TypeAdapter(list[Source])
+_VIEWS = TypeAdapter(list[View])
+_INSTRUMENTS = TypeAdapter(list[Instrument])
+_ARRAYS = ("price", "price_session", "close", "returns", "volumes")
+
+
+class CheckpointError(ValueError):
+    """Bytes that are no complete checkpoint of this format: start from an older one or the beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    name: str
+    body: bytes
+
+
+def portfolio_digest(portfolio: Portfolio) -> str:
+    """SHA-256 of a portfolio's whole state: no shard, position or tick in it."""
+    return digest(_portfolio_bytes(portfolio))
+
+
+def _portfolio_bytes(portfolio: Portfolio) -> bytes:
+    """One spelling: books in the order of their keys, whatever order they were filled in."""
+    tree = _PORTFOLIO.dump_python(portfolio, mode="json")
+    for book in ("positions", "open_trades"):
+        tree[book] = dict(sorted(tree[book].items()))
+    return to_json(tree)
+
+
+def encode_state(state: State) -> bytes:
+    """The state as a checkpoint: JSON lines, the first with the hash of every part."""
+    parts = _parts(state)
+    head = {
+        "format": FORMAT,
+        "position": state.position,
+        "seq": state.seq,
+        "last_hash": state.last_hash,
+        "build": state.build,
+        "state": _combined(parts),
+        "parts": [[part.name, digest(part.body)] for part in parts],
+    }
+    return b"\n".join([to_json(head), *(part.body for part in parts)])
+
+
+def state_digest(state: State) -> str:
+    """SHA-256 over the hashes of all parts of the state."""
+    return _combined(_parts(state))
+
+
+def _combined(parts: list[_Part]) -> str:
+    return digest("\n".join(f"{part.name} {digest(part.body)}" for part in parts).encode())
+
+
+def _parts(state: State) -> list[_Part]:
+    parts = [
+        _Part("engine", to_json(_engine_tree(state))),
+        _Part("parameters", canonical_bytes(state.parameters)),
+        _Part("sources", _SOURCES.dump_json([state.sources[n] for n in sorted(state.sources)])),
+        _Part("views", _VIEWS.dump_json([state.views[key] for key in sorted(state.views)])),
+        _Part("market", to_json(_market_tree(state.market))),
+    ]
+    parts += [
+        _Part(f"portfolio {name}", _portfolio_bytes(state.portfolios[name]))
+        for name in sorted(state.portfolios)
+    ]
+    return parts
+
+
+def _engine_tree(state: State) -> dict[str, Any]:
+    return {
+        "shard": state.shard,
+        "shards": state.shards,
+        "position": state.position,
+        "clock": state.clock,
+        "seq": state.seq,
+        "last_hash": state.last_hash,
+        "decisions": state.decisions,
+        "build": state.build,
+        "dependencies": state.dependencies,
+        "fingerprint": state.fingerprint,
+        "sealed": state.sealed,
+        "paused": state.paused,
+        "marks": [
+            [topic, partition, state.marks[topic, partition]]
+            for topic, partition in sorted(state.marks)
+        ],
+        "seen": list(state.seen.items()),
+        "timers": state.timers.items(),
+        "session_timers": state.session_timers.items(),
+        "hearers": sorted(state.hearers.items()),
+    }
+
+
+def _market_tree(market: Market) -> dict[str, Any]:
+    instruments = sorted(market.instruments.values(), key=lambda i: i.column)
+    return {
+        "session": market.session,
+        "row": market.row,
+        "rows": market.rows,
+        "instruments": _INSTRUMENTS.dump_python(instruments, mode="json"),
+        **{name: _array_text(getattr(market, name)) for name in _ARRAYS},
+    }
+
+
+def _array_text(array: Floats) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<f8").tobytes()).decode()
+
+
+def decode_state(data: bytes) -> State:
+    """What encode_state wrote. Raises CheckpointError when anything of it is missing or changed."""
+    try:
+        head_line, *bodies = data.split(b"\n")
+        head = from_json(head_line)
+        names = [name for name, _ in head["parts"]]
+        expected = [found for _, found in head["parts"]]
+        if head["format"] != FORMAT or [digest(body) for body in bodies] != expected:
+            message = "a part of the checkpoint is missing or changed"
+            raise CheckpointError(message)
+        return _rebuilt(dict(zip(names, bodies, strict=True)))
+    except CheckpointError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        message = f"not a checkpoint of this format: {error}"
+        raise CheckpointError(message) from error
+
+
+def _rebuilt(parts: dict[str, bytes]) -> State:
+    tree = from_json(parts["engine"])
+    parameters = Parameters.model_validate_json(parts["parameters"])
+    state = State(shard=tree["shard"], shards=tree["shards"], parameters=parameters)
+    for name in ("position", "clock", "seq", "last_hash", "decisions", "build", "dependencies",
+                 "fingerprint", "sealed", "paused"):  # fmt: skip
+        setattr(state, name, tree[name])
+    state.marks = {(topic, partition): offset for topic, partition, offset in tree["marks"]}
+    state.seen = dict(tree["seen"])
+    state.timers = Timers((name, deadline) for name, deadline in tree["timers"])
+    state.session_timers = Timers((name, due) for name, due in tree["session_timers"])
+    state.hearers = {source: list(names) for source, names in tree["hearers"]}
+    state.sources = {s.name: s for s in _SOURCES.validate_json(parts["sources"])}
+    state.views = {v.key: v for v in _VIEWS.validate_json(parts["views"])}
+    _fill_market(state.market, from_json(parts["market"]))
+    for name, body in parts.items():
+        if name.startswith("portfolio "):
+            portfolio = _PORTFOLIO.validate_json(body)
+            state.portfolios[portfolio.name] = portfolio
+    return state
+
+
+def _fill_market(market: Market, tree: dict[str, Any]) -> None:
+    instruments = _INSTRUMENTS.validate_json(to_json(tree["instruments"]))
+    market.instruments = {i.name: i for i in instruments}
+    market.session, market.row, market.rows = tree["session"], tree["row"], tree["rows"]
+    width = len(instruments)
+    for name in _ARRAYS:
+        flat = np.frombuffer(base64.b64decode(tree[name]), dtype="<f8").astype(np.float64)
+        shape = (-1, width) if name in ("returns", "volumes") and width else (-1,)
+        if width:
+            setattr(market, name, flat.reshape(shape).copy())

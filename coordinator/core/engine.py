@@ -1,0 +1,360 @@
+"""The engine: a deterministic state machine from journal records to chained outputs.
+
+Place in the flow: between the journal and the decisions topic. `step` first fires timers that are due
+before the record, then judges the record; for each, events are decided from the state and applied to it at
+once. Never reads a clock, a random number, the environment or a file; time is the journal's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from coordinator.core.checkpoint import decode_state, encode_state
+from coordinator.core.clock import MILLISECOND
+from coordinator.core.evolve import evolve_input, evolve_output
+from coordinator.core.intake import identity_key, judge, left_out, repeated
+from coordinator.core.ports import Allocator, Record, RiskModel
+from coordinator.core.shards import shard_of
+from coordinator.core.state import State, View
+from coordinator.core.timers import after_timer, owner_of, timer_events
+from schemas.base import Event, OutputEvent
+from schemas.canonical import digest
+from schemas.entries import JournalEntry, decode_journal, encode_output
+from schemas.journal import EngineStarted, SignalsShed
+from schemas.market import PricesObserved
+from schemas.registry import SchemaError
+from schemas.signals import SignalIssued, SignalWithdrawn
+from schemas.verdicts import (
+    ClockJumped,
+    Ending,
+    InputRejected,
+    RecordQuarantined,
+    SignalExpired,
+    SignalRejected,
+    SignalRejection,
+)
+
+__all__ = ["Engine", "EngineError", "EngineSealedError", "EvolveFailed", "NotStarted"]
+
+NO_FAILURES: Mapping[str, str] = MappingProxyType({})
+RECORD = "record"
+OUT_OF_ROOM = (MemoryError, OSError)
+"""No fault of the record: these halt instead of quarantining it."""
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+
+
+class EngineError(Exception):
+    """The engine cannot go on with this record; the tree: NotStarted, EngineSealedError, EvolveFailed."""
+
+
+class NotStarted(EngineError):
+    """A journal that does not begin with EngineStarted: nothing says which build decided in it."""
+
+
+class EngineSealedError(EngineError):
+    """A record after EngineSealed: this build decides nothing any more, start the next one."""
+
+
+class EvolveFailed(EngineError):
+    """Applying an event raised, so the state may be half changed.
+
+    The owner builds the state again from the log and steps over `unit` ("record" or a timer's name) with
+    `step(record, failures={unit: error})`, which quarantines it.
+    """
+
+    def __init__(self, position: int, unit: str, error: str) -> None:
+        super().__init__(f"position {position}, {unit}: {error}")
+        self.position = position
+        self.unit = unit
+        self.error = error
+
+
+class Engine:
+    """One shard's engine. Feed it journal records in order; it answers with output entries."""
+
+    def __init__(
+        self, *, shard: int, shards: int, allocator: Allocator, risk_model: RiskModel
+    ) -> None:
+        self.state = State(shard=shard, shards=shards)
+        self._allocator = allocator
+        self._risk_model = risk_model
+        self._out: list[bytes] = []
+        self._at = -1
+
+    # -- what an owner may ask ---------------------------------------------------------------------
+
+    @property
+    def position(self) -> int:
+        """Journal position applied last, -1 before the first."""
+        return self.state.position
+
+    @property
+    def seq(self) -> int:
+        """Outputs said so far."""
+        return self.state.seq
+
+    @property
+    def last_hash(self) -> str:
+        """Hash of the last output entry."""
+        return self.state.last_hash
+
+    @property
+    def clock(self) -> int:
+        """The engine's time, ns."""
+        return self.state.clock
+
+    @property
+    def decisions(self) -> int:
+        """Allocations decided so far."""
+        return self.state.decisions
+
+    def next_deadline(self) -> int | None:
+        """When the earliest timer is due, ns; a record later than this fires it."""
+        return self.state.timers.earliest if self.state.timers.first() is not None else None
+
+    def reset(self) -> None:
+        """Back to the beginning of the journal."""
+        self.state = State(shard=self.state.shard, shards=self.state.shards)
+
+    def checkpoint(self) -> bytes:
+        """The whole state, to restore from."""
+        return encode_state(self.state)
+
+    def restore(self, checkpoint: bytes) -> None:
+        """Start from a checkpoint. Raises CheckpointError, or ValueError when it is another shard's."""
+        state = decode_state(checkpoint)
+        if (state.shard, state.shards) != (self.state.shard, self.state.shards):
+            message = f"checkpoint of shard {state.shard} of {state.shards}"
+            raise ValueError(message)
+        self.state = state
+
+    # -- one record ----------------------------------------------------------------------------------
+
+    def step(self, record: Record, *, failures: Mapping[str, str] = NO_FAILURES) -> list[bytes]:
+        """Apply one journal record; returns its output entries, chained, in order.
+
+        A position that was applied already gives nothing. failures: units known to fail in `evolve`, to be
+        quarantined instead of applied.
+        """
+        state = self.state
+        if record.position <= state.position:
+            return []
+        self._out, self._at = [], record.position
+        self._fire_timers(record.journal_time, failures)
+        self._advance(record.journal_time)
+        self._apply(record, failures)
+        if state.session_timers.earliest <= state.market.session:
+            self._fire_session_timers(failures)
+        state.position = record.position
+        return self._out
+
+    def _advance(self, time: int) -> None:
+        """The clock never goes back; a step above the bound is reported."""
+        state = self.state
+        if time <= state.clock:
+            return
+        previous, state.clock = state.clock, time
+        step = (time - previous) // MILLISECOND
+        if previous and step > state.parameters.clock_jump_ms_max:
+            self._say(ClockJumped(decided_at=time, previous=previous, step_ms=step))
+
+    def _apply(self, record: Record, failures: Mapping[str, str]) -> None:
+        state = self.state
+        try:
+            entry = decode_journal(record.payload)
+        except SchemaError as error:
+            self._quarantine("undecodable", "", None, str(error))
+            return
+        event, stamp = entry.event, entry.stamp
+        self._refuse(event)
+        if repeated(state, stamp):
+            return
+        if stamp.offset >= 0:
+            state.marks[f"{stamp.topic}/{stamp.topic_id}", stamp.partition] = stamp.offset
+        error_known = failures.get(RECORD)
+        if error_known is not None:
+            self._quarantine_event(event, error_known)
+            return
+        try:
+            fault = judge(state, stamp, event)
+            events = _announcements(state, event) if fault is None else [fault]
+        except OUT_OF_ROOM:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a rule raises, the record is quarantined
+            self._quarantine_event(event, _described(error))
+            return
+        if fault is None:
+            self._evolve_input(entry)
+        for said in events:
+            self._say(said)
+
+    def _evolve_input(self, entry: JournalEntry) -> None:
+        """Apply an accepted input, and remember its producer's id."""
+        state = self.state
+        try:
+            evolve_input(state, entry.stamp, entry.event)
+        except OUT_OF_ROOM:
+            raise
+        except Exception as error:
+            raise EvolveFailed(self._at, RECORD, _described(error)) from error
+        key = identity_key(entry.event)
+        if key is not None:
+            self._remember(key, entry.stamp.appended_at)
+
+    def _refuse(self, event: Event) -> None:
+        """Only EngineStarted may come first, or after a seal."""
+        if isinstance(event, EngineStarted):
+            return
+        if self.state.sealed:
+            message = f"position {self._at}: the journal was sealed; start the next build first"
+            raise EngineSealedError(message)
+        if not self.state.build:
+            message = f"position {self._at}: a journal begins with EngineStarted"
+            raise NotStarted(message)
+
+    def _remember(self, key: str, appended_at: int) -> None:
+        """Keep the id for the lateness window, oldest forgotten first."""
+        seen, parameters = self.state.seen, self.state.parameters
+        seen[key] = appended_at
+        horizon = self.state.clock - parameters.lateness_ms_max * MILLISECOND
+        while seen:
+            oldest = next(iter(seen))
+            if len(seen) <= parameters.event_ids_max and seen[oldest] >= horizon:
+                return
+            del seen[oldest]
+
+    # -- timers --------------------------------------------------------------------------------------
+
+    def _fire_timers(self, before: int, failures: Mapping[str, str]) -> None:
+        """Fire every timer due before a time, each at its own deadline."""
+        timers = self.state.timers
+        while timers.earliest < before:
+            name = timers.first()
+            if name is None:
+                return
+            self._advance(timers.earliest)
+            timers.disarm(name)
+            self._fire(name, failures)
+
+    def _fire_session_timers(self, failures: Mapping[str, str]) -> None:
+        """Fire what was to end with the session that just closed."""
+        timers = self.state.session_timers
+        while timers.earliest <= self.state.market.session:
+            name = timers.first()
+            if name is None:
+                return
+            timers.disarm(name)
+            self._fire(name, failures)
+
+    def _fire(self, name: str, failures: Mapping[str, str]) -> None:
+        """One timer's events; one that fails is removed and quarantined, its portfolio paused."""
+        state = self.state
+        error_known = failures.get(name)
+        if error_known is not None:
+            self._quarantine("timer", name, owner_of(state, name), error_known)
+            return
+        try:
+            events = timer_events(
+                state, name, allocator=self._allocator, risk_model=self._risk_model
+            )
+        except OUT_OF_ROOM:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a timer raises, it is quarantined
+            self._quarantine("timer", name, owner_of(state, name), _described(error))
+            return
+        for event in events:
+            self._say(event, unit=name)
+        try:
+            after_timer(state, name)
+        except OUT_OF_ROOM:
+            raise
+        except Exception as error:
+            raise EvolveFailed(self._at, name, _described(error)) from error
+
+    # -- saying ----------------------------------------------------------------------------------------
+
+    def _say(self, event: OutputEvent, *, unit: str = RECORD) -> None:
+        """Apply an event of our own, and put it on the chain where this shard is the one to say it."""
+        state = self.state
+        try:
+            evolve_output(state, event)
+        except OUT_OF_ROOM:
+            raise
+        except Exception as error:
+            raise EvolveFailed(self._at, unit, _described(error)) from error
+        if not _ours_to_say(state, event):
+            return
+        entry = encode_output(self._at, len(self._out), state.seq, state.last_hash, event)
+        self._out.append(entry)
+        state.seq += 1
+        state.last_hash = digest(entry)
+
+    def _quarantine_event(self, event: Event, error: str) -> None:
+        event_id = getattr(event, "event_id", "")
+        self._quarantine(type(event).__name__, event_id, getattr(event, "portfolio", None), error)
+
+    def _quarantine(self, event: str, event_id: str, portfolio: str | None, error: str) -> None:
+        self._say(
+            RecordQuarantined(
+                decided_at=self.state.clock,
+                event=event,
+                event_id=event_id.replace("\t", " ")[:2000],
+                portfolio=portfolio,
+                error=error[:2000],
+            )
+        )
+
+
+def _described(error: Exception) -> str:
+    """The error in words that are the same in every process."""
+    return _ADDRESS.sub("0x", f"{type(error).__name__}: {error}")[:1000]
+
+
+def _ours_to_say(state: State, event: OutputEvent) -> bool:
+    """Outputs about a source come from its home shard, firm-wide ones from shard 0."""
+    if isinstance(event, (SignalRejected, SignalExpired)):
+        return shard_of(event.source, state.shards) == state.shard
+    if isinstance(event, (InputRejected, RecordQuarantined)) and event.portfolio is None:
+        return state.shard == 0
+    return True
+
+
+def _announcements(state: State, event: Event) -> list[OutputEvent]:
+    """What an accepted input makes the engine say, decided before it is applied."""
+    if isinstance(event, SignalIssued):
+        old = state.views.get((event.instrument, event.source, event.strategy))
+        return [] if old is None else [_ended(state, old, "superseded")]
+    if isinstance(event, PricesObserved):
+        return left_out(state, event)
+    if isinstance(event, SignalWithdrawn):
+        return [
+            _ended(state, view, "withdrawn")
+            for _, view in sorted(state.views.items())
+            if view.source == event.source and view.signal_id == event.signal_id
+        ]
+    if isinstance(event, SignalsShed):
+        return [_shed(state, event.source, signal_id) for signal_id in event.signal_ids]
+    return []
+
+
+def _ended(state: State, view: View, reason: Ending) -> SignalExpired:
+    return SignalExpired(
+        decided_at=state.clock,
+        source=view.source,
+        strategy=view.strategy,
+        signal_id=view.signal_id,
+        instrument=view.instrument,
+        expired_at=state.clock,
+        reason=reason,
+    )
+
+
+def _shed(state: State, source: str, signal_id: str) -> SignalRejected:
+    return SignalRejected(
+        decided_at=state.clock,
+        source=source,
+        signal_id=signal_id,
+        reason=SignalRejection.SHED,
+    )

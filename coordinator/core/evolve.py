@@ -1,0 +1,380 @@
+"""Evolve: the one place where the state changes. One function per event that changes something.
+
+Place in the flow: the engine applies each accepted input and each of its own outputs here, at once. An
+event that is not in the table changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from coordinator.core.book import apply_fill
+from coordinator.core.clock import MILLISECOND
+from coordinator.core.rounds import (
+    arm_interval,
+    arm_view,
+    hears,
+    open_round,
+    reindex_hearers,
+    session_closed,
+)
+from coordinator.core.shards import shard_of
+from coordinator.core.state import OpenTrade, Portfolio, Source, State, View
+from coordinator.core.views import raw_score
+from schemas import control, market, orders, portfolios
+from schemas.base import Event
+from schemas.canonical import canonical_bytes, digest
+from schemas.decisions import (
+    AllocationDecided,
+    PortfolioViewUpdated,
+    RoundClosed,
+    TradesExpired,
+)
+from schemas.entries import Stamp
+from schemas.journal import EngineSealed, EngineStarted
+from schemas.signals import SignalIssued
+from schemas.verdicts import RecordQuarantined, SignalExpired
+
+__all__ = ["evolve_input", "evolve_output", "view_timer"]
+
+
+def evolve_input(state: State, stamp: Stamp, event: Event) -> None:
+    """Apply an accepted input."""
+    if type(event) is SignalIssued:
+        _signal(state, stamp, event)
+        return
+    change = _INPUTS.get(type(event))
+    if change is not None:
+        change(state, event)
+
+
+def evolve_output(state: State, event: Event) -> None:
+    """Apply what the engine itself said."""
+    change = _OUTPUTS.get(type(event))
+    if change is not None:
+        change(state, event)
+
+
+# -- signals -------------------------------------------------------------------------------------
+
+
+def _signal(state: State, stamp: Stamp, event: SignalIssued) -> None:
+    """The signal's view takes its place, its end is set, and listeners' rounds open."""
+    source = state.sources[event.source]
+    view = _view_of(state, stamp, event, source)
+    key = view.key
+    old = state.views.get(key)
+    if old is not None:
+        _forget_end(state, old)
+    if event.expected_return is not None:
+        source.raw_count += 1
+        source.raw_square_sum += view.raw * view.raw
+    state.views[key] = view
+    _set_end(state, view)
+    for name in state.hearers.get(event.source, ()):
+        portfolio = state.portfolios[name]
+        if portfolio.round is None and hears(portfolio, event.instrument):
+            open_round(state, portfolio, "signals")
+
+
+def _view_of(state: State, stamp: Stamp, event: SignalIssued, source: Source) -> View:
+    horizon = event.horizon_sessions or source.horizon_sessions
+    raw = 0.0
+    if event.expected_return is not None:
+        column = state.market.instruments[event.instrument].column
+        volatility = float(state.market.volatility(state.parameters)[column])
+        raw = raw_score(event.expected_return, volatility=volatility, horizon=horizon)
+    if state.parameters.sessions == "observed":
+        session = float(state.market.session)
+    else:  # by the topic's time, which is the same for every shard and order of arrival
+        session = stamp.appended_at / (state.parameters.session_ms * MILLISECOND)
+    return View(
+        event.event_id,
+        event.source,
+        event.strategy,
+        event.instrument,
+        event.direction,
+        event.strength,
+        raw,
+        event.confidence,
+        horizon,
+        event.event_time,
+        stamp.appended_at,
+        session,
+        event.expires_at,
+    )
+
+
+def view_timer(view: View) -> str:
+    """Name of the timer that ends a view; instrument names may hold anything printable."""
+    return f"view-end\t{view.instrument}\t{view.source}\t{view.strategy}"
+
+
+def _set_end(state: State, view: View) -> None:
+    """Arm what ends the view: its expiry, and the end of its horizon."""
+    name = view_timer(view)
+    if state.parameters.sessions == "observed":
+        state.session_timers.arm(name, int(-(-(view.session + view.horizon) // 1)))
+        if view.expires_at is not None:
+            state.timers.arm(name, view.expires_at)
+        return
+    over = int((view.session + view.horizon) * state.parameters.session_ms * MILLISECOND)
+    state.timers.arm(name, over if view.expires_at is None else min(over, view.expires_at))
+
+
+def _forget_end(state: State, view: View) -> None:
+    name = view_timer(view)
+    state.timers.disarm(name)
+    state.session_timers.disarm(name)
+
+
+def _drop_view(state: State, event: SignalExpired) -> None:
+    """Close the view of that very signal; a newer one in its place stays."""
+    key = (event.instrument, event.source, event.strategy)
+    view = state.views.get(key)
+    if view is not None and view.signal_id == event.signal_id:
+        _forget_end(state, view)
+        del state.views[key]
+
+
+# -- market --------------------------------------------------------------------------------------
+
+
+def _listed(state: State, event: market.InstrumentListed) -> None:
+    state.market.list(event)
+
+
+def _halted(state: State, event: market.InstrumentHalted) -> None:
+    state.market.instruments[event.instrument].halted = event.halted
+
+
+def _delisted(state: State, event: market.InstrumentDelisted) -> None:
+    state.market.instruments[event.instrument].delisted = True
+
+
+def _prices(state: State, event: market.PricesObserved) -> None:
+    state.market.observe(event)
+    if event.session_close:
+        session_closed(state)
+
+
+# -- portfolios ----------------------------------------------------------------------------------
+
+
+def _opened(state: State, event: portfolios.PortfolioOpened) -> None:
+    portfolio = Portfolio(
+        event.portfolio,
+        event.currency,
+        event.mode,
+        event.mandate,
+        event.schedule,
+        event.costs,
+        event.cash,
+        _preset(state.parameters, event.mode) or 0.0,
+    )
+    state.portfolios[event.portfolio] = portfolio
+    reindex_hearers(state)
+    arm_view(state, portfolio)
+    arm_interval(state, portfolio)
+
+
+def _preset(parameters: control.Parameters, mode: str) -> float | None:
+    return next((p.risk_aversion for p in parameters.modes if p.mode == mode), None)
+
+
+def _mandate(state: State, event: portfolios.MandateChanged) -> None:
+    portfolio = state.portfolios[event.portfolio]
+    portfolio.mandate = event.mandate
+    portfolio.mode = event.mode or portfolio.mode
+    portfolio.risk_aversion = _preset(state.parameters, portfolio.mode) or portfolio.risk_aversion
+    portfolio.schedule = event.schedule or portfolio.schedule
+    portfolio.costs = event.costs or portfolio.costs
+    reindex_hearers(state)
+    arm_interval(state, portfolio)
+    open_round(state, portfolio, "constraint")
+
+
+def _portfolio_closed(state: State, event: portfolios.PortfolioClosed) -> None:
+    portfolio = state.portfolios[event.portfolio]
+    portfolio.closed = True
+    _stop(state, portfolio)
+    state.timers.disarm(f"view\t{portfolio.name}")
+    reindex_hearers(state)
+
+
+def _stop(state: State, portfolio: Portfolio) -> None:
+    portfolio.round = None
+    state.timers.disarm(f"round\t{portfolio.name}")
+
+
+def _cash(state: State, event: portfolios.CashMoved) -> None:
+    portfolio = state.portfolios[event.portfolio]
+    portfolio.cash += event.amount
+    if portfolio.schedule.kind == "signals":
+        open_round(state, portfolio, "constraint")
+
+
+def _filled(state: State, event: orders.OrderFilled) -> None:
+    apply_fill(state.portfolios[event.portfolio], event, done=True)
+
+
+def _partly_filled(state: State, event: orders.OrderPartlyFilled) -> None:
+    apply_fill(state.portfolios[event.portfolio], event, done=False)
+
+
+def _order_over(state: State, event: orders.OrderCancelled | orders.OrderRejected) -> None:
+    if event.trade_id is not None:
+        state.portfolios[event.portfolio].open_trades.pop(event.trade_id, None)
+
+
+# -- control and the journal's own ----------------------------------------------------------------
+
+
+def _registered(state: State, event: control.SourceRegistered) -> None:
+    known = state.sources.get(event.source)
+    home = shard_of(event.source, state.shards) == state.shard
+    made = Source(event.source, event.kind, event.horizon_sessions, event.strategies, home)
+    if known is not None:
+        made.muted, made.muted_strategies = known.muted, known.muted_strategies
+        made.raw_count, made.raw_square_sum = known.raw_count, known.raw_square_sum
+    state.sources[event.source] = made
+    reindex_hearers(state)
+
+
+def _muted(state: State, event: control.StrategyMuted) -> None:
+    source = state.sources[event.source]
+    if event.strategy is None:
+        source.muted = event.muted
+        return
+    others = tuple(name for name in source.muted_strategies if name != event.strategy)
+    source.muted_strategies = tuple(sorted((*others, event.strategy))) if event.muted else others
+
+
+def _parameters(state: State, event: control.ParametersChanged) -> None:
+    state.parameters = event.parameters
+    state.parameters_digest = digest(canonical_bytes(event.parameters))
+    state.market.resize(
+        window=event.parameters.risk_window_sessions,
+        volume_window=event.parameters.volume_window_sessions,
+    )
+    for name in sorted(state.portfolios):
+        portfolio = state.portfolios[name]
+        portfolio.risk_aversion = (
+            _preset(event.parameters, portfolio.mode) or portfolio.risk_aversion
+        )
+
+
+def _paused(state: State, event: control.CoordinationPaused) -> None:
+    if event.portfolio is None:
+        state.paused = True
+        return
+    portfolio = state.portfolios[event.portfolio]
+    portfolio.paused = True
+    _stop(state, portfolio)
+
+
+def _resumed(state: State, event: control.CoordinationResumed) -> None:
+    if event.portfolio is None:
+        state.paused = False
+        return
+    portfolio = state.portfolios[event.portfolio]
+    portfolio.paused = False
+    open_round(state, portfolio, "constraint")
+
+
+def _started(state: State, event: EngineStarted) -> None:
+    state.build = event.build
+    state.dependencies = event.dependencies
+    state.fingerprint = event.fingerprint
+    state.sealed = False
+
+
+def _sealed(state: State, event: EngineSealed) -> None:  # noqa: ARG001 - every change has this shape
+    state.sealed = True
+
+
+# -- what the engine itself said -------------------------------------------------------------------
+
+
+def _decided(state: State, event: AllocationDecided) -> None:
+    """Decided trades are open until filled, cancelled, rejected or expired."""
+    portfolio = state.portfolios[event.portfolio]
+    state.decisions += 1
+    for trade in event.trades:
+        portfolio.open_trades[trade.trade_id] = OpenTrade(
+            trade.trade_id, event.decision_id, trade.instrument, trade.quantity
+        )
+    if not event.trades:
+        return
+    name = f"trades-end\t{event.portfolio}\t{event.decision_id}"
+    if state.parameters.sessions == "observed":
+        state.session_timers.arm(name, state.market.session + event.valid_sessions)
+    else:
+        length = event.valid_sessions * state.parameters.session_ms * MILLISECOND
+        state.timers.arm(name, event.decided_at + length)
+
+
+def _round_closed(state: State, event: RoundClosed) -> None:
+    portfolio = state.portfolios[event.portfolio]
+    portfolio.rounds = event.round
+    portfolio.last_round_at = event.decided_at
+    portfolio.signals_used = event.signals_used
+    _stop(state, portfolio)
+
+
+def _view_shown(state: State, event: PortfolioViewUpdated) -> None:
+    portfolio = state.portfolios[event.portfolio]
+    portfolio.view_shown = (
+        str(event.nav),
+        str(event.cash),
+        str(event.fills),
+        str(event.open_trades),
+    )
+    arm_view(state, portfolio)
+
+
+def _trades_expired(state: State, event: TradesExpired) -> None:
+    portfolio = state.portfolios[event.portfolio]
+    for trade_id in event.trade_ids:
+        portfolio.open_trades.pop(trade_id, None)
+
+
+def _quarantined(state: State, event: RecordQuarantined) -> None:
+    """The portfolio it belongs to decides nothing until somebody resumes it."""
+    portfolio = state.portfolios.get(event.portfolio) if event.portfolio is not None else None
+    if portfolio is not None:
+        portfolio.paused = True
+        _stop(state, portfolio)
+
+
+Change = Callable[[State, Any], None]
+_INPUTS: dict[type[Event], Change] = {
+    market.InstrumentListed: _listed,
+    market.InstrumentHalted: _halted,
+    market.InstrumentDelisted: _delisted,
+    market.PricesObserved: _prices,
+    portfolios.PortfolioOpened: _opened,
+    portfolios.PortfolioClosed: _portfolio_closed,
+    portfolios.MandateChanged: _mandate,
+    portfolios.CashMoved: _cash,
+    orders.OrderFilled: _filled,
+    orders.OrderPartlyFilled: _partly_filled,
+    orders.OrderCancelled: _order_over,
+    orders.OrderRejected: _order_over,
+    control.SourceRegistered: _registered,
+    control.StrategyMuted: _muted,
+    control.ParametersChanged: _parameters,
+    control.CoordinationPaused: _paused,
+    control.CoordinationResumed: _resumed,
+    EngineStarted: _started,
+    EngineSealed: _sealed,
+}
+_OUTPUTS: dict[type[Event], Change] = {
+    SignalExpired: _drop_view,
+    AllocationDecided: _decided,
+    RoundClosed: _round_closed,
+    PortfolioViewUpdated: _view_shown,
+    TradesExpired: _trades_expired,
+    RecordQuarantined: _quarantined,
+}

@@ -1,0 +1,67 @@
+"""Fold: feeds a journal to an engine, and survives records on which the engine breaks.
+
+Place in the flow: between a log and an engine, in every shell and in replay. When applying an event raised,
+the state may be half changed: it is built again from the log, and what failed is quarantined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from coordinator.core.engine import Engine, EvolveFailed
+from coordinator.core.ports import LogReader, Record
+
+__all__ = ["Fold", "newest_checkpoint"]
+
+NOTHING: Mapping[str, str] = {}
+
+
+class Fold:
+    """One shard's engine on one log's journal."""
+
+    def __init__(self, reader: LogReader, engine: Engine) -> None:
+        self._reader = reader
+        self.engine = engine
+        self._failures: dict[int, dict[str, str]] = {}
+        self._base: bytes | None = None
+
+    def start(self, checkpoint: bytes | None) -> None:
+        """Begin at a checkpoint, or at the journal's beginning."""
+        self._base = checkpoint
+        self.engine.reset()
+        if checkpoint is not None:
+            self.engine.restore(checkpoint)
+
+    def step(self, record: Record) -> list[bytes]:
+        """The record's outputs. Raises EngineError when the engine must not go on."""
+        while True:
+            known = self._failures.get(record.position, NOTHING)
+            try:
+                return self.engine.step(record, failures=known)
+            except EvolveFailed as failure:
+                if failure.unit in known:
+                    raise
+                self._failures[record.position] = {**known, failure.unit: failure.error}
+                self._rebuild(record.position)
+
+    def _rebuild(self, before: int) -> None:
+        """The state as it was before a position."""
+        self.start(self._base)
+        for record in self.journal(stop=before):
+            self.step(record)
+
+    def journal(self, *, stop: int | None = None) -> Iterator[Record]:
+        """Journal records the engine has not applied."""
+        shard = self.engine.state.shard
+        return self._reader.read("journal", shard, self.engine.position + 1, stop)
+
+
+def newest_checkpoint(reader: LogReader, shard: int) -> tuple[bytes, int] | None:
+    """The newest checkpoint's state, and from which decisions position to read on; None without any."""
+    newest = None
+    for record in reader.read("checkpoints", shard):
+        newest = record
+    if newest is None:
+        return None
+    head, _, body = newest.payload.partition(b"\n")
+    return body, int(head)

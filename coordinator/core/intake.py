@@ -1,0 +1,253 @@
+"""Intake: which inputs count. Judges an input against the state and names what is wrong with it.
+
+Place in the flow: the first thing that happens to a journal record. Reads the state, changes nothing. The
+reasons are closed lists, `SignalRejection` and `InputRejection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from coordinator.core.clock import MILLISECOND
+from coordinator.core.state import State
+from schemas import constraints, market, orders, outcomes, portfolios
+from schemas.base import Event, InputEvent, OutputEvent
+from schemas.control import (
+    CoordinationPaused,
+    CoordinationResumed,
+    StrategyMuted,
+    StrategyRegistered,
+)
+from schemas.entries import Stamp
+from schemas.signals import SignalIssued, SignalWithdrawn
+from schemas.verdicts import InputRejected, InputRejection, SignalRejected, SignalRejection
+
+__all__ = ["identity_key", "judge", "left_out", "rejected_input", "repeated"]
+
+UNSUPPORTED = (
+    constraints.SizeCapped,
+    constraints.RiskLimitChanged,
+    constraints.RiskBudgetChanged,
+    constraints.ConflictRuled,
+    constraints.PolicyVetoed,
+    market.RatesObserved,
+    market.CorporateActionAnnounced,
+    market.RiskModelPublished,
+    market.RegimeDeclared,
+    outcomes.OutcomeAttributed,
+    portfolios.PositionsReported,
+    StrategyRegistered,
+)
+"""Part of the language, not yet acted on: the answer says so instead of passing over them in silence."""
+
+
+def repeated(state: State, stamp: Stamp) -> bool:
+    """Whether the journal holds this very message a second time: at-least-once delivery, no fault."""
+    return stamp.offset >= 0 and stamp.offset <= state.marks.get(
+        (f"{stamp.topic}/{stamp.topic_id}", stamp.partition), -1
+    )
+
+
+def identity_key(event: Event) -> str | None:
+    """What a producer's own event id is unique by; None for events of the journal itself."""
+    if isinstance(event, SignalIssued):
+        return f"signals/{event.source}/{event.event_id}"
+    portfolio = getattr(event, "portfolio", None)
+    if isinstance(event, InputEvent) and event.topic != "journal":
+        return f"{event.topic}/{portfolio or type(event).__name__}/{event.event_id}"
+    return None
+
+
+def judge(state: State, stamp: Stamp, event: Event) -> OutputEvent | None:
+    """Why the event does not count, or None."""
+    if isinstance(event, SignalIssued):
+        reason = _signal_fault(state, stamp, event)
+        return None if reason is None else _rejected_signal(state, event, *reason)
+    key = identity_key(event)
+    if key is not None and key in state.seen:
+        return rejected_input(state, event, InputRejection.DUPLICATE)
+    rule = _RULES.get(type(event))
+    return None if rule is None else rule(state, event)
+
+
+def _signal_fault(
+    state: State, stamp: Stamp, event: SignalIssued
+) -> tuple[SignalRejection, str] | None:
+    """The first rule that the signal breaks, cheapest first."""
+    source = state.sources.get(event.source)
+    parameters = state.parameters
+    if source is None:
+        return SignalRejection.UNKNOWN_SOURCE, ""
+    if source.strategies and event.strategy not in source.strategies:
+        return SignalRejection.UNKNOWN_STRATEGY, event.strategy
+    if event.instrument not in state.market.instruments:
+        return SignalRejection.UNKNOWN_INSTRUMENT, event.instrument
+    if f"signals/{event.source}/{event.event_id}" in state.seen:
+        return SignalRejection.DUPLICATE, ""
+    late = stamp.appended_at - event.event_time
+    if late > parameters.lateness_ms_max * MILLISECOND:
+        return SignalRejection.STALE, f"{late // MILLISECOND} ms late"
+    if -late > parameters.clock_skew_ms_max * MILLISECOND:
+        return SignalRejection.FUTURE, f"{-late // MILLISECOND} ms ahead"
+    if event.expires_at is not None and event.expires_at <= stamp.appended_at:
+        return SignalRejection.EXPIRED, ""
+    if source.muted or event.strategy in source.muted_strategies:
+        return SignalRejection.MUTED, ""
+    view = state.views.get((event.instrument, event.source, event.strategy))
+    if view is not None and event.event_time < view.event_time:
+        return SignalRejection.SUPERSEDED, f"by {view.signal_id}"
+    return None
+
+
+def _rejected_signal(
+    state: State, event: SignalIssued, reason: SignalRejection, detail: str
+) -> SignalRejected:
+    return SignalRejected(
+        decided_at=state.clock,
+        source=event.source,
+        signal_id=event.event_id,
+        instrument=event.instrument,
+        reason=reason,
+        detail=detail,
+    )
+
+
+def rejected_input(
+    state: State, event: Event, reason: InputRejection, detail: str = ""
+) -> InputRejected:
+    """The answer to an input, other than a signal, that changes nothing."""
+    return InputRejected(
+        decided_at=state.clock,
+        event=type(event).__name__,
+        event_id=getattr(event, "event_id", ""),
+        portfolio=getattr(event, "portfolio", None),
+        reason=reason,
+        detail=detail,
+    )
+
+
+# -- one rule per kind of event ------------------------------------------------------------------
+
+
+def _withdrawal(state: State, event: SignalWithdrawn) -> OutputEvent | None:
+    live = any(
+        view.signal_id == event.signal_id and view.source == event.source
+        for view in state.views.values()
+    )
+    if live:
+        return None
+    return SignalRejected(
+        decided_at=state.clock,
+        source=event.source,
+        signal_id=event.signal_id,
+        reason=SignalRejection.UNKNOWN_SIGNAL,
+        detail="withdrawn, but not live",
+    )
+
+
+def _opening(state: State, event: portfolios.PortfolioOpened) -> OutputEvent | None:
+    if event.portfolio in state.portfolios:
+        return rejected_input(state, event, InputRejection.PORTFOLIO_EXISTS)
+    return _mode_fault(state, event, event.mode)
+
+
+def _mode_fault(state: State, event: Event, mode: str | None) -> OutputEvent | None:
+    if mode is None or any(preset.mode == mode for preset in state.parameters.modes):
+        return None
+    return rejected_input(state, event, InputRejection.UNKNOWN_MODE, mode)
+
+
+def _portfolio_fault(state: State, event: Any) -> OutputEvent | None:  # noqa: ANN401 - any event with a portfolio
+    portfolio = state.portfolios.get(event.portfolio)
+    if portfolio is None:
+        return rejected_input(state, event, InputRejection.UNKNOWN_PORTFOLIO)
+    if portfolio.closed:
+        return rejected_input(state, event, InputRejection.PORTFOLIO_CLOSED)
+    return None
+
+
+def _mandate(state: State, event: portfolios.MandateChanged) -> OutputEvent | None:
+    return _portfolio_fault(state, event) or _mode_fault(state, event, event.mode)
+
+
+def _cash(state: State, event: portfolios.CashMoved) -> OutputEvent | None:
+    fault = _portfolio_fault(state, event)
+    if fault is None and state.portfolios[event.portfolio].currency != event.currency:
+        return rejected_input(state, event, InputRejection.WRONG_CURRENCY, event.currency)
+    return fault
+
+
+def _order(state: State, event: orders.OrderEvent) -> OutputEvent | None:
+    """A fill counts even when its trade has expired; a cancellation needs an open trade."""
+    if event.portfolio not in state.portfolios:
+        return rejected_input(state, event, InputRejection.UNKNOWN_PORTFOLIO)
+    if isinstance(event, orders.Fill):
+        if event.instrument not in state.market.instruments:
+            return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, event.instrument)
+        return None
+    if event.trade_id not in state.portfolios[event.portfolio].open_trades:
+        return rejected_input(state, event, InputRejection.UNKNOWN_TRADE, event.trade_id or "")
+    return None
+
+
+def _instrument(state: State, event: market.InstrumentHalted) -> OutputEvent | None:
+    if event.instrument in state.market.instruments:
+        return None
+    return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, event.instrument)
+
+
+def _prices(state: State, event: market.PricesObserved) -> OutputEvent | None:
+    """A snapshot of unlisted names only; a mixed one counts, and `left_out` names the rest."""
+    unknown = state.market.unknown(event.instruments)
+    return _unlisted(state, event, unknown) if len(unknown) == len(event.instruments) else None
+
+
+def left_out(state: State, event: market.PricesObserved) -> list[OutputEvent]:
+    """What is said of the unlisted names in a snapshot whose other prices count."""
+    unknown = state.market.unknown(event.instruments)
+    return [_unlisted(state, event, unknown)] if unknown else []
+
+
+def _unlisted(
+    state: State, event: market.PricesObserved, unknown: tuple[str, ...]
+) -> InputRejected:
+    more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+    detail = "left out: " + ", ".join(unknown[:10]) + more
+    return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, detail)
+
+
+def _muting(state: State, event: StrategyMuted) -> OutputEvent | None:
+    if event.source in state.sources:
+        return None
+    return rejected_input(state, event, InputRejection.UNKNOWN_SOURCE, event.source)
+
+
+def _pause(state: State, event: CoordinationPaused | CoordinationResumed) -> OutputEvent | None:
+    return None if event.portfolio is None else _portfolio_fault(state, event)
+
+
+def _unsupported(state: State, event: Event) -> OutputEvent | None:
+    return rejected_input(state, event, InputRejection.UNSUPPORTED, "not acted on by this build")
+
+
+Rule = Callable[[State, Any], OutputEvent | None]
+_RULES: dict[type[Event], Rule] = {
+    SignalWithdrawn: _withdrawal,
+    portfolios.PortfolioOpened: _opening,
+    portfolios.PortfolioClosed: _portfolio_fault,
+    portfolios.MandateChanged: _mandate,
+    portfolios.CashMoved: _cash,
+    orders.OrderAccepted: _order,
+    orders.OrderFilled: _order,
+    orders.OrderPartlyFilled: _order,
+    orders.OrderCancelled: _order,
+    orders.OrderRejected: _order,
+    market.InstrumentHalted: _instrument,
+    market.InstrumentDelisted: _instrument,
+    market.PricesObserved: _prices,
+    StrategyMuted: _muting,
+    CoordinationPaused: _pause,
+    CoordinationResumed: _pause,
+    **dict.fromkeys(UNSUPPORTED, _unsupported),
+}

@@ -1,0 +1,91 @@
+"""Rounds: when a portfolio's coordination round opens and when it is due.
+
+Place in the flow: called by `evolve` when something happens that a portfolio answers with a decision. Rounds
+of different portfolios overlap freely. A round is due when its window ends, but no earlier than the round
+spacing after the portfolio's last round, so that a steady stream cannot ask for more solves than there is
+time.
+"""
+
+from __future__ import annotations
+
+from coordinator.core.book import breaches_limit
+from coordinator.core.clock import MILLISECOND, SECOND
+from coordinator.core.state import Portfolio, Round, State
+from schemas.decisions import Trigger
+
+__all__ = [
+    "arm_interval",
+    "arm_view",
+    "hears",
+    "open_round",
+    "reindex_hearers",
+    "session_closed",
+]
+
+
+def hears(portfolio: Portfolio, instrument: str) -> bool:
+    """Whether a signal on that instrument concerns the portfolio."""
+    return not portfolio.mandate.universe or instrument in portfolio.mandate.universe
+
+
+def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
+    """Start collecting, unless a round is open or the portfolio decides nothing.
+
+    Scheduled rounds (session_close, interval) are due at once: they have collected since the last one.
+    """
+    if portfolio.round is not None or not portfolio.active or state.paused:
+        return
+    portfolio.round = Round(trigger, state.clock)
+    scheduled = trigger in ("session_close", "interval")
+    due = state.clock + (0 if scheduled else state.parameters.window_ms * MILLISECOND)
+    if portfolio.last_round_at is not None:
+        spacing = state.parameters.round_spacing_ms * MILLISECOND
+        due = max(due, portfolio.last_round_at + spacing)
+    state.timers.arm(f"round\t{portfolio.name}", due)
+
+
+def session_closed(state: State) -> None:
+    """A session's last bar is in: open the rounds of those whose turn it is, or who break a limit."""
+    for name in sorted(state.portfolios):
+        portfolio = state.portfolios[name]
+        if not portfolio.active:
+            continue
+        if portfolio.schedule.kind == "signals" and breaches_limit(portfolio, state.market):
+            open_round(state, portfolio, "breach")
+        if portfolio.schedule.kind != "session_close":
+            continue
+        portfolio.sessions_waited += 1
+        if portfolio.sessions_waited >= portfolio.schedule.every:
+            portfolio.sessions_waited = 0
+            open_round(state, portfolio, "session_close")
+
+
+def arm_interval(state: State, portfolio: Portfolio) -> None:
+    """The next round of a portfolio that decides every so many seconds, on a fixed grid."""
+    name = f"interval\t{portfolio.name}"
+    if portfolio.schedule.kind != "interval" or portfolio.closed:
+        state.timers.disarm(name)
+        return
+    step = portfolio.schedule.every * SECOND
+    state.timers.arm(name, (state.clock // step + 1) * step)
+
+
+def arm_view(state: State, portfolio: Portfolio) -> None:
+    """The next time the portfolio is shown without being asked, on a fixed grid."""
+    if portfolio.closed:
+        return
+    step = state.parameters.view_interval_ms * MILLISECOND
+    state.timers.arm(f"view\t{portfolio.name}", (state.clock // step + 1) * step)
+
+
+def reindex_hearers(state: State) -> None:
+    """Which portfolios a new signal of each source can wake."""
+    awake = [
+        portfolio
+        for name, portfolio in sorted(state.portfolios.items())
+        if portfolio.schedule.kind == "signals" and not portfolio.closed
+    ]
+    state.hearers = {
+        source: [p.name for p in awake if not p.mandate.sources or source in p.mandate.sources]
+        for source in sorted(state.sources)
+    }

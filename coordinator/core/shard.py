@@ -1,0 +1,115 @@
+"""A shard and its owner's duties: fold the journal, publish, audit, checkpoint, recover.
+
+Place in the flow: what every shell runs. All through the Log port; no clock of its own. Outputs that the
+log already holds are compared instead of appended, so every restart is an audit of determinism.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from coordinator.core.chain import follow
+from coordinator.core.engine import Engine
+from coordinator.core.fold import Fold, newest_checkpoint
+from coordinator.core.ports import Append, Log, Record
+from schemas.entries import Stamp, encode_journal
+from schemas.journal import ClockTicked
+
+__all__ = ["Diverged", "Recovery", "Shard"]
+
+
+class Diverged(Exception):
+    """The engine says something else than the log holds: halt, and look for what is not deterministic."""
+
+    def __init__(self, shard: int, position: int, reason: str) -> None:
+        super().__init__(f"shard {shard}, journal position {position}: {reason}")
+        self.shard = shard
+        self.position = position
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a restart found. from_position: journal position of the checkpoint, -1 without one."""
+
+    from_position: int
+    records: int
+    outputs_equal: int
+    outputs_missing: int
+
+
+class Shard:
+    """One shard on one log. Call `recover` first, then `pump` whenever the journal has grown."""
+
+    def __init__(self, log: Log, engine: Engine, *, checkpoint_every: int = 500) -> None:
+        self._log = log
+        self._fold = Fold(log, engine)
+        self.engine = engine
+        self.number = engine.state.shard
+        self._checkpoint_every = checkpoint_every
+        self._checkpointed = 0
+        self._recorded: deque[bytes] = deque()
+        self._equal = self._missing = 0
+
+    def recover(self) -> Recovery:
+        """Start from the newest checkpoint, fold the rest, publish what is missing.
+
+        Raises Diverged when the log holds another output than the engine gives.
+        """
+        found = newest_checkpoint(self._log, self.number)
+        body, decisions_from = (None, 0) if found is None else found
+        self._fold.start(body)
+        start = self.engine.position
+        self._checkpointed = self.engine.decisions
+        tail = self._log.read("decisions", self.number, decisions_from)
+        links = follow(tail, seq=self.engine.seq - 1, last_hash=self.engine.last_hash)
+        self._recorded = deque(link.record.payload for link in links)
+        self._equal = self._missing = 0
+        records = self.pump()
+        if self._recorded:
+            message = f"the log holds {len(self._recorded)} outputs the journal does not explain"
+            raise Diverged(self.number, self.engine.position, message)
+        return Recovery(start, records, self._equal, self._missing)
+
+    def pump(self) -> int:
+        """Apply what the journal holds beyond the engine; returns the records applied."""
+        count = 0
+        for record in self._fold.journal():
+            self.apply(record)
+            count += 1
+        return count
+
+    def apply(self, record: Record) -> list[bytes]:
+        """Apply one record of the journal, publish its outputs, and return them."""
+        outputs = self._fold.step(record)
+        fresh = [entry for entry in outputs if not self._held(record, entry)]
+        if fresh:
+            self._missing += len(fresh)
+            self._log.append(
+                [Append("decisions", self.number, entry, record.journal_time) for entry in fresh]
+            )
+        if self.engine.decisions - self._checkpointed >= self._checkpoint_every:
+            self.checkpoint()
+        return outputs
+
+    def _held(self, record: Record, entry: bytes) -> bool:
+        """Whether the log holds that output already."""
+        if not self._recorded:
+            return False
+        if self._recorded.popleft() != entry:
+            raise Diverged(self.number, record.position, "another output than the log holds")
+        self._equal += 1
+        return True
+
+    def tick(self, at: int) -> None:
+        """Put the passing of time into the journal: timers due before `at` fire when it is applied."""
+        event = ClockTicked(event_id=f"tick {at}", event_time=at)
+        entry = encode_journal(Stamp("journal", "", 0, -1, at), event)
+        self._log.append([Append("journal", self.number, entry, at)])
+
+    def checkpoint(self) -> None:
+        """Write the state down, to recover from."""
+        self._checkpointed = self.engine.decisions
+        head = str(self._log.end("decisions", self.number)).encode()
+        payload = head + b"\n" + self.engine.checkpoint()
+        self._log.append([Append("checkpoints", self.number, payload, self.engine.clock)])

@@ -1,0 +1,161 @@
+"""The engine's whole state: plain data, owned by one engine and changed in place.
+
+Place in the flow: `decide` reads it, `evolve` changes it, `checkpoint` writes it down. It holds nothing that
+could not be written down, and nothing of the world outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from coordinator.core.clock import Timers
+from coordinator.core.market import Market
+from schemas.canonical import canonical_bytes, digest
+from schemas.control import Parameters
+from schemas.decisions import Trigger
+from schemas.entries import GENESIS
+from schemas.portfolios import Costs, Mandate, Schedule
+
+__all__ = ["OpenTrade", "Portfolio", "Round", "Source", "State", "View", "ViewKey"]
+
+ViewKey = tuple[str, str, str]
+"""(instrument, source, strategy): a later signal with the same key takes the place of the earlier."""
+
+
+@dataclass(slots=True)
+class Source:
+    """A registered source and the spread of its raw scores."""
+
+    name: str
+    kind: str
+    horizon_sessions: float
+    strategies: tuple[str, ...]
+    home: bool
+    muted: bool = False
+    muted_strategies: tuple[str, ...] = ()
+    raw_count: int = 0
+    raw_square_sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A live signal, with what was fixed when it arrived.
+
+    raw: its standardised forecast before the source's own spread is applied (expected return over the
+    volatility of its horizon); 0 for directions. session: sessions closed when it arrived.
+    """
+
+    signal_id: str
+    source: str
+    strategy: str
+    instrument: str
+    direction: int | None
+    strength: float | None
+    raw: float
+    confidence: float | None
+    horizon: float
+    event_time: int
+    known_at: int
+    session: float
+    expires_at: int | None
+
+    @property
+    def key(self) -> ViewKey:
+        """What a later signal must share to take this one's place."""
+        return (self.instrument, self.source, self.strategy)
+
+    @property
+    def reference(self) -> str:
+        """ "source/signal_id": how outputs name it."""
+        return f"{self.source}/{self.signal_id}"
+
+
+@dataclass(slots=True)
+class OpenTrade:
+    """A decided trade that may still fill."""
+
+    trade_id: str
+    decision_id: str
+    instrument: str
+    quantity: Decimal  # what is left, signed
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round that is collecting."""
+
+    trigger: Trigger
+    opened_at: int
+
+
+@dataclass(slots=True)
+class Portfolio:
+    """A portfolio's book, mandate and rounds."""
+
+    name: str
+    currency: str
+    mode: str
+    mandate: Mandate
+    schedule: Schedule
+    costs: Costs
+    cash: Decimal
+    risk_aversion: float  # of its mode, kept when the parameters drop that mode
+    positions: dict[str, Decimal] = field(default_factory=dict)
+    open_trades: dict[str, OpenTrade] = field(default_factory=dict)
+    closed: bool = False
+    paused: bool = False
+    round: Round | None = None
+    rounds: int = 0
+    last_round_at: int | None = None
+    sessions_waited: int = 0
+    signals_used: tuple[str, ...] = ()
+    traded: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    fills: int = 0
+    view_shown: tuple[str, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        """Whether it may decide."""
+        return not (self.closed or self.paused)
+
+
+class State:
+    """Everything one shard's engine knows."""
+
+    def __init__(self, *, shard: int, shards: int, parameters: Parameters | None = None) -> None:
+        self.shard = shard
+        self.shards = shards
+        self.position = -1
+        self.clock = 0
+        self.seq = 0
+        self.last_hash = GENESIS
+        self.decisions = 0
+        self.build = ""
+        self.dependencies = ""
+        self.fingerprint = ""
+        self.sealed = False
+        self.paused = False
+        self.marks: dict[tuple[str, int], int] = {}
+        self.seen: dict[str, int] = {}  # "topic/producer/event id" to when it was appended
+        self.timers = Timers()
+        self.session_timers = Timers()
+        self.sources: dict[str, Source] = {}
+        self.views: dict[ViewKey, View] = {}
+        self.portfolios: dict[str, Portfolio] = {}
+        self.hearers: dict[
+            str, list[str]
+        ] = {}  # source to sorted portfolios that decide on signals
+        self.parameters = parameters if parameters is not None else Parameters()
+        self.parameters_digest = digest(canonical_bytes(self.parameters))
+        self.market = Market(
+            window=self.parameters.risk_window_sessions,
+            volume_window=self.parameters.volume_window_sessions,
+        )
+
+    def session_now(self) -> float:
+        """Sessions passed: counted where session closes are observed, else by the clock."""
+        if self.parameters.sessions == "observed":
+            return float(self.market.session)
+        return self.clock / (self.parameters.session_ms * 1_000_000)

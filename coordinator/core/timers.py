@@ -1,0 +1,97 @@
+"""What happens when a timer fires: the events of a round, a view, an expiry.
+
+Place in the flow: the engine fires due timers before each record, each at its own deadline, so that nothing
+depends on when a tick came. Reads the state; the changes are `evolve`'s.
+"""
+
+from __future__ import annotations
+
+from coordinator.core.book import portfolio_view
+from coordinator.core.decide import close_round
+from coordinator.core.ports import Allocator, RiskModel
+from coordinator.core.rounds import arm_interval, arm_view, open_round
+from coordinator.core.state import Portfolio, State
+from schemas.base import OutputEvent
+from schemas.decisions import TradesExpired
+from schemas.verdicts import SignalExpired
+
+__all__ = ["after_timer", "owner_of", "timer_events"]
+
+
+def owner_of(state: State, timer: str) -> str | None:
+    """The portfolio a timer belongs to, None for a shared one."""
+    kind, *rest = timer.split("\t")
+    return None if kind == "view-end" else rest[0]
+
+
+def timer_events(
+    state: State, timer: str, *, allocator: Allocator, risk_model: RiskModel
+) -> list[OutputEvent]:
+    """What the engine says when the timer fires."""
+    kind, *rest = timer.split("\t")
+    if kind == "view-end":
+        return _expired_view(state, (rest[0], rest[1], rest[2]))
+    portfolio = state.portfolios[rest[0]]
+    if kind == "round" and portfolio.round is not None and not state.paused:
+        events = close_round(state, portfolio, allocator=allocator, risk_model=risk_model)
+        return [*events, portfolio_view(portfolio, state.market, at=state.clock)]
+    if kind == "trades-end":
+        return _expired_trades(state, portfolio, rest[1])
+    if kind == "view":
+        return _changed_view(state, portfolio)
+    return []
+
+
+def after_timer(state: State, timer: str) -> None:
+    """Re-arm what repeats; called after the timer's events were applied."""
+    kind, *rest = timer.split("\t")
+    if kind == "view":
+        arm_view(state, state.portfolios[rest[0]])
+    elif kind == "interval":
+        portfolio = state.portfolios[rest[0]]
+        open_round(state, portfolio, "interval")
+        arm_interval(state, portfolio)
+    elif kind == "round":
+        state.portfolios[rest[0]].round = None
+
+
+def _expired_view(state: State, key: tuple[str, str, str]) -> list[OutputEvent]:
+    view = state.views.get(key)
+    if view is None:
+        return []
+    return [
+        SignalExpired(
+            decided_at=state.clock,
+            source=view.source,
+            strategy=view.strategy,
+            signal_id=view.signal_id,
+            instrument=view.instrument,
+            expired_at=state.clock,
+            reason="time",
+        )
+    ]
+
+
+def _expired_trades(state: State, portfolio: Portfolio, decision_id: str) -> list[OutputEvent]:
+    left = tuple(
+        trade_id
+        for trade_id, trade in sorted(portfolio.open_trades.items())
+        if trade.decision_id == decision_id
+    )
+    if not left:
+        return []
+    return [
+        TradesExpired(
+            decided_at=state.clock,
+            portfolio=portfolio.name,
+            decision_id=decision_id,
+            trade_ids=left,
+        )
+    ]
+
+
+def _changed_view(state: State, portfolio: Portfolio) -> list[OutputEvent]:
+    """The portfolio as it stands, if it is not as it was last shown."""
+    view = portfolio_view(portfolio, state.market, at=state.clock)
+    shown = (str(view.nav), str(view.cash), str(view.fills), str(view.open_trades))
+    return [] if shown == portfolio.view_shown else [view]

@@ -1,0 +1,161 @@
+"""Stage A, first half: live signals become views with a score, a skill and an uncertainty.
+
+Place in the flow: read at the end of a round, before `match` pools them. The formulas are Grinold's and
+Idzorek's, in the engine's own notation: score s (about N(0, 1) without skill), skill rho over the
+allocation's horizon, view q = s sigma / rho with variance k sigma^2, k = (1 - rho^2) / rho^2.
+Sources: Grinold and Kahn 2000, chapters 6 and 11; Idzorek 2005.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from coordinator.core.ports import Floats
+from coordinator.core.state import Portfolio, Source, State, View
+from schemas.control import Parameters
+
+__all__ = [
+    "Scored",
+    "heard",
+    "horizon_of",
+    "raw_score",
+    "score",
+    "scored_views",
+    "skill",
+    "skill_over",
+]
+
+_NORMAL = NormalDist()
+_SIGN_FACTOR = math.sqrt(2 / math.pi)
+SKILL_MAX = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A view ready to be pooled: row i belongs to one signal.
+
+    pick: its instrument's index in the round's instruments. score, skill: as in the module's notation.
+    """
+
+    view: View
+    pick: int
+    score: float
+    skill: float
+
+    @property
+    def k(self) -> float:
+        """Variance of the view in units of its pick's variance."""
+        return (1.0 - self.skill**2) / self.skill**2
+
+
+def raw_score(expected_return: float, *, volatility: float, horizon: float) -> float:
+    """A forecast in units of the volatility of its horizon (fraction over sessions)."""
+    return expected_return / (volatility * math.sqrt(horizon))
+
+
+def score(view: View, source: Source, parameters: Parameters) -> float:
+    """s of one signal, clipped at score_max.
+
+    A direction with strength is the mean of the half-normal's tail it claims; a forecast is divided by the
+    source's own spread, blended with the spread that a source of prior skill would have.
+    """
+    if view.direction is not None:
+        if view.strength is None:
+            return float(view.direction)
+        if view.strength >= 1.0:
+            return view.direction * parameters.score_max
+        size = _NORMAL.inv_cdf((1.0 + view.strength) / 2.0)
+        return view.direction * min(size, parameters.score_max)
+    prior = parameters.score_count_prior
+    spread = (prior * parameters.skill_prior**2 + source.raw_square_sum) / (
+        prior + source.raw_count
+    )
+    if spread <= 0.0:
+        return 0.0
+    scaled = view.raw / math.sqrt(spread)
+    return max(-parameters.score_max, min(parameters.score_max, scaled))
+
+
+def skill(view: View, parameters: Parameters) -> float:
+    """rho at the signal's own horizon: the prior, or what its stated confidence is believed to mean."""
+    if view.confidence is None:
+        return parameters.skill_prior
+    edge = math.sin(math.pi * parameters.confidence_slope_prior * view.confidence)
+    is_sign = view.direction is not None and view.strength is None
+    return _SIGN_FACTOR * edge if is_sign else edge
+
+
+def skill_over(rho: float, *, horizon: float, age: float, ahead: float) -> float:
+    """rho over the next `ahead` sessions of a signal of that horizon and age (sessions).
+
+    Its forecast arrives with half-life equal to its horizon; phi is the part that is still to come within
+    `ahead`. Bounded by 1/2.
+    """
+
+    def arrived(x: float) -> float:
+        return 2.0 * (1.0 - math.exp2(-min(x, horizon) / horizon))
+
+    phi = arrived(age + ahead) - arrived(age)
+    moved = rho * phi * math.sqrt(horizon / ahead)
+    return max(-SKILL_MAX, min(SKILL_MAX, moved))
+
+
+def heard(state: State, portfolio: Portfolio) -> list[View]:
+    """Live views that the portfolio listens to, sorted by (instrument, source, strategy)."""
+    mandate = portfolio.mandate
+    universe = frozenset(mandate.universe)
+    sources = frozenset(mandate.sources)
+    found = []
+    for key in sorted(state.views):
+        instrument, source, strategy = key
+        if (universe and instrument not in universe) or (sources and source not in sources):
+            continue
+        known = state.sources[source]
+        if known.muted or strategy in known.muted_strategies:
+            continue
+        found.append(state.views[key])
+    return found
+
+
+def horizon_of(views: list[View], portfolio: Portfolio, parameters: Parameters) -> float:
+    """H in sessions: the mandate's, or the median of the live signals', at least the minimum."""
+    if portfolio.mandate.horizon_sessions is not None:
+        return portfolio.mandate.horizon_sessions
+    if not views:
+        return parameters.horizon_sessions_min
+    middle = float(np.median([view.horizon for view in views]))
+    return max(middle, parameters.horizon_sessions_min)
+
+
+def scored_views(
+    state: State, views: list[View], *, picks: dict[str, int], ahead: float
+) -> tuple[list[Scored], list[View]]:
+    """The views that count, in order, and those without effect.
+
+    picks: index per instrument that can be judged. Without effect: direction 0, no price, no skill left.
+    """
+    parameters = state.parameters
+    now = state.session_now()
+    rows, without = [], []
+    for view in views:
+        pick = picks.get(view.instrument)
+        s = score(view, state.sources[view.source], parameters)
+        age = max(0.0, now - view.session)
+        rho = skill_over(skill(view, parameters), horizon=view.horizon, age=age, ahead=ahead)
+        if pick is None or s == 0.0 or abs(rho) < parameters.skill_min:
+            without.append(view)
+        else:
+            rows.append(Scored(view, pick, s, rho))
+    return rows, without
+
+
+def view_returns(rows: list[Scored], volatility: Floats) -> Floats:
+    """(m,) q of each row: the return over the horizon that it alone would imply.
+
+    volatility: (n,) per pick over the horizon.
+    """
+    return np.array([row.score * volatility[row.pick] / row.skill for row in rows])
