@@ -32,6 +32,10 @@ GUARD = ROOT / ".venv.lock"
 OLDEST = (3, 11)
 WORD_AFTER_S = 20
 LINES_SHOWN_MAX = 25
+REMEDY = (
+    "Install uv, or Python's venv module (Debian, Ubuntu: apt install python3-venv), "
+    "and run the same command again."
+)
 
 # Of pip's and uv's variables only those stay that say how to reach an index or where to cache:
 # PIP_USER, PIP_TARGET, UV_PYTHON and their like would send the packages elsewhere.
@@ -243,17 +247,12 @@ def make(tool: Tool, guard: TextIO) -> None:
             return run(command, guard, doing="making .venv")
         except SetUpFailedError as error:
             failure = error
-    raise SetUpFailedError(
-        f"{failure}\nThis Python has no working venv module: install uv, or the module "
-        "(Debian, Ubuntu: apt install python3-venv), and run the same command again."
-    ) from failure
+    raise SetUpFailedError(f"{failure}\n{REMEDY}") from failure
 
 
 def install(tool: Tool, guard: TextIO) -> None:
     """The locked packages, then the project itself, without fetching anything that is unpinned."""
-    program = tool.install
-    if tool.name == "pip" and has_pip():
-        program = (str(PYTHON), "-I", "-m", "pip", "install", "--quiet")
+    program = tool.install if tool.name == "uv" else pip_program(tool)
     say(f"set-up: installing the locked packages with {tool.name}; the first time takes a while")
     locked = ("--require-hashes", "--only-binary", ":all:", "--requirement", str(LOCK_FILE))
     run((*program, *locked), guard, doing="installing requirements.lock")
@@ -261,9 +260,13 @@ def install(tool: Tool, guard: TextIO) -> None:
     run((*program, *project), guard, doing="installing the project")
 
 
-def has_pip() -> bool:
-    """Whether the environment has a pip of its own."""
-    return succeeds((str(PYTHON), "-I", "-c", "import pip"))
+def pip_program(tool: Tool) -> tuple[str, ...]:
+    """The environment's own pip, or the one outside where the environment came without."""
+    if succeeds((str(PYTHON), "-I", "-m", "pip", "--version")):
+        return (str(PYTHON), "-I", "-m", "pip", "install", "--quiet")
+    if succeeds((base_python(), "-m", "pip", "--version")):
+        return tool.install
+    raise SetUpFailedError(f"{base_python()} has neither ensurepip nor pip.\n{REMEDY}")
 
 
 def succeeds(command: tuple[str, ...]) -> bool:
