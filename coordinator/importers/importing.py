@@ -1,0 +1,318 @@
+"""Import: files or frames of a stranger become one log that the engine can replay.
+
+Place in the flow: the orchestrator of this package: read, sieve, merge by time, journal, report.
+The caller opens the log, names the engine's identity and decides what becomes of the file. Never
+reads a clock: every time in the log comes from the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from coordinator.core.ports import Log
+from coordinator.core.shards import SHARDS_DEFAULT
+from coordinator.importers.bars import Bar
+from coordinator.importers.instruments import (
+    INSTRUMENT_COLUMNS,
+    LOT_DEFAULT,
+    TICK_DEFAULT,
+    Instruments,
+    read_instruments,
+)
+from coordinator.importers.journal import Progress, Writer
+from coordinator.importers.messages import Message, by_time
+from coordinator.importers.portfolios import Book, load_book
+from coordinator.importers.prices import PRICE_COLUMNS, Prices, read_prices
+from coordinator.importers.read import read_table
+from coordinator.importers.rejects import Rejects
+from coordinator.importers.report import FileCount, ImportReport
+from coordinator.importers.sessions import SESSION_DEFAULT, Session
+from coordinator.importers.signals import SIGNAL_COLUMNS, DatesKnownAt, Signals, read_signals
+from coordinator.importers.tables import Table, table_from_frame
+from schemas.journal import EngineStarted
+
+__all__ = [
+    "ImportFiles",
+    "ImportFrames",
+    "ImportSettings",
+    "StartedAt",
+    "import_files",
+    "import_frames",
+]
+
+_OPENING_LEAD = 1_000_000_000
+"""How long before the first record portfolios open, ns."""
+_NAMES_SHOWN = 10
+
+
+class StartedAt(Protocol):
+    """Says which engine the journals begin with."""
+
+    def __call__(self, *, at: int) -> EngineStarted:
+        """Its EngineStarted at a time, ns UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """What the files leave open.
+
+    bar None: daily where times are bare dates, else not known. dates_known_at None: bare dates of
+    signals are refused. currency: of portfolios that state none, and of instruments that state none
+    (default: the first portfolio's). shards None: as many as portfolios, at most 8. strict: stop at
+    the first bad row.
+    """
+
+    session: Session
+    bar: Bar | None = None
+    dates_known_at: DatesKnownAt | None = None
+    currency: str | None = None
+    shards: int | None = None
+    strict: bool = False
+
+    @classmethod
+    def default(cls) -> ImportSettings:
+        """New York sessions and nothing else assumed."""
+        return cls(Session.parse(SESSION_DEFAULT))
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFiles:
+    """Where the files are; signals, prices and instruments are .csv or .parquet."""
+
+    signals: Path
+    prices: Path
+    portfolios: Path
+    instruments: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFrames:
+    """The same as polars frames, for notebooks; portfolios stay a TOML file."""
+
+    signals: pl.DataFrame
+    prices: pl.DataFrame
+    portfolios: Path
+    instruments: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    signals: Table
+    prices: Table
+    instruments: Table | None
+    book: Book
+    content: str
+
+    @property
+    def all(self) -> tuple[Table, ...]:
+        given = (self.signals, self.prices, self.instruments)
+        return tuple(table for table in given if table is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    book: Book
+    signals: Signals
+    prices: Prices
+    instruments: Instruments
+
+    @property
+    def rejects(self) -> tuple[Rejects, ...]:
+        given = (self.signals.rejects, self.prices.rejects, self.instruments.rejects)
+        return tuple(item for item in given if item is not None)
+
+    @property
+    def opened_at(self) -> int:
+        """Just before the first record."""
+        return min(self.signals.first_at, self.prices.first_at) - _OPENING_LEAD
+
+    def messages(self, currency: str | None) -> Iterator[Message]:
+        """Everything in order of time."""
+        at = self.opened_at
+        control = self.book.control_messages(self.signals.sources, opened_at=at)
+        listed = self.instruments.messages(
+            self.prices.instruments, opened_at=at, currency=currency or self.book.currency
+        )
+        opening, later = _split(listed, at)
+        yield from itertools.chain(control, opening, self.book.portfolio_messages(opened_at=at))
+        yield from heapq.merge(later, self.prices.messages(), self.signals.messages(), key=by_time)
+
+
+def import_files(
+    files: ImportFiles,
+    settings: ImportSettings,
+    *,
+    log: Log,
+    started: StartedAt,
+    progress: Progress = lambda _done, _expected: None,
+) -> ImportReport:
+    """Write the log of some files; returns the report.
+
+    log: empty; on an error it may hold a part and must be thrown away. Raises ImportFailed,
+    RowRefused.
+    """
+    book = load_book(files.portfolios, currency=settings.currency)
+    tables = _Tables(
+        read_table(files.signals, SIGNAL_COLUMNS),
+        read_table(files.prices, PRICE_COLUMNS),
+        None if files.instruments is None else read_table(files.instruments, INSTRUMENT_COLUMNS),
+        book,
+        _digest_of_files(files),
+    )
+    return _import(tables, settings, log=log, started=started, progress=progress)
+
+
+def import_frames(
+    frames: ImportFrames,
+    settings: ImportSettings,
+    *,
+    log: Log,
+    started: StartedAt,
+    progress: Progress = lambda _done, _expected: None,
+) -> ImportReport:
+    """The same from polars frames; rejects name "signals row 1" for a frame's first row."""
+    given = {"signals": frames.signals, "prices": frames.prices, "instruments": frames.instruments}
+    wanted = {
+        "signals": SIGNAL_COLUMNS,
+        "prices": PRICE_COLUMNS,
+        "instruments": INSTRUMENT_COLUMNS,
+    }
+    tables = {
+        name: table_from_frame(frame, name=name, columns=wanted[name])
+        for name, frame in given.items()
+        if frame is not None
+    }
+    contents = (frame.write_csv().encode() for frame in given.values() if frame is not None)
+    both = _Tables(
+        tables["signals"],
+        tables["prices"],
+        tables.get("instruments"),
+        load_book(frames.portfolios, currency=settings.currency),
+        _digest(contents),
+    )
+    return _import(both, settings, log=log, started=started, progress=progress)
+
+
+def _import(
+    tables: _Tables,
+    settings: ImportSettings,
+    *,
+    log: Log,
+    started: StartedAt,
+    progress: Progress,
+) -> ImportReport:
+    parts = _sieve(tables, settings)
+    shards = settings.shards or min(SHARDS_DEFAULT, len(parts.book.portfolios))
+    topic_id = f"import-{tables.content}"
+    writer = Writer(log, shards=shards, topic_id=topic_id)
+    writer.start(started(at=parts.opened_at), at=parts.opened_at)
+    expected = parts.signals.frame.height + parts.prices.snapshots
+    messages = parts.messages(settings.currency)
+    last_at = writer.append(messages, expected=expected, progress=progress)
+    writer.bury(parts.rejects, at=last_at)
+    return ImportReport(
+        files=tuple(_count(t, r) for t, r in zip(tables.all, parts.rejects, strict=True)),
+        rejects=tuple(count for item in parts.rejects for count in item.counts()),
+        events=tuple(sorted(writer.counts.items())),
+        topic_id=topic_id,
+        shards=shards,
+        first_at=parts.opened_at,
+        last_at=last_at,
+        session=settings.session.text,
+        bar=None if parts.prices.bar is None else parts.prices.bar.text,
+        notes=tuple(_notes(tables, parts)),
+    )
+
+
+def _sieve(tables: _Tables, settings: ImportSettings) -> _Parts:
+    """Each table's accepted rows. Raises RowRefused for the first bad row of a strict import."""
+    signals = read_signals(
+        tables.signals, session=settings.session, dates_known_at=settings.dates_known_at
+    )
+    prices = read_prices(tables.prices, bar=settings.bar, session=settings.session)
+    instruments = (
+        Instruments()
+        if tables.instruments is None
+        else read_instruments(tables.instruments, session=settings.session)
+    )
+    parts = _Parts(tables.book, signals, prices, instruments)
+    if settings.strict:
+        for rejects in parts.rejects:
+            rejects.raise_first()
+    return parts
+
+
+def _split(listed: Iterator[Message], at: int) -> tuple[list[Message], list[Message]]:
+    everything = list(listed)
+    cut = sum(1 for item in everything if item.known_at <= at)
+    return everything[:cut], everything[cut:]
+
+
+def _count(table: Table, rejects: Rejects) -> FileCount:
+    return FileCount(table.name, table.rows, table.rows - len(rejects), len(rejects))
+
+
+def _notes(tables: _Tables, parts: _Parts) -> Iterator[str]:
+    """What was assumed or left out, in words."""
+    for table in tables.all:
+        if table.ignored:
+            yield f"{table.name}: other columns were ignored: {_some(table.ignored)}"
+    unlisted = parts.instruments.unlisted(parts.prices.instruments)
+    if unlisted:
+        yield (
+            f"{len(unlisted)} instruments have no terms; taken: lot {LOT_DEFAULT},"
+            f" tick {TICK_DEFAULT}: {_some(unlisted)}"
+        )
+    unpriced = sorted(set(parts.signals.instruments) - set(parts.prices.instruments))
+    if unpriced:
+        yield f"{len(unpriced)} instruments have signals but no prices: {_some(unpriced)}"
+    unregistered = parts.book.unregistered(parts.signals.sources)
+    if unregistered:
+        yield f"{len(unregistered)} sources were registered as imported: {_some(unregistered)}"
+    yield from _price_notes(parts.prices)
+
+
+def _price_notes(prices: Prices) -> Iterator[str]:
+    unknown = prices.frame["open"].is_not_null() & prices.frame["open_at"].is_null()
+    if unknown.any():
+        yield (
+            f"{unknown.sum()} opens were not known before their bars' end, because no bar length is"
+            " stated: give --bar or a column open_time to have fills at opens"
+        )
+    if prices.closings.made:
+        yield (
+            f"{len(prices.closings.made)} sessions have bars but none at the close;"
+            " they were closed there with their last prices"
+        )
+    if not prices.closings.flagged and not prices.closings.made:
+        yield f"no bar ends a session {prices.session.text}: check --session and --bar"
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names, and how many there are beside them."""
+    listed = list(names)
+    more = len(listed) - _NAMES_SHOWN
+    return ", ".join(listed[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _digest_of_files(files: ImportFiles) -> str:
+    paths = (files.signals, files.prices, files.portfolios, files.instruments)
+    return _digest(path.read_bytes() for path in paths if path is not None)
+
+
+def _digest(contents: Iterable[bytes]) -> str:
+    """A short hash of all contents in their order, each with its length."""
+    whole = hashlib.blake2b(digest_size=8)
+    for content in contents:
+        whole.update(len(content).to_bytes(8, "big"))
+        whole.update(content)
+    return whole.hexdigest()

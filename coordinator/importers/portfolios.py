@@ -1,0 +1,206 @@
+"""Portfolios: a TOML file becomes portfolios, parameters and registered sources.
+
+Place in the flow: file to messages, read before anything else. A key that the language does not
+know is refused by name: a misspelt limit must not pass for one that is not wanted.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from coordinator.importers.errors import ImportFailed
+from coordinator.importers.messages import Message, Rank, message
+from schemas.base import Model
+from schemas.control import ModePreset, Parameters, SourceRegistered
+from schemas.portfolios import Costs, Mandate, PortfolioOpened, Schedule
+
+__all__ = ["Book", "load_book", "parse_book"]
+
+M = TypeVar("M", bound=Model)
+_Table = dict[str, Any]
+
+_TOP = ("portfolio", "parameters", "source")
+_HEAD = ("event_id", "event_time")
+_NESTED: Mapping[str, type[Model]] = {"mandate": Mandate, "schedule": Schedule, "costs": Costs}
+_LISTS_SORTED = ("universe", "sources", "strategies")
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What the file says. Times of the events are 0 until messages() sets them."""
+
+    portfolios: tuple[PortfolioOpened, ...]
+    parameters: Parameters
+    sources: tuple[SourceRegistered, ...]
+
+    @property
+    def currency(self) -> str:
+        """That of the first portfolio."""
+        return self.portfolios[0].currency
+
+    def unregistered(self, sources: Iterable[str]) -> tuple[str, ...]:
+        """Which of the sources the file does not register, sorted."""
+        return tuple(sorted(set(sources) - {item.source for item in self.sources}))
+
+    def control_messages(self, sources: Iterable[str], *, opened_at: int) -> Iterator[Message]:
+        """The parameters, then every source; those not registered in the file as imported."""
+        parameters = {"parameters": self.parameters.model_dump(mode="json"), "reason": "import"}
+        yield _opening("ParametersChanged", "parameters", opened_at, parameters)
+        imported = [
+            SourceRegistered(event_id="source", event_time=0, source=name, kind="imported")
+            for name in self.unregistered(sources)
+        ]
+        for number, item in enumerate(sorted((*self.sources, *imported), key=lambda s: s.source)):
+            yield _opening("SourceRegistered", f"source-{number}", opened_at, _fields(item))
+
+    def portfolio_messages(self, *, opened_at: int) -> Iterator[Message]:
+        """Every portfolio, in the order of the file."""
+        for number, item in enumerate(self.portfolios):
+            yield _opening("PortfolioOpened", f"portfolio-{number}", opened_at, _fields(item))
+
+
+def load_book(path: Path, *, currency: str | None) -> Book:
+    """The portfolios of a TOML file. Raises ImportFailed.
+
+    currency: of portfolios that state none.
+    """
+    try:
+        tree = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ImportFailed(
+            str(path), f"it cannot be read ({error.strerror or error})", remedy="check the path"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ImportFailed(path.name, f"no readable TOML ({error})", remedy="mend it") from error
+    return parse_book(tree, name=path.name, currency=currency)
+
+
+def parse_book(tree: Mapping[str, Any], *, name: str, currency: str | None) -> Book:
+    """The portfolios of a TOML file's tree. Raises ImportFailed, naming the key."""
+    _refuse_unknown(tree, _TOP, name)
+    parameters = _parse(Parameters, _parameters(tree, name), f"{name} [parameters]")
+    entries = _entries(tree, "portfolio", name)
+    if not entries:
+        raise ImportFailed(
+            name, "it has no portfolio", remedy="add a [[portfolio]] with id and cash"
+        )
+    portfolios = tuple(_portfolio(entry, where, currency) for where, entry in entries)
+    sources = tuple(_source(entry, where) for where, entry in _entries(tree, "source", name))
+    _refuse_doubled([item.portfolio for item in portfolios], f"{name} [[portfolio]]")
+    _refuse_doubled([item.source for item in sources], f"{name} [[source]]")
+    modes = [preset.mode for preset in parameters.modes]
+    for item in portfolios:
+        if item.mode not in modes:
+            raise ImportFailed(
+                f"{name} portfolio {item.portfolio}",
+                f"unknown mode {item.mode!r}",
+                remedy=f"use {', '.join(modes)}, or define it under [[parameters.modes]]",
+            )
+    return Book(portfolios, parameters, sources)
+
+
+def _portfolio(entry: _Table, where: str, currency: str | None) -> PortfolioOpened:
+    known = [key for key in PortfolioOpened.model_fields if key not in (*_HEAD, "portfolio")]
+    _refuse_unknown(entry, ("id", *known), where)
+    fields = {key: value for key, value in entry.items() if key != "id"}
+    if "id" in entry:
+        fields["portfolio"] = entry["id"]
+    for key, model in _NESTED.items():
+        if key in entry:
+            nested = _table(entry[key], f"{where}.{key}")
+            _refuse_unknown(nested, model.model_fields, f"{where}.{key}")
+            fields[key] = _with_sorted_lists(nested)
+    if currency is not None:
+        fields.setdefault("currency", currency)
+    return _parse(PortfolioOpened, {"event_id": "portfolio", "event_time": 0, **fields}, where)
+
+
+def _source(entry: _Table, where: str) -> SourceRegistered:
+    known = [key for key in SourceRegistered.model_fields if key not in _HEAD]
+    _refuse_unknown(entry, known, where)
+    fields = {"event_id": "source", "event_time": 0, **_with_sorted_lists(entry)}
+    return _parse(SourceRegistered, fields, where)
+
+
+def _parameters(tree: Mapping[str, Any], name: str) -> _Table:
+    table = dict(_table(tree.get("parameters", {}), f"{name} [parameters]"))
+    _refuse_unknown(table, Parameters.model_fields, f"{name} [parameters]")
+    if "modes" in table:
+        modes = [entry for _, entry in _entries(table, "modes", f"{name} [parameters]")]
+        for entry in modes:
+            _refuse_unknown(entry, ModePreset.model_fields, f"{name} [[parameters.modes]]")
+        table["modes"] = sorted(modes, key=lambda entry: str(entry.get("mode")))
+    return table
+
+
+def _parse(model: type[M], fields: _Table, where: str) -> M:
+    """The model of the fields, read as JSON so that the language's own rules hold."""
+    remedy = "give a value as the page on your own data describes it"
+    try:
+        return model.model_validate_json(json.dumps(fields, allow_nan=False))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"]).replace("portfolio", "id") or "it"
+        raise ImportFailed(where, f"{key}: {first['msg']}", remedy=remedy) from error
+    except (TypeError, ValueError) as error:
+        raise ImportFailed(where, f"a value is of no use here ({error})", remedy=remedy) from error
+
+
+def _entries(tree: Mapping[str, Any], key: str, name: str) -> list[tuple[str, _Table]]:
+    """The tables under [[key]], each with its place for a message."""
+    found = tree.get(key, [])
+    if not isinstance(found, list):
+        raise ImportFailed(name, f"{key} is no list of tables", remedy=f"write [[{key}]]")
+    return [
+        (f"{name} [[{key}]] {number}", _table(entry, f"{name} [[{key}]] {number}"))
+        for number, entry in enumerate(found, 1)
+    ]
+
+
+def _table(value: object, where: str) -> _Table:
+    if not isinstance(value, dict):
+        raise ImportFailed(where, "it is no table", remedy="write it as key = value lines")
+    return value
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    allowed = list(known)
+    unknown = [key for key in table if key not in allowed]
+    if unknown:
+        raise ImportFailed(
+            where, f"unknown key {unknown[0]!r}", remedy=f"known are: {', '.join(allowed)}"
+        )
+
+
+def _refuse_doubled(names: list[str], where: str) -> None:
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ImportFailed(where, f"{doubled[0]!r} stands there twice", remedy="keep one of them")
+
+
+def _with_sorted_lists(table: _Table) -> _Table:
+    """Order and repetition carry no meaning in these lists; the language wants them sorted."""
+    return {
+        key: sorted(set(value))
+        if key in _LISTS_SORTED
+        and isinstance(value, list)
+        and all(isinstance(v, str) for v in value)
+        else value
+        for key, value in table.items()
+    }
+
+
+def _fields(item: Model) -> _Table:
+    plain = item.model_dump(mode="json", exclude_none=True)
+    return {key: value for key, value in plain.items() if key not in _HEAD}
+
+
+def _opening(event: str, event_id: str, at: int, fields: Mapping[str, object]) -> Message:
+    return message(at, Rank.TERMS, event, {"event_id": event_id, "event_time": at, **fields})
