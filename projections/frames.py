@@ -15,13 +15,17 @@ import polars as pl
 
 from coordinator.core.ports import LogReader
 from projections.apply import apply
-from projections.rows import VIEWS, AsOf, Row, SignalRow, WithdrawalRow
+from projections.rows import VIEWS, AsOf, Row
 from schemas.entries import decode_journal, decode_output
 
 __all__ = ["frames", "rows", "shards_of"]
 
 _PRICES = b'{"type":"PricesObserved"'
-"""Prices give no row and are most of a journal: they are not even decoded."""
+_SHARED = (_PRICES, b'{"type":"SignalIssued"', b'{"type":"SignalWithdrawn"')
+"""How entries begin that give no row (prices), or none in a later shard, where they are copies.
+
+They are most of a journal, so they are not even decoded.
+"""
 
 
 def shards_of(reader: LogReader, topic: str) -> tuple[int, ...]:
@@ -35,12 +39,10 @@ def rows(reader: LogReader) -> Iterator[Row]:
     Signals stand in every shard's journal; only the first shard's copy gives a row.
     """
     for turn, shard in enumerate(shards_of(reader, "journal")):
+        skipped = _SHARED if turn else _PRICES
         for record in reader.read("journal", shard):
-            if record.payload.startswith(_PRICES):
-                continue
-            for row in apply(decode_journal(record.payload), AsOf(shard, record.position)):
-                if turn == 0 or not isinstance(row, SignalRow | WithdrawalRow):
-                    yield row
+            if not record.payload.startswith(skipped):
+                yield from apply(decode_journal(record.payload), AsOf(shard, record.position))
     for shard in shards_of(reader, "decisions"):
         for record in reader.read("decisions", shard):
             entry = decode_output(record.payload)

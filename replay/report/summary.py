@@ -1,0 +1,248 @@
+"""A run in figures: what came in, what became of it, what it decided and what that was worth.
+
+Place in the flow: from a log's rows and curves to the table that the demo and a backtest print,
+to their JSON and to the report. It must never claim that a figure is significant.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from coordinator.core.ports import LogReader
+from projections.frames import rows
+from projections.rows import (
+    ConflictRow,
+    DecisionRow,
+    RoundRow,
+    Row,
+    SignalRow,
+    SignalUseRow,
+    SignalVerdictRow,
+    TradeRow,
+)
+from replay.baselines import Baselines
+from replay.ledger import Curve, Performance, performance, sharpe_error
+from replay.report.accounts import curves
+
+__all__ = [
+    "FATES",
+    "DecisionTimes",
+    "Run",
+    "SourceFates",
+    "Summary",
+    "Tally",
+    "fold",
+    "summarise",
+]
+
+FATES = ("followed", "limited", "outvoted", "dropped", "expired", "rejected", "waiting")
+"""What can become of a signal, the best first: one heard by several decisions has its best verdict.
+
+expired: its time was over before any decision used it; waiting: nothing yet when the log ends.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFates:
+    """How many of a source's signals met each fate, in the order of FATES."""
+
+    source: str
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionTimes:
+    """Wall time a decision took, milliseconds, measured by whoever made the run."""
+
+    p50_ms: float
+    p99_ms: float
+    decisions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run's figures. Signals are counted once each, rejections as often as they happened."""
+
+    signals: int
+    signals_used: int
+    signals_expired: int
+    rejected: tuple[tuple[str, int], ...]
+    """Reason and count, most first."""
+    sources: tuple[SourceFates, ...]
+    conflicts: tuple[tuple[str, int], ...]
+    """Kind and count, most first."""
+    rounds: int
+    decisions: int
+    rungs: tuple[tuple[str, int], ...]
+    """Rung of the ladder and decisions, most first."""
+    trades: int
+    sessions: int
+    started_at: int
+    ended_at: int
+    decision_times: DecisionTimes | None
+    portfolios: tuple[Performance, ...]
+    baselines: tuple[Performance, ...]
+    baselines_note: str
+    sharpe_error: float | None
+    """Standard error of an annualised Sharpe ratio over that many sessions."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running counts over a log's rows."""
+
+    fates: dict[str, int] = field(default_factory=dict)
+    """Index into FATES by "source/signal_id", for every signal that came in."""
+    sources: dict[str, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    expired: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    conflicts: Counter[str] = field(default_factory=Counter)
+    conflict_times: list[tuple[int, str]] = field(default_factory=list)
+    rungs: Counter[str] = field(default_factory=Counter)
+    rounds: int = 0
+    trades: int = 0
+    traded: set[tuple[str, str]] = field(default_factory=set)
+    """Decision and instrument of every trade."""
+    worst: list[ConflictRow] = field(default_factory=list)
+    """The most severe conflict so far of each decision."""
+
+    def add(self, row: Row) -> None:
+        """Count one row. Journal rows come before the decisions' (see projections.frames.rows)."""
+        if isinstance(row, SignalUseRow):
+            self._fate(row.signal, row.verdict)
+        elif isinstance(row, SignalRow):
+            name = f"{row.source}/{row.signal_id}"
+            self.fates.setdefault(name, FATES.index("waiting"))
+            self.sources[name] = row.source
+        elif isinstance(row, SignalVerdictRow):
+            self._verdict(row)
+        elif isinstance(row, RoundRow):
+            self.rounds += 1
+            self.used.update(row.signals_used)
+            for name in row.signals_dropped:
+                self._fate(name, "dropped")
+        elif isinstance(row, ConflictRow):
+            self._conflict(row)
+        elif isinstance(row, DecisionRow):
+            self.rungs[row.rung] += 1
+        elif isinstance(row, TradeRow):
+            self.trades += 1
+            self.traded.add((row.decision_id, row.instrument))
+
+    def _fate(self, name: str, fate: str) -> None:
+        known = self.fates.get(name)
+        if known is not None:
+            self.fates[name] = min(known, FATES.index(fate))
+
+    def _verdict(self, row: SignalVerdictRow) -> None:
+        name = f"{row.source}/{row.signal_id}"
+        if row.verdict == "expired":
+            self.expired += 1
+        else:
+            self.rejected[row.reason] += 1
+        # A duplicate is rejected; the signal it repeats keeps its own fate.
+        if row.reason != "duplicate":
+            self._fate(name, row.verdict)
+
+    def _conflict(self, row: ConflictRow) -> None:
+        self.conflicts[row.kind] += 1
+        self.conflict_times.append((row.decided_at, row.kind))
+        last = self.worst[-1] if self.worst else None
+        if last is None or last.decision_id != row.decision_id:
+            self.worst.append(row)
+        elif row.severity > last.severity:
+            self.worst[-1] = row
+
+    def by_source(self) -> tuple[SourceFates, ...]:
+        """Fates of each source's signals, sources by name."""
+        counts: dict[str, list[int]] = {}
+        for name, fate in self.fates.items():
+            counts.setdefault(self.sources[name], [0] * len(FATES))[fate] += 1
+        return tuple(SourceFates(name, tuple(found)) for name, found in sorted(counts.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A log folded once: its figures, the curves behind them and the tally behind the plots."""
+
+    summary: Summary
+    curves: tuple[Curve, ...]
+    baselines: tuple[Curve, ...]
+    tally: Tally
+
+
+def fold(
+    reader: LogReader,
+    *,
+    baselines: Baselines | None = None,
+    decision_seconds: Sequence[float] | None = None,
+) -> Run:
+    """Read a whole log once for its rows and once for its books.
+
+    decision_seconds: wall time of each decision as the runner measured it; a log holds none.
+    """
+    tally = Tally()
+    for row in rows(reader):
+        tally.add(row)
+    found = curves(reader)
+    beside = baselines.curves if baselines else ()
+    note = baselines.note if baselines else ""
+    return Run(_summary(tally, found, beside, note, _times(decision_seconds)), found, beside, tally)
+
+
+def summarise(
+    reader: LogReader,
+    *,
+    baselines: Baselines | None = None,
+    decision_seconds: Sequence[float] | None = None,
+) -> Summary:
+    """The figures of a log; see fold."""
+    return fold(reader, baselines=baselines, decision_seconds=decision_seconds).summary
+
+
+def _summary(
+    tally: Tally,
+    found: tuple[Curve, ...],
+    beside: tuple[Curve, ...],
+    note: str,
+    times: DecisionTimes | None,
+) -> Summary:
+    marks = [mark.at for curve in found for mark in curve.marks]
+    sessions = max((len(curve.marks) for curve in found), default=0)
+    return Summary(
+        signals=len(tally.fates),
+        signals_used=len(tally.used),
+        signals_expired=tally.expired,
+        rejected=_most(tally.rejected),
+        sources=tally.by_source(),
+        conflicts=_most(tally.conflicts),
+        rounds=tally.rounds,
+        decisions=sum(tally.rungs.values()),
+        rungs=_most(tally.rungs),
+        trades=tally.trades,
+        sessions=sessions,
+        started_at=min(marks, default=0),
+        ended_at=max(marks, default=0),
+        decision_times=times,
+        portfolios=tuple(performance(curve) for curve in found),
+        baselines=tuple(performance(curve) for curve in beside),
+        baselines_note=note,
+        sharpe_error=sharpe_error(sessions),
+    )
+
+
+def _most(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _times(seconds: Iterable[float] | None) -> DecisionTimes | None:
+    """Percentiles by the nearest rank: a time that really was measured."""
+    ordered = sorted(seconds or ())
+    if not ordered:
+        return None
+    n = len(ordered)
+    p50, p99 = (ordered[min(n - 1, -(-n * q // 100) - 1)] * 1e3 for q in (50, 99))
+    return DecisionTimes(p50, p99, n)
