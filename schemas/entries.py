@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -49,8 +49,7 @@ _OUTPUT_FIELDS: dict[str, type] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """Where an input came from.
 
     topic_id tells a recreated topic from the one before. offset below 0: the record was written
@@ -65,8 +64,7 @@ class Stamp:
     appended_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(NamedTuple):
     """One input as the engine gets it."""
 
     stamp: Stamp

@@ -8,8 +8,9 @@ once. Never reads a clock, a random number, the environment or a file; time is t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from coordinator.core.checkpoint import decode_state, encode_state
 from coordinator.core.clock import MILLISECOND
@@ -178,7 +179,8 @@ class Engine:
             self._quarantine_event(event, error_known)
             return
         try:
-            fault = judge(state, stamp, event)
+            key = identity_key(event)
+            fault = judge(state, stamp, event, key)
             events = _announcements(state, event) if fault is None else [fault]
         except OUT_OF_ROOM:
             raise
@@ -186,11 +188,11 @@ class Engine:
             self._quarantine_event(event, _described(error))
             return
         if fault is None:
-            self._evolve_input(entry)
+            self._evolve_input(entry, key)
         for said in events:
             self._say(said)
 
-    def _evolve_input(self, entry: JournalEntry) -> None:
+    def _evolve_input(self, entry: JournalEntry, key: str | None) -> None:
         """Apply an accepted input, and remember its producer's id."""
         state = self.state
         try:
@@ -199,7 +201,6 @@ class Engine:
             raise
         except Exception as error:
             raise EvolveFailed(self._at, RECORD, _described(error)) from error
-        key = identity_key(entry.event)
         if key is not None:
             self._remember(key, entry.stamp.appended_at)
 
@@ -323,20 +324,33 @@ def _ours_to_say(state: State, event: OutputEvent) -> bool:
 
 def _announcements(state: State, event: Event) -> list[OutputEvent]:
     """What an accepted input makes the engine say, decided before it is applied."""
-    if isinstance(event, SignalIssued):
-        old = state.views.get((event.instrument, event.source, event.strategy))
-        return [] if old is None else [_ended(state, old, "superseded")]
-    if isinstance(event, PricesObserved):
-        return left_out(state, event)
-    if isinstance(event, SignalWithdrawn):
-        return [
-            _ended(state, view, "withdrawn")
-            for _, view in sorted(state.views.items())
-            if view.source == event.source and view.signal_id == event.signal_id
-        ]
-    if isinstance(event, SignalsShed):
-        return [_shed(state, event.source, signal_id) for signal_id in event.signal_ids]
-    return []
+    rule = _ANNOUNCED.get(type(event))
+    return [] if rule is None else rule(state, event)
+
+
+def _superseded(state: State, event: SignalIssued) -> list[OutputEvent]:
+    old = state.views.get((event.instrument, event.source, event.strategy))
+    return [] if old is None else [_ended(state, old, "superseded")]
+
+
+def _withdrawn(state: State, event: SignalWithdrawn) -> list[OutputEvent]:
+    return [
+        _ended(state, view, "withdrawn")
+        for _, view in sorted(state.views.items())
+        if view.source == event.source and view.signal_id == event.signal_id
+    ]
+
+
+def _shed(state: State, event: SignalsShed) -> list[OutputEvent]:
+    return [
+        SignalRejected(
+            decided_at=state.clock,
+            source=event.source,
+            signal_id=signal_id,
+            reason=SignalRejection.SHED,
+        )
+        for signal_id in event.signal_ids
+    ]
 
 
 def _ended(state: State, view: View, reason: Ending) -> SignalExpired:
@@ -351,10 +365,9 @@ def _ended(state: State, view: View, reason: Ending) -> SignalExpired:
     )
 
 
-def _shed(state: State, source: str, signal_id: str) -> SignalRejected:
-    return SignalRejected(
-        decided_at=state.clock,
-        source=source,
-        signal_id=signal_id,
-        reason=SignalRejection.SHED,
-    )
+_ANNOUNCED: dict[type[Event], Callable[[State, Any], list[OutputEvent]]] = {
+    SignalIssued: _superseded,
+    SignalWithdrawn: _withdrawn,
+    SignalsShed: _shed,
+    PricesObserved: left_out,
+}

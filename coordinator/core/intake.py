@@ -20,6 +20,7 @@ from schemas.control import (
     StrategyRegistered,
 )
 from schemas.entries import Stamp
+from schemas.registry import EVENTS
 from schemas.signals import SignalIssued, SignalWithdrawn
 from schemas.verdicts import InputRejected, InputRejection, SignalRejected, SignalRejection
 
@@ -49,22 +50,37 @@ def repeated(state: State, stamp: Stamp) -> bool:
     )
 
 
-def identity_key(event: Event) -> str | None:
+def identity_key(event: Any) -> str | None:  # noqa: ANN401 - any event: its class says what it has
     """What a producer's own event id is unique by; None for events of the journal itself."""
-    if isinstance(event, SignalIssued):
-        return f"signals/{event.source}/{event.event_id}"
-    portfolio = getattr(event, "portfolio", None)
-    if isinstance(event, InputEvent) and event.topic != "journal":
-        return f"{event.topic}/{portfolio or type(event).__name__}/{event.event_id}"
-    return None
+    owner = _OWNERS.get(type(event))
+    if owner is None:
+        return None
+    topic, field = owner
+    who = type(event).__name__ if field is None else getattr(event, field)
+    return f"{topic}/{who}/{event.event_id}"
 
 
-def judge(state: State, stamp: Stamp, event: Event) -> OutputEvent | None:
-    """Why the event does not count, or None."""
-    if isinstance(event, SignalIssued):
-        reason = _signal_fault(state, stamp, event)
+def _owner_field(cls: type[InputEvent]) -> str | None:
+    """The field that tells producers apart; none: the event's name does."""
+    return next((f for f in ("source", "portfolio") if _is_required(cls, f)), None)
+
+
+def _is_required(cls: type[InputEvent], field: str) -> bool:
+    return field in cls.model_fields and cls.model_fields[field].is_required()
+
+
+_OWNERS: dict[type[Event], tuple[str, str | None]] = {
+    cls: (f"{cls.topic}/{cls.__name__}" if cls.topic == "signals" else cls.topic, _owner_field(cls))
+    for cls in EVENTS.values()
+    if issubclass(cls, InputEvent) and cls.topic != "journal"
+}
+
+
+def judge(state: State, stamp: Stamp, event: Event, key: str | None) -> OutputEvent | None:
+    """Why the event does not count, or None. key: its identity_key."""
+    if type(event) is SignalIssued:
+        reason = _signal_fault(state, stamp, event, key)
         return None if reason is None else _rejected_signal(state, event, *reason)
-    key = identity_key(event)
     if key is not None and key in state.seen:
         return rejected_input(state, event, InputRejection.DUPLICATE)
     rule = _RULES.get(type(event))
@@ -72,7 +88,7 @@ def judge(state: State, stamp: Stamp, event: Event) -> OutputEvent | None:
 
 
 def _signal_fault(
-    state: State, stamp: Stamp, event: SignalIssued
+    state: State, stamp: Stamp, event: SignalIssued, key: str | None
 ) -> tuple[SignalRejection, str] | None:
     """The first rule that the signal breaks, cheapest first."""
     source = state.sources.get(event.source)
@@ -83,7 +99,7 @@ def _signal_fault(
         return SignalRejection.UNKNOWN_STRATEGY, event.strategy
     if event.instrument not in state.market.instruments:
         return SignalRejection.UNKNOWN_INSTRUMENT, event.instrument
-    if f"signals/{event.source}/{event.event_id}" in state.seen:
+    if key in state.seen:
         return SignalRejection.DUPLICATE, ""
     late = stamp.appended_at - event.event_time
     if late > parameters.lateness_ms_max * MILLISECOND:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from coordinator.core.clock import Timers
 from coordinator.core.market import Market
@@ -38,8 +39,7 @@ class Source:
     raw_square_sum: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """A live signal, with what was fixed when it arrived.
 
     raw: its standardised forecast before the source's own spread is applied (expected return over the
