@@ -154,8 +154,9 @@ def bring_up_to_date(guard: TextIO) -> None:
         return
     started = time.monotonic()
     fresh = needs_new()
-    guard.write("unfinished\n")
-    guard.flush()
+    if fresh or stamped() is not None:  # One made by somebody else is never marked for removal.
+        guard.write("unfinished\n")
+        guard.flush()
     STAMP.unlink(missing_ok=True)
     set_up(tools(), fresh=fresh, guard=guard)
     STAMP.write_text(wanted(venv_version()), encoding="utf-8")
