@@ -16,7 +16,10 @@ halt).
 
 from __future__ import annotations
 
+import errno
+
 __all__ = [
+    "NO_ROOM",
     "CorruptRecord",
     "InvalidAppend",
     "LogClosed",
@@ -26,6 +29,10 @@ __all__ = [
     "LogUnreadable",
     "NotALog",
 ]
+
+
+# A full disk, a used up quota, a limit on file sizes.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class LogError(Exception):

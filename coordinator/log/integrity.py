@@ -12,7 +12,8 @@ import hashlib
 import re
 import struct
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from coordinator.core.ports import Append, LogReader
 from coordinator.log.errors import CorruptRecord, InvalidAppend
@@ -49,7 +50,20 @@ GENESIS = Link(position=-1, digest=bytes(DIGEST_BYTES))
 
 
 class ChainedReader(LogReader, Protocol):
-    """A reader that can also say where the chain stands before a position."""
+    """A reader that can also say where the chain stands before a position; closes as a context."""
+
+    def __enter__(self) -> Self:
+        """The reader itself."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        ...
 
     def link_before(self, topic: str, shard: int, position: int) -> Link:
         """The last record before `position`; GENESIS when there is none."""

@@ -11,7 +11,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from coordinator.log.errors import LogLocked, NotALog
+from coordinator.log.errors import NO_ROOM, LogFull, LogLocked, NotALog
 
 __all__ = ["WriterLock"]
 
@@ -29,6 +29,8 @@ class WriterLock:
         try:
             self._handle = _acquire(target, path)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise LogFull(str(target), "the lock file", str(error.strerror)) from error
             what = f"no lock file can be made beside it ({error.strerror})"
             raise NotALog(
                 str(target), what, remedy="give a folder that exists and is writable"

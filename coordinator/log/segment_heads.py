@@ -14,7 +14,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.log.errors import LogFull, LogUnreadable, NotALog
+from coordinator.log.errors import NO_ROOM, LogFull, LogUnreadable, NotALog
 
 __all__ = ["PARTIAL", "SHEET", "Heads", "publish", "read_heads", "write_heads", "write_partial"]
 
@@ -68,7 +68,7 @@ def write_heads(folder: Path, heads: Heads) -> None:
 def write_partial(path: Path, content: bytes, *, unwritten: str) -> Path:
     """Write content beside `path` under a temporary name, on the disk; returns that name.
 
-    Raises LogFull, naming `unwritten`; nothing is left then.
+    Raises LogFull, naming `unwritten`, or LogUnreadable; nothing is left then.
     """
     partial = path.with_name(path.name + PARTIAL)
     try:
@@ -78,7 +78,9 @@ def write_partial(path: Path, content: bytes, *, unwritten: str) -> Path:
             os.fsync(file.fileno())
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise LogFull(str(path.parent), unwritten, error.strerror or str(error)) from error
+        if error.errno not in NO_ROOM:
+            raise LogUnreadable(str(path), f"it cannot be written ({error.strerror})") from error
+        raise LogFull(str(path.parent), unwritten, str(error.strerror)) from error
     return partial
 
 

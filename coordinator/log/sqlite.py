@@ -7,7 +7,6 @@ It must never return a record that it did not verify.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ from coordinator.core.ports import Append, Record
 from coordinator.log.errors import CorruptRecord, LogClosed, LogFull, LogUnreadable
 from coordinator.log.integrity import DIGEST_BYTES, GENESIS, Chain, Link, check_append
 from coordinator.log.lock import WriterLock
-from coordinator.log.sqlite_file import connect, translated
+from coordinator.log.sqlite_file import FOREIGN, connect, translated
 
 __all__ = ["SqliteLog"]
 
@@ -90,6 +89,7 @@ class SqliteLog:
         self._mutex = threading.RLock()
         self._heads: dict[_Key, _Head] = {}
         self._pending = self._pending_bytes = 0  # appended, not committed
+        self._pending_from = ("", 0, 0)
         self._closed = False
         lock_path = self._path.with_name(self._path.name + ".lock")
         self._lock = None if readonly else WriterLock(self._path, lock_path)
@@ -121,8 +121,10 @@ class SqliteLog:
                 )
                 self._connection.execute("RELEASE batch")
                 self._pending_bytes += sum(len(row[4]) + _ROW_BYTES for row in rows)
-            self._heads.update(heads)
-            self._pending += len(rows)
+                if not self._pending:
+                    self._pending_from = rows[0][:3]
+                self._pending += len(rows)
+                self._heads.update(heads)
             if self._durable or self._pending_bytes >= _COMMIT_BYTES:
                 self._commit()
             return tuple(row[2] for row in rows)
@@ -178,14 +180,15 @@ class SqliteLog:
     def close(self) -> None:
         """Make everything last, fold the -wal file into the log, let the next writer in.
 
-        Raises LogFull when there is no room to do so; a durable log loses nothing by that.
+        Raises LogFull when a log that is not durable finds no room to do so; a durable one then
+        keeps its -wal file and has lost nothing.
         """
         with self._mutex:
             if self._closed:
                 return
             self._closed = True
             try:
-                with translated(self._where, unwritten="what was appended since it was opened"):
+                with translated(self._where, unwritten=self._uncommitted()):
                     self._settle()
             finally:
                 self._connection.close()
@@ -243,14 +246,14 @@ class SqliteLog:
                         self._connection.execute("ROLLBACK")
             elif self._pending:
                 # SQLite took the whole transaction back on its own.
-                lost = f"the last {self._pending} records appended, and the batch that failed"
+                lost = f"{self._uncommitted()}, and the batch that failed"
                 self._forget()
                 raise LogFull(self._where, lost, str(error)) from error
             raise
 
     def _commit(self) -> None:
         try:
-            with translated(self._where, unwritten=f"the last {self._pending} records"):
+            with translated(self._where, unwritten=self._uncommitted()):
                 self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -260,21 +263,24 @@ class SqliteLog:
             raise
         self._pending = self._pending_bytes = 0
 
+    def _uncommitted(self) -> str:
+        topic, shard, position = self._pending_from
+        return f"the last {self._pending} records, from {topic}/{shard} position {position} on"
+
     def _forget(self) -> None:
         """Trust nothing that the last transaction said: it is gone."""
         self._heads.clear()
         self._pending = self._pending_bytes = 0
 
     def _settle(self) -> None:
-        if self._readonly:
+        """Bring what was written without syncing to the disk; the connection folds the -wal."""
+        if self._readonly or self._durable:
             return
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
-        # One synchronous commit: the checkpoint then brings everything written before it to the
-        # disk.
+        # One synchronous commit: its checkpoint syncs the file, with all that was written before.
         self._connection.execute("PRAGMA synchronous=FULL")
-        if not self._durable:
-            self._connection.execute("UPDATE heads SET end = end")
+        self._connection.execute("UPDATE heads SET end = end")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
@@ -326,6 +332,9 @@ class SqliteLog:
             if not page:
                 raise self._missing(topic, shard, expected)
             for position, journal_time, payload, digest in page:
+                if expected == last:
+                    # A damaged index can give more than was asked for.
+                    return
                 if position != expected:
                     raise self._missing(topic, shard, expected)
                 chain.check(position, journal_time, payload, digest, where=where)
@@ -345,7 +354,7 @@ class SqliteLog:
                     size += len(row[2]) if isinstance(row[2], bytes) else 0
                     if size >= _PAGE_BYTES_MAX:
                         break
-            except sqlite3.Error:
+            except FOREIGN:
                 # What came before the damage is still good; the next page names the place.
                 if not page:
                     raise

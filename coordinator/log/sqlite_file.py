@@ -15,9 +15,11 @@ from urllib.parse import quote
 
 from coordinator.log.errors import LogError, LogFull, LogLocked, LogUnreadable, NotALog
 
-__all__ = ["MAGIC", "connect", "translated"]
+__all__ = ["FOREIGN", "MAGIC", "connect", "translated"]
 
 MAGIC = b"SQLite format 3\0"
+# A damaged schema comes back inside SQLite's message, which may then be no text at all.
+FOREIGN = (sqlite3.Error, UnicodeDecodeError)
 _APPLICATION_ID = 0x434F4C47  # "COLG"
 _VERSION = 1
 _BUSY_S = 2.0
@@ -70,12 +72,12 @@ def translated(
     """Raise SQLite's errors as ours. unwritten: what is lost when the disk is full."""
     try:
         yield
-    except sqlite3.Error as error:
+    except FOREIGN as error:
         raise _in_our_words(error, where, last_good, unwritten) from error
 
 
 def _in_our_words(
-    error: sqlite3.Error, where: str, last_good: tuple[str, int, int] | None, unwritten: str | None
+    error: Exception, where: str, last_good: tuple[str, int, int] | None, unwritten: str | None
 ) -> LogError:
     extended: int = getattr(error, "sqlite_errorcode", 0)
     code = extended & 0xFF
