@@ -33,13 +33,17 @@ class Timers:
 
     def arm(self, name: str, deadline: int) -> None:
         """Set or move a timer."""
+        before = self._deadlines.get(name)
         self._deadlines[name] = deadline
         heapq.heappush(self._heap, (deadline, name))
-        self._settle()
+        if deadline <= self.earliest:
+            self.earliest = deadline
+        elif before == self.earliest:
+            self._settle()
 
     def disarm(self, name: str) -> None:
         """Remove a timer; one that is not there is no error."""
-        if self._deadlines.pop(name, None) is not None:
+        if self._deadlines.pop(name, None) == self.earliest:
             self._settle()
 
     def deadline(self, name: str) -> int | None:
@@ -47,7 +51,8 @@ class Timers:
         return self._deadlines.get(name)
 
     def first(self) -> str | None:
-        """Name of the timer that is due first."""
+        """Name of the timer that is due first, None when none is armed."""
+        self._settle()
         return self._heap[0][1] if self._heap else None
 
     def items(self) -> list[tuple[str, int]]:

@@ -6,6 +6,7 @@ event that is not in the table changes nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -115,7 +116,7 @@ def _set_end(state: State, view: View) -> None:
     """Arm what ends the view: its expiry, and the end of its horizon."""
     name = view_timer(view)
     if state.parameters.sessions == "observed":
-        state.session_timers.arm(name, int(-(-(view.session + view.horizon) // 1)))
+        state.session_timers.arm(name, math.ceil(view.session + view.horizon))
         if view.expires_at is not None:
             state.timers.arm(name, view.expires_at)
         return

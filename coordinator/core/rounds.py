@@ -8,6 +8,8 @@ time.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from coordinator.core.book import breaches_limit
 from coordinator.core.clock import MILLISECOND, SECOND
 from coordinator.core.state import Portfolio, Round, State
@@ -25,7 +27,11 @@ __all__ = [
 
 def hears(portfolio: Portfolio, instrument: str) -> bool:
     """Whether a signal on that instrument concerns the portfolio."""
-    return not portfolio.mandate.universe or instrument in portfolio.mandate.universe
+    universe = portfolio.mandate.universe
+    if not universe:
+        return True
+    at = bisect_left(universe, instrument)  # a mandate's names are sorted
+    return at < len(universe) and universe[at] == instrument
 
 
 def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:

@@ -20,6 +20,7 @@ import polars as pl
 from coordinator.core.ports import Log
 from coordinator.core.shards import SHARDS_DEFAULT
 from coordinator.importers.bars import Bar
+from coordinator.importers.errors import ImportFailed
 from coordinator.importers.instruments import (
     INSTRUMENT_COLUMNS,
     LOT_DEFAULT,
@@ -191,7 +192,11 @@ def import_frames(
         for name, frame in given.items()
         if frame is not None
     }
-    contents = (frame.write_csv().encode() for frame in given.values() if frame is not None)
+    contents = (
+        hashlib.sha256(frame.write_csv().encode()).digest()
+        for frame in given.values()
+        if frame is not None
+    )
     both = _Tables(
         tables["signals"],
         tables["prices"],
@@ -210,6 +215,7 @@ def _import(
     started: StartedAt,
     progress: Progress,
 ) -> ImportReport:
+    _check_currency(settings.currency)
     parts = _sieve(tables, settings)
     shards = settings.shards or min(SHARDS_DEFAULT, len(parts.book.portfolios))
     topic_id = f"import-{tables.content}"
@@ -249,6 +255,11 @@ def _sieve(tables: _Tables, settings: ImportSettings) -> _Parts:
         for rejects in parts.rejects:
             rejects.raise_first()
     return parts
+
+
+def _check_currency(currency: str | None) -> None:
+    if currency is not None and not (currency.isalnum() and 3 <= len(currency) <= 8):  # noqa: PLR2004 - as the language has it
+        raise ImportFailed("--currency", f"no such {currency[:20]!r}", remedy="give e.g. USD")
 
 
 def _split(listed: Iterator[Message], at: int) -> tuple[list[Message], list[Message]]:
@@ -306,13 +317,14 @@ def _some(names: Iterable[str]) -> str:
 
 def _digest_of_files(files: ImportFiles) -> str:
     paths = (files.signals, files.prices, files.portfolios, files.instruments)
-    return _digest(path.read_bytes() for path in paths if path is not None)
+    return _digest(_digest_of_file(path) for path in paths if path is not None)
 
 
-def _digest(contents: Iterable[bytes]) -> str:
-    """A short hash of all contents in their order, each with its length."""
-    whole = hashlib.blake2b(digest_size=8)
-    for content in contents:
-        whole.update(len(content).to_bytes(8, "big"))
-        whole.update(content)
-    return whole.hexdigest()
+def _digest_of_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    """A short hash of the hashes of all parts, in their order."""
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]

@@ -56,15 +56,14 @@ class CvxAllocator:
         return _answer(problem, plan, lots, before)
 
     def _plan(self, problem: AllocationProblem, before: Violations) -> Plan:
-        room = make_room(problem, before)
-        if not np.any(room.trade > 0.0):
+        if problem.turnover_max == 0.0 or not np.any(problem.trade_max > 0.0):
             return Plan(
                 trades=np.zeros_like(problem.filled),
                 rung="hold",
                 solver="none",
                 status="nothing to solve",
                 iterations=0,
-                room=room,
+                room=make_room(problem, before),
                 allowed=before,
                 prices=Prices(),
                 certified=False,

@@ -70,10 +70,19 @@ def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> 
 
 
 def _reach(problem: AllocationProblem) -> Floats:
-    """(n,) largest |trade| that trade, turnover and gross limits can allow together."""
-    gross = max(problem.gross_max, gross_used(problem, np.zeros_like(problem.filled)), 0.0)
-    by_sums = np.minimum(2.0 * problem.turnover_max, gross + np.abs(problem.filled))
-    reach: Floats = np.minimum(problem.trade_max, by_sums)
+    """(n,) trade_max, pulled in to 1 more than the sums could ever let a trade be.
+
+    The 1 keeps what is pulled in from binding, so that each price stays with its own limit.
+    """
+    nothing = np.zeros_like(problem.filled)
+    lowest, _ = position_range(problem, nothing)
+    gross = max(problem.gross_max, gross_used(problem, nothing), 0.0)
+    by_gross = gross + np.abs(problem.filled)
+    sellable = np.minimum(problem.trade_max, np.maximum(lowest - problem.position_min, 0.0))
+    spare = max(cash_left(problem, nothing) - problem.cash_floor, 0.0)
+    by_cash = spare + float(np.sum(sellable))
+    by_sums = np.minimum(np.minimum(by_gross, by_cash), 2.0 * problem.turnover_max)
+    reach: Floats = np.minimum(problem.trade_max, by_sums + 1.0)
     return reach
 
 

@@ -21,6 +21,9 @@ __all__ = ["Lots", "round_trades"]
 # exit.
 _LOT_SNAP = 1e-6
 _EXIT_SNAP = 1e-6
+_WHOLE_SNAP = 1e-9
+# An optimum certified to 0.01 bp of NAV says nothing about trades smaller than that.
+_DUST = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ def round_trades(
     if not np.any(wanted):
         return _lots(problem, wanted, held=False, remarks=())
     for trades, remark in _candidates(problem, wanted, before, allowed):
-        if not measure(problem, trades).worse_than(before):
+        gave_up = bool(remark) and not np.any(trades)
+        if not gave_up and not measure(problem, trades).worse_than(before):
             return _lots(problem, trades, held=False, remarks=remark)
     nothing = np.zeros_like(wanted)
     return _lots(
@@ -101,7 +105,7 @@ def _round_each(
     # Away from zero only as far as the trade itself is possible.
     forced = np.where(forced <= problem.trade_max, forced, down)
     size = np.where(mandatory, forced, down)
-    size = np.where(size + _LOT_SNAP * lot < problem.trade_min, 0.0, size)
+    size = np.where(size + _LOT_SNAP * lot < max(problem.trade_min, _DUST), 0.0, size)
     return np.where(_exits(problem, wanted, size), -problem.filled, np.sign(wanted) * size)
 
 
@@ -134,6 +138,7 @@ def _lots(
     whole = np.rint(trades / step)
     odd = (lot > 0.0) & (trades == -problem.filled) & (trades != 0.0)
     counts = np.where(lot > 0.0, np.where(odd, -problem.filled / step, whole), trades)
-    near = np.abs(counts - whole) <= _LOT_SNAP
+    # A holding of whole lots, but for float dust, is sold in whole lots.
+    near = (np.abs(counts - whole) <= _WHOLE_SNAP) & (whole != 0.0)
     counts = np.where((lot > 0.0) & near, whole, counts)
     return Lots(trades=trades + 0.0, counts=counts + 0.0, held=held, remarks=remarks)
