@@ -1,0 +1,167 @@
+"""Hypothesis strategies for the fields of every event, made from our own JSON Schemas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from schemas.base import TIME_MAX, InputEvent
+from schemas.export import Document, reader_schema
+from schemas.registry import EVENTS
+
+__all__ = ["INPUT_NAMES", "fields_of", "inputs", "rfc3339"]
+
+INPUT_NAMES = tuple(name for name, cls in EVENTS.items() if issubclass(cls, InputEvent))
+_TEXT = st.characters(exclude_categories=["Cs"])
+_NAME = st.characters(exclude_categories=["C", "Z"])
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def inputs() -> st.SearchStrategy[tuple[str, Document]]:
+    """Names of input events with fields that the event accepts."""
+    return st.sampled_from(INPUT_NAMES).flatmap(
+        lambda name: st.tuples(st.just(name), fields_of(name))
+    )
+
+
+def fields_of(name: str) -> st.SearchStrategy[Document]:
+    """Fields of one event, as JSON would give them."""
+    schema = reader_schema(EVENTS[name])
+    return _values(schema, schema).map(lambda fields: _fitted(name, fields))
+
+
+def _values(node: Document, root: Document) -> st.SearchStrategy[Any]:
+    if "$ref" in node:
+        return _values(root["$defs"][node["$ref"].removeprefix("#/$defs/")], root)
+    if "anyOf" in node:
+        return st.one_of([_values(branch, root) for branch in node["anyOf"]])
+    if "const" in node or "enum" in node:
+        return st.sampled_from(node.get("enum", [node.get("const")]))
+    kind = node["type"]
+    if kind in _PLAIN:
+        return _PLAIN[kind](node)
+    if kind == "array":
+        return _arrays(node, root)
+    required = node.get("required", ())
+    parts = {name: _values(part, root) for name, part in node["properties"].items()}
+    return st.fixed_dictionaries(
+        {name: part for name, part in parts.items() if name in required},
+        optional={name: part for name, part in parts.items() if name not in required},
+    )
+
+
+def _least(node: Document) -> float:
+    return float(node.get("minimum", node.get("exclusiveMinimum", -1e18)))
+
+
+def _most(node: Document) -> float:
+    most = node.get("maximum", node.get("exclusiveMaximum", 1e18))
+    return math.nextafter(most, 0) if most >= 2**60 else float(most)
+
+
+def _numbers(node: Document) -> st.SearchStrategy[float]:
+    return st.floats(
+        _least(node),
+        _most(node),
+        exclude_min="exclusiveMinimum" in node,
+        exclude_max="exclusiveMaximum" in node,
+    )
+
+
+def _strings(node: Document) -> st.SearchStrategy[str]:
+    if node.get("format") == "decimal":
+        low = math.ceil(Decimal(node["x-minimum"]) * 10**12)
+        high = math.floor(Decimal(node["x-maximum"]) * 10**12)
+        return st.integers(low, high).map(_decimal)
+    if node.get("format") == "date-time":
+        return st.builds(rfc3339, st.integers(0, TIME_MAX - 1), st.integers(-839, 839))
+    if "pattern" in node:
+        return st.text("0123456789abcdef", min_size=64, max_size=64)
+    alphabet = _NAME if "x-pattern" in node else _TEXT
+    return st.text(
+        alphabet, min_size=node.get("minLength", 0), max_size=min(node.get("maxLength", 20), 20)
+    )
+
+
+def _integers(node: Document) -> st.SearchStrategy[int]:
+    return st.integers(int(_least(node)), int(_most(node)))
+
+
+_PLAIN: dict[str, Callable[[Document], st.SearchStrategy[Any]]] = {
+    "null": lambda _: st.none(),
+    "boolean": lambda _: st.booleans(),
+    "integer": _integers,
+    "number": _numbers,
+    "string": _strings,
+}
+
+
+def _decimal(trillionths: int) -> str:
+    sign = "-" if trillionths < 0 else ""
+    whole, part = divmod(abs(trillionths), 10**12)
+    return f"{sign}{whole}.{part:012d}"
+
+
+def rfc3339(nanoseconds: int, offset_minutes: int) -> str:
+    """The time as text, in a zone so many minutes ahead of UTC."""
+    seconds, fraction = divmod(nanoseconds, 10**9)
+    zone = timezone(timedelta(minutes=offset_minutes))
+    text = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).isoformat()
+    return f"{text[:19]}.{fraction:09d}{text[19:]}"
+
+
+def _arrays(node: Document, root: Document) -> st.SearchStrategy[list[Any]]:
+    if "prefixItems" in node:
+        return st.tuples(*(_values(one, root) for one in node["prefixItems"])).map(list)
+    most = min(node.get("maxItems", 4), 4)
+    return st.lists(_values(node["items"], root), min_size=node.get("minItems", 0), max_size=most)
+
+
+def _fitted(name: str, fields: Document) -> Document:
+    """The fields, made to keep the rules that stand between them."""
+    match name:
+        case "SignalIssued":
+            _one_form(fields)
+        case "PricesObserved":
+            _columns(fields)
+        case "RiskModelPublished":
+            fields["instruments"] = sorted(set(fields["instruments"]))
+            n, k = len(fields["instruments"]), len(fields["factors"])
+            fields["loadings"] = _stretched(fields["loadings"], n * k)
+            fields["specific"] = [abs(one) for one in _stretched(fields["specific"], n)]
+        case "PortfolioOpened" | "MandateChanged":
+            for key in ("universe", "sources"):
+                if key in fields.get("mandate", {}):
+                    fields["mandate"][key] = sorted(set(fields["mandate"][key]))
+        case "ParametersChanged":
+            modes = fields["parameters"].get("modes", [])
+            kept = {preset["mode"]: preset for preset in modes}
+            if kept:
+                fields["parameters"]["modes"] = [kept[mode] for mode in sorted(kept)]
+    return fields
+
+
+def _one_form(fields: Document) -> None:
+    if fields.get("direction") is not None:
+        fields.pop("expected_return", None)
+    else:
+        fields.pop("strength", None)
+        fields["expected_return"] = fields.get("expected_return") or 0.5
+
+
+def _columns(fields: Document) -> None:
+    fields["instruments"] = sorted(set(fields["instruments"]))
+    for key in ("price", "open", "high", "low", "volume"):
+        if fields.get(key) is not None:
+            fields[key] = _stretched(fields[key], len(fields["instruments"]))
+    if fields.get("session_close"):
+        fields["kind"] = "bar"
+
+
+def _stretched(column: list[Any], size: int) -> list[Any]:
+    return (list(column) + [1.0] * size)[:size]
