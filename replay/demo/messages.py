@@ -49,9 +49,9 @@ COSTS = Costs(fee_bps=2.6, sell_tax_bps=5.0, half_spread_bps=2.0)
 HORIZON_SESSIONS = 5.0
 """The agents state no horizon: a week."""
 PORTFOLIOS = {
-    "conservative": Mandate(position_max=0.04, gross_max=0.6, cash_floor=0.4, turnover_max=0.1),
-    "balanced": Mandate(position_max=0.07, gross_max=0.85, cash_floor=0.15, turnover_max=0.2),
-    "aggressive": Mandate(position_max=0.12, gross_max=0.99, cash_floor=0.01, turnover_max=0.4),
+    "conservative": Mandate(position_max=0.04, gross_max=0.6, cash_floor=0.4, turnover_max=0.05),
+    "balanced": Mandate(position_max=0.07, gross_max=0.85, cash_floor=0.15, turnover_max=0.1),
+    "aggressive": Mandate(position_max=0.12, gross_max=0.99, cash_floor=0.01, turnover_max=0.2),
 }
 """Mandates by name; the name is also the mode."""
 _CURRENCY = "CNY"

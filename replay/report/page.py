@@ -1,0 +1,145 @@
+"""The report: one HTML file, with nothing fetched from anywhere and no script in it.
+
+Place in the flow: the end of a run, for people. Every text from the log is escaped by the
+template, and a content policy forbids what escaping should have prevented. It must never write a
+half file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from coordinator.core.ports import LogReader
+from replay.baselines import Baselines
+from replay.ledger import SESSIONS_A_YEAR, Performance
+from replay.report import charts
+from replay.report.story import tell
+from replay.report.summary import FATES, Run, Summary, fold
+
+__all__ = ["render", "write_report"]
+
+_MINUS = "\u2212"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One figure at the head of the page."""
+
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows of the results' table that belong together."""
+
+    name: str
+    rows: tuple[Performance, ...]
+
+
+def write_report(
+    reader: LogReader,
+    path: Path,
+    *,
+    title: str,
+    baselines: Baselines | None = None,
+    run: Run | None = None,
+) -> None:
+    """Write the report of a log to path, replacing what was there.
+
+    run: the log folded already, with its baselines; absent, it is folded here.
+    Raises OSError when path cannot be written; nothing of it is then left.
+    """
+    text = render(reader, run or fold(reader, baselines=baselines), title=title)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)  # noqa: PTH105 - Path.replace says the same, less plainly
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def render(reader: LogReader, run: Run, *, title: str) -> str:
+    """The page's text."""
+    environment = Environment(
+        loader=PackageLoader("replay.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": _percent,
+        "bp": charts.basis_points,
+        "moment": _moment,
+        "words": lambda text: str(text).replace("_", " "),
+        "number": lambda value: f"{value:,.0f}".replace("-", _MINUS),
+        "price": lambda value: f"{float(value):,.2f}",
+    }
+    story = tell(reader, run.tally)
+    summary = run.summary
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        summary=summary,
+        cards=tuple(_cards(summary)),
+        groups=tuple(_groups(summary)),
+        fates=FATES,
+        sessions_a_year=SESSIONS_A_YEAR,
+        equity=charts.equity(run),
+        exposures=charts.exposures(run),
+        panels_left=max(0, len(run.curves) - charts.PANELS_MAX),
+        conflicts=charts.conflicts_over_time(run),
+        acceptance=charts.acceptance(summary),
+        story=story,
+        voices=charts.voices(story) if story else (),
+    )
+
+
+def _percent(value: float | None, digits: int = 2) -> str:
+    return "\u2013" if value is None else f"{value * 100:.{digits}f}%".replace("-", _MINUS)
+
+
+def _moment(at: int) -> str:
+    """A time to the minute, UTC; to the second where it has seconds."""
+    moment = datetime.fromtimestamp(at // 10**9, tz=UTC)
+    return moment.strftime("%d %b %Y %H:%M:%S" if moment.second else "%d %b %Y %H:%M").lstrip("0")
+
+
+def _cards(summary: Summary) -> Iterator[Card]:
+    rejected = sum(count for _, count in summary.rejected)
+    yield Card(
+        "signals in",
+        f"{summary.signals:,}",
+        f"{summary.signals_used:,} used, {rejected:,} rejected",
+    )
+    yield Card(
+        "conflicts found", f"{sum(n for _, n in summary.conflicts):,}", _spell(summary.conflicts)
+    )
+    yield Card("decisions", f"{summary.decisions:,}", _spell(summary.rungs))
+    yield Card("trades decided", f"{summary.trades:,}", f"over {summary.sessions:,} sessions")
+    times = summary.decision_times
+    if times is not None:
+        yield Card(
+            "time to decide",
+            f"{times.p50_ms:.0f} ms",
+            f"median; 99th percentile {times.p99_ms:.0f} ms",
+        )
+
+
+def _spell(counts: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts) or "none"
+
+
+def _groups(summary: Summary) -> Iterator[Group]:
+    """Portfolios first, then baselines in the order of their groups."""
+    yield Group("Portfolios", summary.portfolios)
+    for name in dict.fromkeys(row.group for row in summary.baselines):
+        rows = tuple(row for row in summary.baselines if row.group == name)
+        yield Group(name[:1].upper() + name[1:], rows)
