@@ -14,6 +14,7 @@ import numpy as np
 from coordinator.core.market import Market
 from coordinator.core.ports import Floats
 from coordinator.core.state import Portfolio
+from schemas.base import PLACES_MAX
 from schemas.decisions import Holding, PortfolioViewUpdated
 from schemas.orders import Fill
 
@@ -22,6 +23,7 @@ __all__ = [
     "apply_fill",
     "breaches_limit",
     "money",
+    "move_cash",
     "portfolio_view",
     "value",
     "working",
@@ -30,7 +32,13 @@ __all__ = [
 _EXACT = Context(prec=60)
 """Wide enough that no product or sum of money and quantities is ever rounded."""
 _CENT = Decimal("0.01")
+_PLACES = Decimal(1).scaleb(-PLACES_MAX)
 TOLERANCE = 1e-9
+
+
+def move_cash(portfolio: Portfolio, amount: Decimal) -> None:
+    """Money in or out, exactly."""
+    portfolio.cash = _EXACT.add(portfolio.cash, amount)
 
 
 def apply_fill(portfolio: Portfolio, fill: Fill, *, done: bool) -> None:
@@ -66,7 +74,7 @@ def _left_open(portfolio: Portfolio, fill: Fill) -> Decimal | None:
     if trade is None:
         return None
     left = _EXACT.subtract(trade.quantity, fill.quantity)
-    return left if left * trade.quantity > 0 and abs(left) < abs(trade.quantity) else Decimal(0)
+    return left if left * trade.quantity > 0 and abs(left) <= abs(trade.quantity) else Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +154,20 @@ def portfolio_view(portfolio: Portfolio, market: Market, *, at: int) -> Portfoli
         decided_at=at,
         portfolio=portfolio.name,
         nav=money(worth.nav),
-        cash=portfolio.cash,
+        cash=_said(portfolio.cash),
         holdings=holdings,
         gross=float(np.abs(weights).sum()),
         net=float(weights.sum()),
         open_trades=len(portfolio.open_trades),
-        traded=portfolio.traded,
-        fees=portfolio.fees,
+        traded=_said(portfolio.traded),
+        fees=_said(portfolio.fees),
         fills=portfolio.fills,
     )
+
+
+def _said(amount: Decimal) -> Decimal:
+    """Money as an event can spell it: a product of price and quantity may have more places."""
+    return amount.quantize(_PLACES, context=_EXACT)
 
 
 def money(amount: float) -> Decimal:

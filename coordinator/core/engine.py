@@ -143,9 +143,12 @@ class Engine:
         if record.position <= state.position:
             return []
         self._out, self._at = [], record.position
-        self._fire_timers(record.journal_time, failures)
+        entry = _decoded(record.payload)
+        self._refuse(entry)
+        if not state.sealed:  # what falls due between two builds is the next one's to decide
+            self._fire_timers(record.journal_time, failures)
         self._advance(record.journal_time)
-        self._apply(record, failures)
+        self._apply(entry, failures)
         if state.session_timers.earliest <= state.market.session:
             self._fire_session_timers(failures)
         state.position = record.position
@@ -161,15 +164,12 @@ class Engine:
         if previous and step > state.parameters.clock_jump_ms_max:
             self._say(ClockJumped(decided_at=time, previous=previous, step_ms=step))
 
-    def _apply(self, record: Record, failures: Mapping[str, str]) -> None:
+    def _apply(self, entry: JournalEntry | SchemaError, failures: Mapping[str, str]) -> None:
         state = self.state
-        try:
-            entry = decode_journal(record.payload)
-        except SchemaError as error:
-            self._quarantine("undecodable", "", None, str(error))
+        if isinstance(entry, SchemaError):
+            self._quarantine("undecodable", "", None, str(entry))
             return
         event, stamp = entry.event, entry.stamp
-        self._refuse(event)
         if repeated(state, stamp):
             return
         if stamp.offset >= 0:
@@ -204,9 +204,9 @@ class Engine:
         if key is not None:
             self._remember(key, entry.stamp.appended_at)
 
-    def _refuse(self, event: Event) -> None:
-        """Only EngineStarted may come first, or after a seal."""
-        if isinstance(event, EngineStarted):
+    def _refuse(self, entry: JournalEntry | SchemaError) -> None:
+        """Only EngineStarted may come first, or after a seal. Before anything has changed."""
+        if isinstance(entry, JournalEntry) and isinstance(entry.event, EngineStarted):
             return
         if self.state.sealed:
             message = f"position {self._at}: the journal was sealed; start the next build first"
@@ -306,6 +306,13 @@ class Engine:
                 error=error[:2000],
             )
         )
+
+
+def _decoded(payload: bytes) -> JournalEntry | SchemaError:
+    try:
+        return decode_journal(payload)
+    except SchemaError as error:
+        return error
 
 
 def _described(error: Exception) -> str:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from coordinator.core.book import apply_fill
+from coordinator.core.book import apply_fill, move_cash
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.rounds import (
     arm_interval,
@@ -211,7 +211,7 @@ def _stop(state: State, portfolio: Portfolio) -> None:
 
 def _cash(state: State, event: portfolios.CashMoved) -> None:
     portfolio = state.portfolios[event.portfolio]
-    portfolio.cash += event.amount
+    move_cash(portfolio, event.amount)
     if portfolio.schedule.kind == "signals":
         open_round(state, portfolio, "constraint")
 
@@ -281,6 +281,10 @@ def _resumed(state: State, event: control.CoordinationResumed) -> None:
         return
     portfolio = state.portfolios[event.portfolio]
     portfolio.paused = False
+    # Timers that a quarantine took away come back; those that stand do not move.
+    arm_interval(state, portfolio)
+    if state.timers.deadline(f"view\t{portfolio.name}") is None:
+        arm_view(state, portfolio)
     open_round(state, portfolio, "constraint")
 
 

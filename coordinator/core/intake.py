@@ -57,7 +57,8 @@ def identity_key(event: Any) -> str | None:  # noqa: ANN401 - any event: its cla
         return None
     topic, field = owner
     who = type(event).__name__ if field is None else getattr(event, field)
-    return f"{topic}/{who}/{event.event_id}"
+    # No name holds a tab, so that no two owners and ids spell the same key.
+    return f"{topic}\t{who}\t{event.event_id}"
 
 
 def _owner_field(cls: type[InputEvent]) -> str | None:

@@ -73,6 +73,8 @@ def arm_interval(state: State, portfolio: Portfolio) -> None:
         state.timers.disarm(name)
         return
     step = portfolio.schedule.every * SECOND
+    if state.timers.deadline(name) == state.clock and state.clock % step == 0:
+        return  # due at this very moment, and not fired yet
     state.timers.arm(name, (state.clock // step + 1) * step)
 
 

@@ -12,7 +12,7 @@ from coordinator.core.ports import Allocator, RiskModel
 from coordinator.core.rounds import arm_interval, arm_view, open_round
 from coordinator.core.state import Portfolio, State
 from schemas.base import OutputEvent
-from schemas.decisions import TradesExpired
+from schemas.decisions import AllocationDecided, TradesExpired
 from schemas.verdicts import SignalExpired
 
 __all__ = ["after_timer", "owner_of", "timer_events"]
@@ -34,7 +34,9 @@ def timer_events(
     portfolio = state.portfolios[rest[0]]
     if kind == "round" and portfolio.round is not None and not state.paused:
         events = close_round(state, portfolio, allocator=allocator, risk_model=risk_model)
-        return [*events, portfolio_view(portfolio, state.market, at=state.clock)]
+        decided = sum(len(e.trades) for e in events if isinstance(e, AllocationDecided))
+        view = portfolio_view(portfolio, state.market, at=state.clock)
+        return [*events, view.model_copy(update={"open_trades": view.open_trades + decided})]
     if kind == "trades-end":
         return _expired_trades(state, portfolio, rest[1])
     if kind == "view":

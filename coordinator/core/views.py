@@ -32,6 +32,10 @@ __all__ = [
 _NORMAL = NormalDist()
 _SIGN_FACTOR = math.sqrt(2 / math.pi)
 SKILL_MAX = 0.5
+SKILL_LEAST = 1e-6
+"""Less is no skill whatever skill_min says: its view's variance would be beyond any number."""
+RAW_MAX = 100.0
+SCALE_MIN = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,12 @@ class Scored:
 
 
 def raw_score(expected_return: float, *, volatility: float, horizon: float) -> float:
-    """A forecast in units of the volatility of its horizon (fraction over sessions)."""
-    return expected_return / (volatility * math.sqrt(horizon))
+    """A forecast in units of the volatility of its horizon (fraction over sessions).
+
+    Bounded: a forecast over an absurdly short horizon must not swamp its source's spread for good.
+    """
+    scale = max(volatility * math.sqrt(horizon), SCALE_MIN)
+    return max(-RAW_MAX, min(RAW_MAX, expected_return / scale))
 
 
 def score(view: View, source: Source, parameters: Parameters) -> float:
@@ -66,9 +74,10 @@ def score(view: View, source: Source, parameters: Parameters) -> float:
     if view.direction is not None:
         if view.strength is None:
             return float(view.direction)
-        if view.strength >= 1.0:
+        tail = (1.0 + view.strength) / 2.0
+        if tail >= 1.0:  # a strength just below 1 rounds to it
             return view.direction * parameters.score_max
-        size = _NORMAL.inv_cdf((1.0 + view.strength) / 2.0)
+        size = _NORMAL.inv_cdf(tail)
         return view.direction * min(size, parameters.score_max)
     prior = parameters.score_count_prior
     spread = (prior * parameters.skill_prior**2 + source.raw_square_sum) / (
@@ -146,7 +155,7 @@ def scored_views(
         s = score(view, state.sources[view.source], parameters)
         age = max(0.0, now - view.session)
         rho = skill_over(skill(view, parameters), horizon=view.horizon, age=age, ahead=ahead)
-        if pick is None or s == 0.0 or abs(rho) < parameters.skill_min:
+        if pick is None or s == 0.0 or abs(rho) < max(parameters.skill_min, SKILL_LEAST):
             without.append(view)
         else:
             rows.append(Scored(view, pick, s, rho))
