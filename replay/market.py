@@ -1,11 +1,11 @@
 """A simulated market: fills decided trades at prices seen after the decision.
 
 Place in the flow: the backtest player shows it what the engine accepted and said; it answers with
-order events that the player journals as feedback. Rules: an instrument that has shown an open is
-filled at opens only, any other at its next bar or quote; always strictly after the decision. It
-must never use a price older than, or as old as, the decision, and never fill what is halted,
-without a price, at its price limit, not covered by cash or not held (unless the mandate allows
-shorts).
+order events that the player journals as feedback. The rule: a trade is filled at the first price
+of its instrument strictly after the decision, so what is decided at a session's close is filled at
+the next open, and what is decided during a session at its next bar, quote or close. It must never
+use a price older than, or as old as, the decision, and never fill what is halted, without a price,
+at its price limit, not covered by cash or not held (unless the mandate allows shorts).
 """
 
 from __future__ import annotations
@@ -86,7 +86,6 @@ class SimulatedMarket:
         self._accounts: dict[str, _Account] = {}
         self._terms: dict[str, InstrumentTerms] = {}
         self._halted: set[str] = set()
-        self._opens: set[str] = set()
         self._closes: dict[str, float] = {}
 
     def hear(self, output: Event) -> None:
@@ -150,15 +149,13 @@ class SimulatedMarket:
         prices = dict(zip(seen.instruments, seen.price, strict=True))
         # A snapshot that arrives late shows prices of its own time, maybe from before the decision.
         seen_at = min(at, parse_time(seen.event_time))
-        if seen.kind == "open":
-            self._opens.update(name for name, one in prices.items() if one is not None)
         said: list[JournalEntry] = []
         for name in sorted(self._accounts):
             account = self._accounts[name]
             # Sales first: their money pays for the purchases of the same moment.
             for trade in sorted(account.waiting.values(), key=lambda one: one.quantity > 0):
                 price = prices.get(trade.instrument)
-                if price is not None and self._tradable(trade, seen.kind, seen_at):
+                if price is not None and self._tradable(trade, seen_at):
                     said += self._fill(account, trade, exact(price), at)
         if seen.session_close:
             self._closes.update(
@@ -166,10 +163,8 @@ class SimulatedMarket:
             )
         return said
 
-    def _tradable(self, trade: _OpenTrade, kind: str, at: int) -> bool:
-        if at <= trade.decided_at or trade.instrument in self._halted:
-            return False
-        return kind == "open" or trade.instrument not in self._opens
+    def _tradable(self, trade: _OpenTrade, at: int) -> bool:
+        return at > trade.decided_at and trade.instrument not in self._halted
 
     def _fill(
         self, account: _Account, trade: _OpenTrade, mid: Decimal, at: int

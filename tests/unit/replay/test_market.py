@@ -72,11 +72,10 @@ def said(answers: list[JournalEntry]) -> list[str]:
     return out
 
 
-def test_a_trade_is_filled_at_the_next_open_and_once() -> None:
+def test_what_is_decided_at_the_close_is_filled_at_the_next_open_and_once() -> None:
     sim = market()
-    sim.see(prices("open", 50, A=9.0), 50)
     sim.hear(decided(("A", "10")))
-    assert sim.see(prices("bar", 110, A=10.0, close=True), 110) == []
+    assert sim.see(prices("bar", DECIDED, A=10.0, close=True), DECIDED) == []
     assert said(sim.see(prices("open", 120, A=11.0), 120)) == ["OrderFilled A 10@11"]
     assert sim.see(prices("open", 130, A=12.0), 130) == []
 
@@ -88,12 +87,12 @@ def test_a_price_as_old_as_the_decision_fills_nothing() -> None:
     assert said(sim.see(prices("open", DECIDED + 1, A=9.0), DECIDED + 1)) == ["OrderFilled A 10@9"]
 
 
-@pytest.mark.parametrize("kind", ["bar", "quote"])
-def test_an_instrument_that_never_showed_an_open_is_filled_at_the_next_price(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["open", "bar", "quote"])
+def test_what_is_decided_during_a_session_is_filled_at_its_next_price(kind: str) -> None:
     sim = market()
-    sim.see(prices("open", 50, B=5.0), 50)
+    sim.see(prices("open", 50, A=8.0, B=5.0), 50)
     sim.hear(decided(("A", "10"), ("B", "10")))
-    assert said(sim.see(prices(kind, 110, A=9.0, B=6.0), 110)) == ["OrderFilled A 10@9"]
+    assert said(sim.see(prices(kind, 110, A=9.0), 110)) == ["OrderFilled A 10@9"]
 
 
 def test_prices_are_half_a_spread_worse_and_rounded_to_the_tick_against_us() -> None:

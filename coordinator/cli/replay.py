@@ -1,0 +1,120 @@
+"""`coordinator replay --verify`: decide a log again and compare every output with the recorded one.
+
+Place in the flow: parses, calls `replay.verify`, shows where the first difference is. Exit codes:
+0 the same, 3 a difference, 4 another engine wrote the log, 1 the log cannot be read or replayed.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from coordinator.cli.backtest import stepping
+from coordinator.cli.console import (
+    DIFFERENT,
+    FAILED,
+    OK,
+    OTHER_ENGINE,
+    complain,
+    output,
+    print_json,
+    progress,
+    quiet_pipe,
+    safe,
+    table,
+)
+from coordinator.core.engine import EngineError
+from coordinator.log.errors import LogError
+from replay.errors import OtherEngine, ReplayError
+from replay.verify import FirstDifference, VerifyReport, verify
+
+__all__ = ["add_parser", "run"]
+
+_VALUE_WIDTH = 300
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `replay` to the commands."""
+    parser = commands.add_parser("replay", help="decide a recorded log again and compare")
+    parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
+    parser.add_argument(
+        "--verify", action="store_true", required=True, help="compare every output with the log's"
+    )
+    parser.add_argument(
+        "--from-checkpoint", action="store_true", help="start at each shard's newest checkpoint"
+    )
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument(
+        "--this-engine", action="store_true", help="compare although another engine wrote the log"
+    )
+    other.add_argument(
+        "--tolerance", action="store_true",
+        help="compare decisions by the numeric contract: 0.01 bp of objective, one lot a name",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="the report as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify and report."""
+    try:
+        with progress("verifying") as advance:
+            report = verify(
+                args.log, from_checkpoint=args.from_checkpoint, this_engine=args.this_engine,
+                tolerance=args.tolerance, progress=stepping(advance),
+            )  # fmt: skip
+    except OtherEngine as error:
+        complain(error)
+        return OTHER_ENGINE
+    except (ReplayError, EngineError, LogError, OSError) as error:
+        complain(error)
+        return FAILED
+    with quiet_pipe():
+        if args.json:
+            print_json({"ok": report.ok, "compared": report.compared, "shards": report.shards})
+        else:
+            _show(report)
+    return OK if report.ok else DIFFERENT
+
+
+def _show(report: VerifyReport) -> None:
+    columns = ("shard", "from", "records", "outputs", "decisions", "seconds", "result")
+    rows = table(*columns, right=columns[:-1])
+    for one in report.shards:
+        rows.add_row(
+            str(one.shard), "start" if one.from_position < 0 else str(one.from_position),
+            f"{one.records:,}", f"{one.outputs:,}", f"{one.decisions:,}", f"{one.seconds:.2f}",
+            "identical" if one.difference is None else "DIFFERENT",
+        )  # fmt: skip
+    console = output()
+    console.print(rows)
+    if report.difference is None:
+        decisions = sum(one.decisions for one in report.shards)
+        console.print(f"verified: {decisions:,} decisions again, every output by {report.compared}")
+        return
+    for line in _story(report.difference):
+        console.print(safe(line))
+
+
+def _story(found: FirstDifference) -> list[str]:
+    """The first difference: where, which field, both values."""
+    what = {
+        "different": "differs from the log's",
+        "missing": "is not in the log",
+        "extra": "is in the log and does not follow from its inputs",
+    }[found.kind]
+    place = f"shard {found.shard}, journal position {found.position}.{found.ordinal}"
+    lines = [f"first difference: {place}, seq {found.seq}: {found.event} {what}"]
+    for field in found.fields:
+        lines += [
+            f"  {field.path or 'the whole entry'}",
+            f"    recorded {_short(field.recorded)}",
+            f"    derived  {_short(field.derived)}",
+        ]
+    return lines
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return (
+        text if len(text) <= _VALUE_WIDTH else f"{text[:_VALUE_WIDTH]}... ({len(text)} characters)"
+    )

@@ -1,0 +1,62 @@
+"""Every way a replay can fail, as one tree.
+
+    ReplayError
+    ├── NothingToReplay   the log holds no journal, or no decisions where some are needed
+    ├── OutputExists      the file to be written is there already, or is the one that is read
+    ├── OtherEngine       the log was written by another build, libraries or numeric fingerprint
+    └── NoCheckpoint      asked to start from a checkpoint, and there is none that can be used
+
+Place in the flow: commands turn these into exit codes; a difference that a check found is no error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "IdentityDifference",
+    "NoCheckpoint",
+    "NothingToReplay",
+    "OtherEngine",
+    "OutputExists",
+    "ReplayError",
+]
+
+
+class ReplayError(Exception):
+    """A replay could not be done."""
+
+
+class NothingToReplay(ReplayError):
+    """The log lacks what a replay starts from."""
+
+
+class OutputExists(ReplayError):
+    """Writing would overwrite something."""
+
+
+class NoCheckpoint(ReplayError):
+    """No checkpoint of the shard can be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityDifference:
+    """One part of the engine's identity. field: "build", "dependencies" or "fingerprint"."""
+
+    field: str
+    recorded: str
+    here: str
+
+
+class OtherEngine(ReplayError):
+    """The log's decisions are another engine's: equal hashes cannot be expected."""
+
+    def __init__(self, shard: int, position: int, parts: tuple[IdentityDifference, ...]) -> None:
+        named = ", ".join(f"{part.field} {part.recorded} (here {part.here})" for part in parts)
+        super().__init__(
+            f"shard {shard} position {position}: the log was written by another engine: {named}; "
+            "run that build, or compare anyway with --this-engine"
+        )
+        self.shard = shard
+        self.position = position
+        self.parts = parts
