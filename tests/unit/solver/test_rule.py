@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+
+from coordinator.solver.rule import reduce_breaches
+from coordinator.solver.violations import measure
+
+from .conftest import Make
+
+
+def test_nothing_breached_trades_nothing(make: Make) -> None:
+    p = make(2, filled=0.2, cash=0.6)
+    assert not np.any(reduce_breaches(p, measure(p, np.zeros(2))))
+
+
+def test_gross_and_cash_breaches_are_sold_down_in_proportion(make: Make) -> None:
+    p = make(2, filled=[0.9, 0.3], cash=-0.2, gross_max=1.0, cost_sell=0.0)
+    trades = reduce_breaches(p, measure(p, np.zeros(2)))
+    assert np.allclose(trades, [-0.15, -0.05])
+    assert measure(p, trades).largest < 1e-12
+
+
+def test_turnover_bounds_the_reduction(make: Make) -> None:
+    p = make(2, filled=[0.9, 0.9], cash=-0.8, position_max=0.5, turnover_max=0.1)
+    trades = reduce_breaches(p, measure(p, np.zeros(2)))
+    assert np.isclose(np.abs(trades).sum() / 2, 0.1)
+
+
+def test_a_forced_buy_without_cash_is_left_out(make: Make) -> None:
+    p = make(2, filled=[0.0, 0.9], position_min=[0.1, 0.0], position_max=0.5, cash=0.0)
+    p_halted = make(1, filled=[0.0], position_min=[0.1], cash=0.0)
+    assert reduce_breaches(p, measure(p, np.zeros(2)))[1] < 0
+    assert not np.any(reduce_breaches(p_halted, measure(p_halted, np.zeros(1))))

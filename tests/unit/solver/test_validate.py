@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coordinator.solver import ProblemError
+from coordinator.solver.validate import check_problem, positive_semidefinite
+
+from .conftest import Make
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("mu", np.zeros(3)),
+        ("covariance", np.eye(3)),
+        ("working_buys", np.array([0.0, -0.1])),
+        ("working_sells", np.array([0.0, 0.1])),
+        ("lot_weight", np.array([0.0, -1.0])),
+        ("risk_aversion", 0.0),
+        ("nav", -1.0),
+        ("turnover_max", -0.1),
+    ],
+)
+def test_broken_contract_is_refused_naming_the_field(make: Make, field: str, value: object) -> None:
+    with pytest.raises(ProblemError, match=field) as caught:
+        check_problem(replace(make(2), **{field: value}))  # type: ignore[arg-type]  # on purpose
+    assert caught.value.field == field
+
+
+def test_infeasible_limits_are_not_the_checks_business(make: Make) -> None:
+    check_problem(make(2, position_min=1.0, position_max=-1.0, gross_max=-1.0))
+
+
+def test_good_covariance_comes_back_bit_for_bit() -> None:
+    good = np.array([[2.0, 1.0], [1.0, 2.0]])
+    same, mended = positive_semidefinite(good)
+    assert same is good
+    assert not mended
+
+
+def test_singular_covariance_is_good() -> None:
+    assert not positive_semidefinite(np.ones((3, 3)))[1]
+    assert not positive_semidefinite(np.zeros((3, 3)))[1]
+    assert not positive_semidefinite(np.zeros((0, 0)))[1]
+
+
+def test_indefinite_covariance_loses_its_negative_eigenvalues() -> None:
+    fixed, mended = positive_semidefinite(np.array([[1.0, 2.0], [2.0, 1.0]]))
+    assert mended
+    assert np.linalg.eigvalsh(fixed)[0] >= -1e-12
