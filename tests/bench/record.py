@@ -1,0 +1,59 @@
+"""What all benchmarks share: the machine they ran on, and where a result is kept."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+VERSIONS = ("numpy", "scipy", "cvxpy", "piqp", "clarabel", "pydantic", "polars")
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, Python and the versions that matter."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_before": os.getloadavg()[0],
+        "versions": {name: metadata.version(name) for name in VERSIONS},
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if "model name" in line), "unknown")
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """The parser with what every benchmark understands."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--record", action="store_true", help="keep the result in results/")
+    return parser
+
+
+def finish(name: str, figures: dict[str, Any], *, record: bool) -> None:
+    """Print the figures, and keep them when asked to."""
+    result = {"benchmark": name, "machine": machine(), "figures": figures}
+    text = json.dumps(result, indent=1)
+    print(text)
+    if record:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def quantile(values: list[float], q: float) -> float:
+    """The q-quantile by rank."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
