@@ -65,17 +65,12 @@ class _Comparison:
         self._new = new
 
     def nodes(self, old: Any, new: Any, path: str, above: tuple[Any, ...]) -> Iterator[str]:
-        """Problems at path and below. above: pairs of references being compared, ends recursion."""
+        """Problems at path and below. above: pairs being compared already, to end recursion."""
         if old is False or new is True or new == {}:
             return
         if new is False:
             yield f"{path}: nothing is accepted any more"
             return
-        pair = ((old or {}).get("$ref") if old is not True else None, new.get("$ref"))
-        if pair != (None, None):
-            if pair in above:
-                return
-            above = (*above, pair)
         olds = list(_branches({} if old is True else old, self._old))
         news = list(_branches(new, self._new))
         for branch in olds:
@@ -100,7 +95,13 @@ class _Comparison:
         self, old: Document, new: Document, path: str, above: tuple[Any, ...]
     ) -> Iterator[str]:
         """Problems between two schemas that are neither references nor unions."""
-        yield from _types(old, new, path)
+        pair = (repr(old), repr(new))
+        if pair in above:
+            return
+        above = (*above, pair)
+        if differ := list(_types(old, new, path)):
+            yield from differ
+            return
         yield from _values(old, new, path)
         yield from _limits(old, new, path)
         yield from _unknown(old, new, path)

@@ -121,7 +121,8 @@ def parse_event(name: str, version: int, payload: bytes) -> Event:
 def _upcast(cls: type[Event], name: str, version: int, payload: bytes) -> bytes:
     """The payload as the newest version would have been written."""
     if type(version) is not int or not 1 <= version <= cls.version:
-        given = version if version in range(10**9) else "of that number"
+        # A longer number, or anything else, is not worth showing.
+        given = version if type(version) is int and abs(version) < 10**9 else "of that kind"
         message = f"{name} version {given} is not known here (newest: {cls.version})"
         raise SchemaError(message)
     try:

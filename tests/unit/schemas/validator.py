@@ -61,8 +61,10 @@ def _text(value: str, node: Document, path: str) -> list[str]:
         found.append(f"{path}: length {len(value)}")
     if "pattern" in node and re.search(node["pattern"], value) is None:
         found.append(f"{path}: {value!r} does not match")
-    if "x-minimum" in node and not (
-        Decimal(node["x-minimum"]) <= Decimal(value) <= Decimal(node["x-maximum"])
+    if (
+        not found
+        and "x-minimum" in node
+        and not (Decimal(node["x-minimum"]) <= Decimal(value) <= Decimal(node["x-maximum"]))
     ):
         found.append(f"{path}: {value!r} out of bounds")
     return found
