@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from replay.ledger import Curve, Ledger
+from replay.pricing import InstrumentTerms, exact, execution_price
 from schemas.portfolios import Costs
 
 __all__ = [
@@ -67,6 +68,7 @@ def own_book(
     cash: float,
     late: bool,
     costs: Costs,
+    terms: InstrumentTerms,
 ) -> Curve:
     """A book that trades at opens: as given, or with late each trade at the next session's open.
 
@@ -80,7 +82,7 @@ def own_book(
     for index, session in enumerate(sessions):
         for execution in due.get(index, ()):
             mid = session.opens[execution.instrument]
-            _trade(ledger, execution.instrument, execution.quantity, mid, costs)
+            _trade(ledger, execution, mid, costs, terms)
         _close(ledger, session)
     return ledger.curve()
 
@@ -92,26 +94,35 @@ def buy_and_hold(
     *,
     cash: float,
     costs: Costs,
+    terms: InstrumentTerms,
 ) -> Curve:
     """All cash into weights, scaled to 1, at the first open in any fraction of a unit; no more."""
     ledger = Ledger(name, BENCHMARK, cash)
-    total = sum(weights.values())
-    paying = 1.0 + (costs.half_spread_bps + costs.fee_bps) * _BPS
+    opens, total = sessions[0].opens, sum(weights.values())
     for instrument in sorted(weights):
-        mid = sessions[0].opens[instrument]
-        quantity = cash / paying * weights[instrument] / total / mid
-        _trade(ledger, instrument, quantity, mid, costs)
+        price = _price(opens[instrument], 1.0, costs, terms)
+        paying = price * (1.0 + costs.fee_bps * _BPS)
+        quantity = cash * weights[instrument] / total / paying
+        _trade(ledger, Execution(0, instrument, quantity), opens[instrument], costs, terms)
     for session in sessions:
         _close(ledger, session)
     return ledger.curve()
 
 
-def _trade(ledger: Ledger, instrument: str, quantity: float, mid: float, costs: Costs) -> None:
-    side = 1.0 if quantity > 0 else -1.0
-    price = mid * (1.0 + side * costs.half_spread_bps * _BPS)
+def _trade(
+    ledger: Ledger, execution: Execution, mid: float, costs: Costs, terms: InstrumentTerms
+) -> None:
+    """Book a trade at what the simulated market would have asked, without its price limits."""
+    quantity = execution.quantity
+    price = _price(mid, quantity, costs, terms)
     bps = costs.fee_bps + (costs.sell_tax_bps if quantity < 0 else 0.0)
     fee = abs(quantity) * price * bps * _BPS
-    ledger.execute(instrument, quantity, price, fee=fee, mid=mid)
+    ledger.execute(execution.instrument, quantity, price, fee=fee, mid=mid)
+
+
+def _price(mid: float, quantity: float, costs: Costs, terms: InstrumentTerms) -> float:
+    buying = quantity > 0
+    return float(execution_price(exact(mid), buying=buying, costs=costs, terms=terms, close=None))
 
 
 def _close(ledger: Ledger, session: Session) -> None:

@@ -42,8 +42,10 @@ def print_results(console: Console, summary: Summary) -> None:
 
 def _counts(summary: Summary) -> Iterator[tuple[str, str]]:
     rejected = sum(count for _, count in summary.rejected)
-    used = f"{summary.signals_used:,} used, {summary.signals_expired:,} expired"
-    yield "signals in", f"{summary.signals:,} from {len(summary.sources)} sources; {used}"
+    yield "signals in", f"{summary.signals:,} from {len(summary.sources)} sources"
+    yield "used", f"{summary.signals_used:,}"
+    unused = f"{summary.signals_expired_unused:,} of them unused"
+    yield "expired", f"{summary.signals_expired:,} ({unused})"
     yield "rejected", f"{rejected:,}" + (f" ({_spelled(summary.rejected)})" if rejected else "")
     yield "conflicts", _spelled(summary.conflicts) or "none"
     yield "decisions", f"{summary.decisions:,} ({_spelled(summary.rungs) or 'none'})"

@@ -36,6 +36,7 @@ __all__ = [
     "COSTS",
     "HORIZON_SESSIONS",
     "PORTFOLIOS",
+    "TICK",
     "Message",
     "confidence",
     "messages",
@@ -54,6 +55,8 @@ PORTFOLIOS = {
     "aggressive": Mandate(position_max=0.12, gross_max=0.99, cash_floor=0.01, turnover_max=0.2),
 }
 """Mandates by name; the name is also the mode."""
+TICK = "0.01"
+"""Smallest price step of every name, CNY."""
 _CURRENCY = "CNY"
 _STRENGTH_WHOLE = 0.6827
 """Strength whose score is 1: the normal probability of lying within one standard deviation."""
@@ -101,8 +104,11 @@ def confidence(change: Change) -> float:
 def _opening(recording: Recording) -> Iterator[tuple[int, InputEvent]]:
     """What is declared an hour before the first open."""
     at = recording.sessions[0].opened_at - _HOUR
-    parameters = Parameters(risk_weight_prior=1e6)
-    reason = "no prices before the start: the covariance stays at its prior"
+    parameters = Parameters(risk_weight_prior=1e6, view_correlation=0.5)
+    reason = (
+        "no prices before the start: the covariance stays at its prior; seven language models that "
+        "read the same news are not seven independent opinions"
+    )
     yield (
         at,
         ParametersChanged(
@@ -137,7 +143,7 @@ def _listing(instrument: str, at: int) -> InstrumentListed:
         event_time=at,
         instrument=instrument,
         lot=Decimal(200 if star else 100),
-        tick=Decimal("0.01"),
+        tick=Decimal(TICK),
         currency=_CURRENCY,
         price_limit=0.2 if star else 0.1,
     )

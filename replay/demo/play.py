@@ -8,6 +8,7 @@ behind.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from coordinator.bootstrap import engine_started
@@ -18,8 +19,9 @@ from coordinator.log.memory import MemoryLog
 from coordinator.log.sqlite import SqliteLog
 from replay.backtest import BacktestSummary, backtest
 from replay.baselines import Baselines, buy_and_hold, own_book
-from replay.demo.messages import CASH, COSTS, messages
+from replay.demo.messages import CASH, COSTS, TICK, messages
 from replay.demo.recording import Recording, load
+from replay.pricing import InstrumentTerms
 from replay.report import Summary, write_report
 from replay.report.story import choose
 from replay.report.summary import fold
@@ -29,6 +31,7 @@ from schemas.portfolios import Costs
 __all__ = ["TITLE", "DemoRun", "baselines", "play", "record"]
 
 TITLE = "Seven agents, three portfolios"
+_TERMS = InstrumentTerms(tick=Decimal(TICK))
 _FREE = Costs(fee_bps=0.0, sell_tax_bps=0.0, half_spread_bps=0.0)
 _NOTE = (
     "Agents, as recorded: their own trades at the open they traded at, without costs, as their "
@@ -67,8 +70,10 @@ def baselines(recording: Recording) -> Baselines:
     sessions, cash = recording.sessions, float(CASH)
     equal = dict.fromkeys(recording.instruments, 1.0)
     held = [
-        buy_and_hold("equal weight", equal, sessions, cash=cash, costs=COSTS),
-        buy_and_hold("index weights", recording.weights, sessions, cash=cash, costs=COSTS),
+        buy_and_hold("equal weight", equal, sessions, cash=cash, costs=COSTS, terms=_TERMS),
+        buy_and_hold(
+            "index weights", recording.weights, sessions, cash=cash, costs=COSTS, terms=_TERMS
+        ),
     ]
     books = [
         own_book(
@@ -78,6 +83,7 @@ def baselines(recording: Recording) -> Baselines:
             cash=agent.cash,
             late=late,
             costs=COSTS if late else _FREE,
+            terms=_TERMS if late else InstrumentTerms(),
         )
         for late in (False, True)
         for agent in recording.agents

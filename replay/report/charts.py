@@ -15,7 +15,7 @@ from functools import partial
 from markupsafe import Markup
 
 from replay.baselines import AGENT_LATE, BENCHMARK
-from replay.ledger import Curve, Mark
+from replay.ledger import Curve
 from replay.report.story import Story
 from replay.report.summary import FATES, Run, Summary
 from replay.report.svg import (
@@ -106,19 +106,17 @@ def equity(run: Run) -> Plot:
 
 def exposures(run: Run) -> tuple[Plot, ...]:
     """Gross, net and cash of each portfolio; the first few when there are many."""
-    named: tuple[tuple[str, str, Callable[[Mark], float]], ...] = (
-        ("gross", "x1", lambda mark: mark.gross),
-        ("net", "x2", lambda mark: mark.net),
-        ("cash", "x3", lambda mark: mark.cash),
-    )
-    keys = tuple(Key(name, style) for name, style, _ in named)
     plots = []
     for curve in run.curves[:PANELS_MAX]:
         marks = [curve.marks[i] for i in _indices(len(curve.marks))]
         labels = _labels([mark.at for mark in marks])
-        layers = [
-            Layer(name, style, tuple(take(mark) for mark in marks)) for name, style, take in named
-        ]
+        gross, net = tuple(mark.gross for mark in marks), tuple(mark.net for mark in marks)
+        cash = Layer("cash", "x3", tuple(mark.cash for mark in marks))
+        if gross == net:
+            layers = [cash, Layer("gross = net", "x1", gross)]
+        else:
+            layers = [cash, Layer("gross", "x1", gross), Layer("net", "x2", net)]
+        keys = tuple(Key(layer.name, layer.style) for layer in layers)
         about = f"Exposure of {curve.name}"
         picture = _both(partial(lines, layers, labels, percent, about=about))
         plots.append(Plot(curve.name, picture, keys))
@@ -168,8 +166,10 @@ def voices(story: Story) -> tuple[Plot, ...]:
     plots = []
     for target in story.targets:
         heard = [v for v in story.voices if v.use.instrument == target.instrument]
-        names = [voice.source for voice in heard] + ["combined"]
-        values = [voice.use.own for voice in heard] + [target.expected_return]
+        # What is left over comes from opinions on correlated instruments, so that all bars add up.
+        rest = target.expected_return - sum(voice.use.own for voice in heard)
+        names = [*(voice.source for voice in heard), "other opinions", "combined"]
+        values = [*(voice.use.own for voice in heard), rest, target.expected_return]
         about = f"Opinions on {target.instrument}"
         picture = _both(partial(diverging, names, values, basis_points, about=about))
         plots.append(Plot(target.instrument, picture))

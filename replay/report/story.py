@@ -1,4 +1,4 @@
-"""One decision told from its signals to its trades: the one with the most severe conflict.
+"""One decision told from its signals to its trades: that with the most severe conflict.
 
 Place in the flow: after a run is folded; reads the log again for that one decision. It must never
 choose by how well the decision turned out.
@@ -19,6 +19,7 @@ from replay.report.summary import Tally
 from schemas.decisions import (
     AllocationDecided,
     ConflictDetected,
+    ConflictKind,
     LimitUse,
     SignalUse,
     Target,
@@ -29,6 +30,7 @@ from schemas.entries import OutputEntry, decode_journal, decode_output
 
 __all__ = ["Story", "TradeStory", "Voice", "choose", "tell"]
 
+_WITH_LIMITS = (ConflictKind.MANDATE.value, ConflictKind.CAPACITY.value)
 VOICES_MAX = 24
 TRADES_MAX = 16
 LIMITS_MAX = 8
@@ -84,16 +86,18 @@ class Story:
 
 
 def choose(tally: Tally) -> ConflictRow | None:
-    """The most severe conflict over something then traded, else of all; ties: the first."""
-    traded = [
-        row
-        for row in tally.worst
-        if any((row.decision_id, name) in tally.traded for name in row.instruments)
-    ]
-    found = traded or tally.worst
-    if not found:
-        return None
-    return min(found, key=lambda row: (-row.severity, row.decided_at, row.decision_id))
+    """The most severe conflict between opinions over something that was then traded.
+
+    Where there is none, one that led to no trade, or one of an opinion with a limit. Ties: the
+    first.
+    """
+
+    def rank(row: ConflictRow) -> tuple[bool, bool, float, int, str]:
+        traded = any((row.decision_id, name) in tally.traded for name in row.instruments)
+        of_opinions = row.kind not in _WITH_LIMITS
+        return (not of_opinions, not traded, -row.severity, row.decided_at, row.decision_id)
+
+    return min(tally.worst.values(), key=rank, default=None)
 
 
 def tell(reader: LogReader, tally: Tally) -> Story | None:
@@ -150,7 +154,7 @@ def _compose(
     return Story(
         decision=decision,
         conflict=conflict,
-        conflicts=sum(row.decision_id == decision.decision_id for row in tally.worst),
+        conflicts=tally.by_decision[decision.decision_id],
         voices=tuple(_voices(reader, uses[:VOICES_MAX])),
         voices_left=max(0, len(uses) - VOICES_MAX),
         others=len(decision.signals) - len(uses),

@@ -42,6 +42,7 @@ FATES = ("followed", "limited", "outvoted", "dropped", "expired", "rejected", "w
 
 expired: its time was over before any decision used it; waiting: nothing yet when the log ends.
 """
+_EXPIRED = FATES.index("expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Summary:
     signals: int
     signals_used: int
     signals_expired: int
+    signals_expired_unused: int
     rejected: tuple[tuple[str, int], ...]
     """Reason and count, most first."""
     sources: tuple[SourceFates, ...]
@@ -106,8 +108,9 @@ class Tally:
     trades: int = 0
     traded: set[tuple[str, str]] = field(default_factory=set)
     """Decision and instrument of every trade."""
-    worst: list[ConflictRow] = field(default_factory=list)
-    """The most severe conflict so far of each decision."""
+    worst: dict[tuple[str, str], ConflictRow] = field(default_factory=dict)
+    """The most severe conflict so far of each decision and kind."""
+    by_decision: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Row) -> None:
         """Count one row. Journal rows come before the decisions' (see projections.frames.rows)."""
@@ -150,11 +153,10 @@ class Tally:
     def _conflict(self, row: ConflictRow) -> None:
         self.conflicts[row.kind] += 1
         self.conflict_times.append((row.decided_at, row.kind))
-        last = self.worst[-1] if self.worst else None
-        if last is None or last.decision_id != row.decision_id:
-            self.worst.append(row)
-        elif row.severity > last.severity:
-            self.worst[-1] = row
+        self.by_decision[row.decision_id] += 1
+        last = self.worst.setdefault((row.decision_id, row.kind), row)
+        if row.severity > last.severity:
+            self.worst[row.decision_id, row.kind] = row
 
     def by_source(self) -> tuple[SourceFates, ...]:
         """Fates of each source's signals, sources by name."""
@@ -216,6 +218,7 @@ def _summary(
         signals=len(tally.fates),
         signals_used=len(tally.used),
         signals_expired=tally.expired,
+        signals_expired_unused=sum(fate == _EXPIRED for fate in tally.fates.values()),
         rejected=_most(tally.rejected),
         sources=tally.by_source(),
         conflicts=_most(tally.conflicts),

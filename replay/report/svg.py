@@ -33,6 +33,7 @@ NARROW = Size(width=350, height=260, x_labels=4, names=118)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 12, 26
 _BAR = 26
 _GLYPH = 6.6
+_LABEL = 66
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +140,15 @@ def diverging(
     names: Sequence[str], values: Sequence[float], form: Format, size: Size, about: str
 ) -> Markup:
     """One bar per name from a common zero, to the right above it; the last one stands apart."""
-    reach = max((abs(value) for value in values), default=0.0) or 1.0
-    room = (size.width - size.names - 8) / 2 - 58
-    zero, height = size.names + (size.width - size.names) / 2, len(names) * _BAR + 14
+    low, high = min(0.0, *values), max(0.0, *values)
+    left_room, right_room = _LABEL * (low < 0), _LABEL * (high > 0)
+    scale = (size.width - size.names - 8 - left_room - right_room) / ((high - low) or 1.0)
+    zero, height = size.names + 4 + left_room - low * scale, len(names) * _BAR + 14
     axis = Markup('<line class="zero" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/>')
     body = []
     for index, (name, value) in enumerate(zip(names, values, strict=True)):
         last = index == len(names) - 1
-        top, width = 4 + index * _BAR + 8 * last, abs(value) / reach * room
+        top, width = 4 + index * _BAR + 8 * last, abs(value) * scale
         style = f"{'up' if value >= 0 else 'down'}{' whole' if last else ''}"
         body.append(_name(name, top, size))
         left = zero if value >= 0 else zero - width

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import pytest
 
 from replay.baselines import AGENT, AGENT_LATE, Execution, Session, buy_and_hold, own_book
 from replay.ledger import Ledger, performance, sharpe_error
+from replay.pricing import InstrumentTerms
 from schemas.portfolios import Costs
 
 FREE = Costs(fee_bps=0, sell_tax_bps=0, half_spread_bps=0)
+ANY, CENTS = InstrumentTerms(), InstrumentTerms(tick=Decimal("0.01"))
 DEAR = Costs(fee_bps=10, sell_tax_bps=50, half_spread_bps=20)
 SESSIONS = (
     Session(0, 1, {"A": 10.0, "B": 20.0}, {"A": 11.0, "B": 20.0}),
@@ -70,21 +73,31 @@ def test_sharpe_error_after_thirty_sessions_is_about_2_9() -> None:
 
 def test_late_book_trades_at_the_next_open_and_drops_the_last_session() -> None:
     trades = (Execution(0, "A", 5.0), Execution(2, "B", 1.0))
-    own = own_book("x", trades, SESSIONS, cash=100.0, late=False, costs=FREE)
-    late = own_book("x", trades, SESSIONS, cash=100.0, late=True, costs=FREE)
+    own = own_book("x", trades, SESSIONS, cash=100.0, late=False, costs=FREE, terms=ANY)
+    late = own_book("x", trades, SESSIONS, cash=100.0, late=True, costs=FREE, terms=ANY)
     assert (own.group, late.group) == (AGENT, AGENT_LATE)
     assert own.traded == 5 * 10 + 20
     assert late.traded == 5 * 12
 
 
 def test_session_that_has_not_closed_is_marked_at_its_open() -> None:
-    own = own_book("x", (Execution(0, "A", 5.0),), SESSIONS, cash=100.0, late=False, costs=FREE)
+    own = own_book(
+        "x", (Execution(0, "A", 5.0),), SESSIONS, cash=100.0, late=False, costs=FREE, terms=ANY
+    )
     assert [mark.at for mark in own.marks] == [1, 3, 4]
     assert own.marks[-1].nav == 50 + 5 * 15
 
 
+def test_buyer_pays_the_spread_rounded_up_to_the_tick() -> None:
+    sessions = (Session(0, 1, {"A": 1.0}, {"A": 1.0}),)
+    book = own_book(
+        "x", (Execution(0, "A", 1.0),), sessions, cash=9.0, late=False, costs=DEAR, terms=CENTS
+    )
+    assert math.isclose(book.spread, 0.01)
+
+
 def test_buy_and_hold_spends_its_cash_whole_costs_included() -> None:
-    held = buy_and_hold("m", {"A": 1.0, "B": 3.0}, SESSIONS, cash=1000.0, costs=DEAR)
+    held = buy_and_hold("m", {"A": 1.0, "B": 3.0}, SESSIONS, cash=1000.0, costs=DEAR, terms=CENTS)
     assert abs(held.marks[0].cash) < 1e-3
     result = performance(held)
     assert result.costs > 0
