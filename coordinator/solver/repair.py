@@ -13,13 +13,13 @@ from coordinator.solver.certificate import marginal_value
 from coordinator.solver.limits import kink
 from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
 
-__all__ = ["Flags", "repair"]
+__all__ = ["Flags", "one_by_one", "repair"]
 
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 # Trimming one sum can overdraw another (a sale dropped for turnover paid for a buy), so it is done
 # in rounds.
-_ROUNDS = 4
+_ROUNDS = 12
 _COUNT_SNAP = 1e-9
 
 
@@ -54,6 +54,25 @@ def _order(problem: AllocationProblem, trades: Floats, mandatory: Flags) -> list
     worth = worth - np.where(side > 0, problem.cost_buy, problem.cost_sell)
     ranked = np.lexsort((np.arange(len(trades)), worth, mandatory))
     return [int(i) for i in ranked]
+
+
+def one_by_one(
+    problem: AllocationProblem, trades: Floats, mandatory: Flags, before: Violations
+) -> Floats:
+    """(n,) trades added singly, the most worthy first, where they make no limit worse.
+
+    Twice, as a sale taken late can pay for a buy refused early.
+    """
+    kept = np.zeros_like(trades)
+    order = _order(problem, trades, mandatory)[::-1]
+    for i in order + order:
+        if kept[i] == trades[i]:
+            continue
+        tried = kept.copy()
+        tried[i] = trades[i]
+        if not measure(problem, tried).worse_than(before):
+            kept = tried
+    return kept
 
 
 def _trim_turnover(problem: AllocationProblem, trades: Floats, order: list[int]) -> Floats:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.repair import repair
-from coordinator.solver.violations import BREACH_TOLERANCE, Violations, measure
+from coordinator.solver.repair import Flags, one_by_one, repair
+from coordinator.solver.violations import BREACH_TOLERANCE, ROUNDING_TOLERANCE, Violations, measure
 
 __all__ = ["Lots", "round_trades"]
 
@@ -64,35 +64,26 @@ def round_trades(
 def _candidates(
     problem: AllocationProblem, wanted: Floats, before: Violations, allowed: Violations
 ) -> Iterator[tuple[Floats, tuple[str, ...]]]:
-    """What to try, best first: all trades repaired, reductions only, mandatory reductions only."""
+    """What to try, best first: all trades repaired, then those that can be had one by one."""
     mandatory = _mandatory(wanted, before)
     rounded = _round_each(problem, wanted, mandatory)
     yield repair(problem, rounded, wanted, mandatory, before=before, allowed=allowed), ()
-    reducing = np.where(rounded * problem.filled < 0.0, rounded, 0.0)
-    only = np.where(np.abs(reducing) <= np.abs(problem.filled), reducing, 0.0)
-    yield (
-        repair(problem, only, only, mandatory, before=before, allowed=before),
-        ("whole lots break a limit: only reductions kept",),
-    )
-    forced = np.where(mandatory, rounded, 0.0)
-    yield (
-        repair(problem, forced, forced, mandatory, before=before, allowed=before),
-        ("whole lots break a limit: only mandatory reductions kept",),
-    )
+    remark = "whole lots break a limit: kept one by one those trades that do not"
+    yield one_by_one(problem, rounded, mandatory, before), (remark,)
 
 
-def _mandatory(wanted: Floats, before: Violations) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _mandatory(wanted: Floats, before: Violations) -> Flags:
     """(n,) whether each wanted trade reduces a breach of that position's own limits."""
     selling = (before.over > BREACH_TOLERANCE) & (wanted < 0.0)
     buying = (before.under > BREACH_TOLERANCE) & (wanted > 0.0)
-    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = selling | buying
+    result: Flags = selling | buying
     return result
 
 
 def _round_each(
     problem: AllocationProblem,
     wanted: Floats,
-    mandatory: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    mandatory: Flags,
 ) -> Floats:
     """(n,) each trade rounded on its own, without regard to the sums."""
     lot = problem.lot_weight
@@ -101,17 +92,25 @@ def _round_each(
     down = np.where(lot > 0.0, np.floor(counts + _LOT_SNAP) * step, np.abs(wanted))
     up = np.where(lot > 0.0, np.ceil(counts - _LOT_SNAP) * step, np.abs(wanted))
     smallest = np.where(lot > 0.0, np.ceil(problem.trade_min / step) * step, problem.trade_min)
-    forced = np.maximum(up, smallest)
+    away = np.maximum(up, smallest)
     # Away from zero only as far as the trade itself is possible.
-    forced = np.where(forced <= problem.trade_max, forced, down)
+    fits = (away <= problem.trade_max) & _inside(problem, np.sign(wanted) * away, wanted)
+    forced = np.where(fits, away, down)
     size = np.where(mandatory, forced, down)
     size = np.where(size + _LOT_SNAP * lot < max(problem.trade_min, _DUST), 0.0, size)
-    return np.where(_exits(problem, wanted, size), -problem.filled, np.sign(wanted) * size)
+    exits = _exits(problem, wanted, np.where(mandatory, away, size))
+    return np.where(exits, -problem.filled, np.sign(wanted) * size)
 
 
-def _exits(
-    problem: AllocationProblem, wanted: Floats, size: Floats
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _inside(problem: AllocationProblem, trades: Floats, wanted: Floats) -> Flags:
+    """(n,) whether each position's limits are no more broken than by the wanted trade."""
+    now, goal = measure(problem, trades), measure(problem, wanted)
+    gap = ROUNDING_TOLERANCE
+    result: Flags = (now.over <= goal.over + gap) & (now.under <= goal.under + gap)
+    return result
+
+
+def _exits(problem: AllocationProblem, wanted: Floats, size: Floats) -> Flags:
     """(n,) whether the trade closes the position for good, odd lot or not.
 
     Only where nothing is working: an open order could still fill and leave another odd lot. Either
@@ -121,11 +120,9 @@ def _exits(
     idle = (problem.working_buys == 0.0) & (problem.working_sells == 0.0)
     against = wanted * problem.filled < 0.0
     lands = (np.abs(problem.filled + wanted) <= _EXIT_SNAP) & (np.abs(wanted) >= held / 2)
-    crosses = (np.abs(wanted) <= held) & (size > held)
+    crosses = (np.abs(wanted) <= held) & (size > held) & _inside(problem, -problem.filled, wanted)
     possible = (held > 0.0) & (held <= problem.trade_max)
-    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-        idle & against & possible & (lands | crosses)
-    )
+    result: Flags = idle & against & possible & (lands | crosses)
     return result
 
 

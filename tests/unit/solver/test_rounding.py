@@ -116,3 +116,21 @@ def test_rounding_loses_at_most_a_lot_against_the_best_grid_point(
 def points(z: Floats, lot: float) -> list[Floats]:
     counts = [range(int(abs(x) / lot + 1e-6) + 1) for x in z]
     return [np.sign(z) * lot * np.array(c, dtype=float) for c in product(*counts)]
+
+
+def test_mandatory_reduction_does_not_overshoot_the_opposite_limit(make: Make) -> None:
+    p = make(1, lot_weight=0.01, filled=[0.535], cash=0.4, position_max=0.5, position_min=0.5)
+    assert list(rounded(p, [-0.035]).counts) == [-3.0]
+
+
+def test_one_trade_that_breaks_a_limit_does_not_hold_the_others(make: Make) -> None:
+    # Selling short what is not held cannot be trimmed into order; the sale of what is held stays.
+    p = make(2, filled=[0.0, 0.5], cash=0.5)
+    lots = rounded(p, [-0.1, -0.2])
+    assert list(lots.trades) == [0.0, -0.2]
+    assert not lots.held
+
+
+def test_mandatory_reduction_past_zero_becomes_an_exit(make: Make) -> None:
+    p = make(1, lot_weight=0.01, filled=[0.025], cash=0.9, position_max=0.001)
+    assert list(rounded(p, [-0.024]).trades) == [-0.025]
