@@ -4,7 +4,8 @@
     ├── NothingToReplay   the log holds no journal, or no decisions where some are needed
     ├── OutputExists      the file to be written is there already, or is the one that is read
     ├── OtherEngine       the log was written by another build, libraries or numeric fingerprint
-    └── NoCheckpoint      asked to start from a checkpoint, and there is none that can be used
+    ├── NoCheckpoint      asked to start from a checkpoint, and there is none that can be used
+    └── NotVerified       an audit found that the log's decisions do not follow from its own journal
 
 Place in the flow: commands turn these into exit codes; a difference that a check found is no error.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 __all__ = [
     "IdentityDifference",
     "NoCheckpoint",
+    "NotVerified",
     "NothingToReplay",
     "OtherEngine",
     "OutputExists",
@@ -37,6 +39,18 @@ class OutputExists(ReplayError):
 
 class NoCheckpoint(ReplayError):
     """No checkpoint of the shard can be used."""
+
+
+class NotVerified(ReplayError):
+    """What is recorded is not what its journal leads to: nothing further can be shown with it."""
+
+    def __init__(self, shard: int, position: int) -> None:
+        super().__init__(
+            f"shard {shard} position {position}: the recorded decisions do not follow from the "
+            "journal; coordinator replay --verify shows where they part"
+        )
+        self.shard = shard
+        self.position = position
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,22 +15,19 @@ from time import perf_counter
 
 from pydantic_core import from_json
 
-from coordinator.bootstrap import build_engine, identity
+from coordinator.bootstrap import build_engine
 from coordinator.core.checkpoint import CheckpointError
 from coordinator.core.engine import Engine
 from coordinator.core.fold import Fold, newest_checkpoint
 from coordinator.core.ports import LogReader, Record
 from replay.comparison import Comparison, Contract, Exact
 from replay.divergence import Difference
-from replay.errors import IdentityDifference, NoCheckpoint, OtherEngine
+from replay.errors import NoCheckpoint
+from replay.identity import refuse_other_engine
 from replay.source import EngineFactory, Progress, Watch, opened, shards_of
-from schemas.entries import decode_journal
-from schemas.journal import EngineStarted
-from schemas.registry import SchemaError
 
 __all__ = ["FirstDifference", "ShardReport", "VerifyReport", "verify"]
 
-_STARTED = b'{"type":"EngineStarted"'
 _DECIDED = b'{"type":"AllocationDecided"'
 FIELDS_MAX = 20
 
@@ -200,25 +197,8 @@ class _Run:
         return None if extra is None else _difference("extra", self._shard, extra)
 
     def _check_engine(self, record: Record) -> None:
-        """Raise OtherEngine when the record says that another engine decides from here on."""
-        if self._any_engine or not record.payload.startswith(_STARTED):
-            return
-        try:
-            event = decode_journal(record.payload).event
-        except SchemaError:
-            return  # the engine's to quarantine
-        if isinstance(event, EngineStarted):
-            theirs = (event.build, event.dependencies, event.fingerprint)
-            parts = tuple(
-                IdentityDifference(field, left, right)
-                for field, left, right in zip(_IDENTITY, theirs, identity(), strict=True)
-                if left != right
-            )
-            if parts:
-                raise OtherEngine(self._shard, record.position, parts)
-
-
-_IDENTITY = ("build", "dependencies", "fingerprint")
+        if not self._any_engine:
+            refuse_other_engine(record)
 
 
 def _difference(

@@ -32,7 +32,7 @@ from coordinator.log.open import open_reader
 from schemas.base import parse_time
 from schemas.registry import EVENTS
 
-__all__ = ["Filter", "Listed", "add_parser", "listing", "run"]
+__all__ = ["Filter", "Listed", "add_parser", "count_of", "listing", "run", "time_of"]
 
 _HIDDEN = ("checkpoints",)
 """Topics that hold no events; shown when asked for by name."""
@@ -77,21 +77,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--topic", metavar="TOPIC", help='"journal", "decisions", "signals.dlq"')
     parser.add_argument("--shard", type=int, metavar="N")
     times = "RFC 3339 with an offset, or integer nanoseconds UTC; of the journal"
-    parser.add_argument("--since", type=_time, metavar="TIME", help=f"from then on ({times})")
-    parser.add_argument("--until", type=_time, metavar="TIME", help="before then")
-    parser.add_argument("--limit", type=_count, metavar="N", help="at most that many")
+    parser.add_argument("--since", type=time_of, metavar="TIME", help=f"from then on ({times})")
+    parser.add_argument("--until", type=time_of, metavar="TIME", help="before then")
+    parser.add_argument("--limit", type=count_of, metavar="N", help="at most that many")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
 
 
-def _time(text: str) -> int:
+def time_of(text: str) -> int:
+    """An argument that is a time, ns UTC."""
     try:
         return parse_time(int(text) if text.lstrip("-").isdigit() else text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _count(text: str) -> int:
+def count_of(text: str) -> int:
+    """An argument that is a count."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
     return int(text)

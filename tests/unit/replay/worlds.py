@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 from coordinator.bootstrap import engine_started
+from coordinator.core.ports import Append, LogReader, Record
 from coordinator.core.route import Raw, Router
 from coordinator.log.memory import MemoryLog
+from schemas.decisions import PortfolioOutput
+from schemas.entries import JournalEntry, decode_journal, decode_output
 
 DAY = 86_400_000_000_000
 HOUR = DAY // 24
@@ -119,3 +123,34 @@ def _signal(source: str, name: str, at: int, chance: random.Random) -> Message:
         "strength": round(chance.uniform(0.3, 1.0), 3), "confidence": round(chance.random(), 3),
     }  # fmt: skip
     return at, "signals", payload
+
+
+def said(log: LogReader, portfolio: str | None = None) -> list[str]:
+    """Hashes of what was said about each portfolio, in order: no shard or position in them."""
+    found = []
+    for topic, shard in log.partitions():
+        if topic == "decisions":
+            entries = [decode_output(record.payload) for record in log.read(topic, shard)]
+            found += [
+                (entry.event.portfolio, index, entry.content)
+                for index, entry in enumerate(entries)
+                if isinstance(entry.event, PortfolioOutput)
+                and portfolio in (None, entry.event.portfolio)
+            ]
+    return [f"{name} {content}" for name, _, content in sorted(found)]
+
+
+def journal(log: LogReader, shard: int) -> list[tuple[Record, JournalEntry]]:
+    """A shard's journal, decoded."""
+    return [(record, decode_journal(record.payload)) for record in log.read("journal", shard)]
+
+
+def copied(log: LogReader, change: Callable[[Record], bytes | None]) -> MemoryLog:
+    """The log with each record's payload changed; None leaves the record out."""
+    made = MemoryLog(clock=lambda: 0)
+    for topic, shard in log.partitions():
+        for record in log.read(topic, shard):
+            payload = change(record)
+            if payload is not None:
+                made.append([Append(topic, shard, payload, record.journal_time)])
+    return made

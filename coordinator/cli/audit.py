@@ -1,0 +1,97 @@
+"""`coordinator audit lookahead`: shows on a user's own log that no decision used what came later.
+
+Place in the flow: parses, calls `replay.lookahead`, shows what was tried. Exit codes: 0 nothing
+found, 3 a decision depends on later data or a rule of the data is broken, 4 another engine wrote
+the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from coordinator.cli.backtest import stepping
+from coordinator.cli.console import (
+    DIFFERENT,
+    FAILED,
+    OK,
+    OTHER_ENGINE,
+    clock_text,
+    complain,
+    output,
+    print_json,
+    progress,
+    quiet_pipe,
+    safe,
+    table,
+)
+from coordinator.cli.events import count_of, time_of
+from coordinator.core.engine import EngineError
+from coordinator.log.errors import LogError
+from replay.errors import NotVerified, OtherEngine, ReplayError
+from replay.lookahead import CUTS, LookaheadReport, audit_lookahead
+
+__all__ = ["add_parser", "run"]
+
+_FINDINGS_SHOWN = 10
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `audit` and its audits to the commands."""
+    audits = commands.add_parser("audit", help="examine a log").add_subparsers(
+        title="audits", metavar="AUDIT", required=True
+    )
+    parser = audits.add_parser("lookahead", help="show that no decision used later data")
+    parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
+    parser.add_argument(
+        "--cuts", type=count_of, default=CUTS, metavar="N", help=f"times tried (default {CUTS})"
+    )
+    parser.add_argument("--at", type=time_of, metavar="TIME", help="one time more to try")
+    parser.add_argument("--json", action="store_true", help="the report as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit and report."""
+    try:
+        with progress("auditing") as advance:
+            report = audit_lookahead(
+                args.log, cuts=args.cuts, at=args.at, progress=stepping(advance)
+            )
+    except OtherEngine as error:
+        complain(error)
+        return OTHER_ENGINE
+    except NotVerified as error:
+        complain(error)
+        return DIFFERENT
+    except (ReplayError, EngineError, LogError, OSError) as error:
+        complain(error)
+        return FAILED
+    with quiet_pipe():
+        if args.json:
+            print_json({"ok": report.ok, "cuts": report.cuts, "findings": report.findings})
+        else:
+            _show(report)
+    return OK if report.ok else DIFFERENT
+
+
+def _show(report: LookaheadReport) -> None:
+    columns = ("cut", "shard", "the future", "decisions before", "outputs at the cut", "result")
+    rows = table(*columns, right=columns[1:2] + columns[3:5])
+    for cut in report.cuts:
+        rows.add_row(
+            clock_text(cut.at), str(cut.shard), cut.future, f"{cut.decisions:,}",
+            f"{cut.outputs:,}", "LOOKED AHEAD" if cut.differences else "identical",
+        )  # fmt: skip
+    console = output()
+    console.print(rows)
+    for cut in report.cuts:
+        for one in cut.differences[:5]:
+            text = f"{one.path}: recorded {one.recorded!r}, with another future {one.derived!r}"
+            console.print(safe(f"  {clock_text(cut.at)} shard {cut.shard} {text[:500]}"))
+    for found in report.findings[:_FINDINGS_SHOWN]:
+        place = f"shard {found.shard} position {found.position}"
+        console.print(safe(f"  {found.rule}: {place}: {found.what}"))
+    if len(report.findings) > _FINDINGS_SHOWN:
+        console.print(f"  and {len(report.findings) - _FINDINGS_SHOWN} more (--json has them)")
+    if report.ok:
+        console.print("no decision used later data; no rule of the data is broken")
