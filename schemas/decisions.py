@@ -179,7 +179,7 @@ class SignalUse(Model):
     skill: Finite
     """Believed information coefficient over the horizon."""
     view: Finite
-    """Return it alone would imply for its instrument."""
+    """Return over the horizon it alone would make us expect: skill x score x volatility."""
     own: Finite
     """Its part of its own instrument's expected return."""
     utility: Finite

@@ -272,7 +272,7 @@ def _signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[S
             ),
             score=row.score,
             skill=row.skill,
-            view=float(combination.q[i]),
+            view=float(combination.q[i]) * row.skill**2,
             own=float(combination.own[i]),
             utility=float(utility[i]),
         )
