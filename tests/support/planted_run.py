@@ -37,7 +37,10 @@ from schemas.portfolios import CashMoved, PortfolioOpened
 from schemas.signals import SignalIssued
 from schemas.verdicts import SignalExpired, SignalRejected, SignalRejection
 
-__all__ = ["DAY", "HOSTILE", "START", "Planted", "allocation", "planted_run"]
+__all__ = [
+    "DAY", "HOSTILE", "START", "Planted", "allocation", "conflict", "planted_run", "prices",
+    "signal",
+]  # fmt: skip
 
 DAY = 86_400_000_000_000
 START = 20_000 * DAY
@@ -45,6 +48,7 @@ HOSTILE = "<script>alert('x')</script>"
 OPEN, CLOSE = DAY // 3, DAY // 2
 _PROFILE = Profile(expected_return=0.01, volatility=0.02, gross=0.5, net=0.5, cash=0.5, positions=1)
 _DIGEST = "0" * 64
+EVERYBODY = tuple(sorted(("alice/s1", "bob/s1", f"{HOSTILE}/s1")))
 
 
 @dataclass(slots=True)
@@ -129,8 +133,15 @@ def allocation(decision_id: str, at: int, uses: Sequence[SignalUse]) -> Allocati
     )  # fmt: skip
 
 
+def conflict(at: int, severity: float = 0.2) -> ConflictDetected:
+    return ConflictDetected(
+        decision_id="main:1", portfolio="main", decided_at=at, kind=ConflictKind.MANDATE,
+        instruments=("ABC",), signals=EVERYBODY, severity=severity, resolution="mild",
+    )  # fmt: skip
+
+
 def planted_run() -> MemoryLog:
-    """Four sessions: a decision at the first close, its fill in two parts, money in, a last open."""
+    """Four sessions: a decision at the first close, its fill in two parts, money, a last open."""
     run = Planted()
     run.tell(
         PortfolioOpened(
@@ -179,11 +190,7 @@ def _answers(at: int) -> tuple[InputEvent, ...]:
 
 def _outputs(run: Planted) -> None:
     at = START + CLOSE
-    everybody = tuple(sorted(("alice/s1", "bob/s1", f"{HOSTILE}/s1")))
-    mild = ConflictDetected(
-        decision_id="main:1", portfolio="main", decided_at=at, kind=ConflictKind.MANDATE,
-        instruments=("ABC",), signals=everybody, severity=0.2, resolution="mild",
-    )  # fmt: skip
+    mild = conflict(at)
     outputs: tuple[Event, ...] = (
         mild,
         mild.model_copy(
@@ -204,7 +211,7 @@ def _outputs(run: Planted) -> None:
         ),
         RoundClosed(
             decision_id="main:1", portfolio="main", decided_at=at, round=1, opened_at=at,
-            trigger="session_close", signals_used=everybody, signals_new=3, conflicts=2,
+            trigger="session_close", signals_used=EVERYBODY, signals_new=3, conflicts=2,
             conflicts_reported=2, outcome="decided",
         ),
         PortfolioViewUpdated(

@@ -11,7 +11,17 @@ from replay.ledger import Ledger
 from replay.report import write_report
 from replay.report.story import tell
 from replay.report.summary import fold
-from tests.support.planted_run import DAY, HOSTILE, START, Planted, planted_run
+from schemas.portfolios import PortfolioOpened
+from tests.support.planted_run import (
+    DAY,
+    HOSTILE,
+    START,
+    Planted,
+    conflict,
+    planted_run,
+    prices,
+    signal,
+)
 
 
 class Tags(HTMLParser):
@@ -128,6 +138,31 @@ def test_empty_log_gives_a_page_that_says_so(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert parsed(text).open == []
     assert "No decision of this run had a conflict" in text
+
+
+def test_five_years_of_many_portfolios_and_sources_stay_a_small_file(tmp_path: Path) -> None:
+    run = Planted()
+    for portfolio in range(12):
+        opened = {"event_id": "p", "event_time": START, "portfolio": f"portfolio {portfolio}"}
+        run.tell(
+            PortfolioOpened.model_validate({**opened, "currency": "EUR", "cash": "1000"}),
+            START,
+            (0,),
+        )
+    for source in range(80):
+        run.tell(signal(f"source {source}", "s1", START, 1), START)
+    for session in range(1259):
+        close = START + (session + 1) * DAY
+        run.tell(prices("bar", close, 10.0 + session % 7), close)
+        run.say(conflict(close))
+    path = tmp_path / "long.html"
+    write_report(run.log, path, title="long")
+    text = path.read_text(encoding="utf-8")
+    assert len(text) < 3_000_000
+    assert "of 1259 sessions are drawn" in text
+    assert "50 further sources" in text
+    assert "6 further portfolios" in text
+    assert "Conflicts per 21 sessions" in text
 
 
 def test_report_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
