@@ -68,7 +68,8 @@ def differences(published: Files) -> list[str]:
 def revised(published: Files) -> Files:
     """The files to write: the present documents, and what they replace as history.
 
-    A revision that differs in words alone is not kept: it promised the same.
+    A revision that differs in words or defaults alone is not kept: it promised the same, because
+    canonical bytes hold what was the default when they were written.
     """
     found = dict(documents())
     for file in sorted(published):
@@ -100,17 +101,17 @@ def _broken(file: str, name: str, version: int, schema: bytes) -> list[str]:
 
 
 def _changes(before: bytes, after: bytes) -> bool:
-    """Whether more than words changed."""
+    """Whether more than words and defaults changed."""
     return bool(_wordless(json.loads(before)) != _wordless(json.loads(after)))
 
 
 def _wordless(node: Any, *, names: bool = False) -> Any:
-    """The node without descriptions. names: its keys are names of fields, no words of a schema."""
+    """The node without what reading does not depend on. names: its keys are names of fields."""
     if isinstance(node, dict):
         return {
             key: _wordless(value, names=not names and key in ("properties", "$defs"))
             for key, value in node.items()
-            if names or key != "description"
+            if names or key not in ("default", "description", "title")
         }
     if isinstance(node, list):
         return [_wordless(value) for value in node]

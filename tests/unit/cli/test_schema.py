@@ -22,7 +22,7 @@ def _run(*arguments: str) -> int:
 
 def test_a_written_folder_is_up_to_date_and_writing_again_changes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     out = str(tmp_path / "published")
     assert _run("--out", out) == 0
     assert f"{len(documents())} files written" in capsys.readouterr().out
@@ -33,7 +33,7 @@ def test_a_written_folder_is_up_to_date_and_writing_again_changes_nothing(
 
 def test_check_names_the_difference_and_ends_with_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     assert _run("--out", str(tmp_path)) == 0
     (tmp_path / "CashMoved.v1.json").unlink()
     assert _run("--out", str(tmp_path), "--check") == 3
@@ -42,7 +42,7 @@ def test_check_names_the_difference_and_ends_with_3(
 
 def test_an_incompatible_change_is_refused_and_nothing_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     assert _run("--out", str(tmp_path)) == 0
     file = tmp_path / "CashMoved.v1.json"
     wider = json.loads(file.read_bytes())
@@ -56,12 +56,12 @@ def test_an_incompatible_change_is_refused_and_nothing_is_written(
 
 def test_a_folder_that_cannot_be_written_is_a_failure_in_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     (tmp_path / "taken").write_bytes(b"")
     assert _run("--out", str(tmp_path / "taken")) == 1
     assert "taken" in capsys.readouterr().err
 
 
-def test_the_page_goes_to_stdout(capsys: pytest.CaptureFixture[str]):
+def test_the_page_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--markdown") == 0
     assert capsys.readouterr().out.startswith("# Events\n")

@@ -56,12 +56,11 @@ def _values(node: Document, root: Document) -> st.SearchStrategy[Any]:
 
 
 def _least(node: Document) -> float:
-    return float(node.get("minimum", node.get("exclusiveMinimum", -1e18)))
+    return float(node["minimum"] if "minimum" in node else node.get("exclusiveMinimum", -1e18))
 
 
 def _most(node: Document) -> float:
-    most = node.get("maximum", node.get("exclusiveMaximum", 1e18))
-    return math.nextafter(most, 0) if most >= 2**60 else float(most)
+    return float(node["maximum"] if "maximum" in node else node.get("exclusiveMaximum", 1e18))
 
 
 def _numbers(node: Document) -> st.SearchStrategy[float]:
@@ -89,7 +88,9 @@ def _strings(node: Document) -> st.SearchStrategy[str]:
 
 
 def _integers(node: Document) -> st.SearchStrategy[int]:
-    return st.integers(int(_least(node)), int(_most(node)))
+    # A float cannot hold the largest times exactly.
+    most = int(node.get("maximum", node.get("exclusiveMaximum", 10**18) - 1))
+    return st.integers(int(_least(node)), most)
 
 
 _PLAIN: dict[str, Callable[[Document], st.SearchStrategy[Any]]] = {

@@ -27,7 +27,9 @@ def _event(name: str, fields: Document) -> Any:
 
 
 @given(inputs())
-def test_what_is_written_is_read_back_equal_and_written_the_same(given: tuple[str, Document]):
+def test_what_is_written_is_read_back_equal_and_written_the_same(
+    given: tuple[str, Document],
+) -> None:
     name, fields = given
     event = _event(name, fields)
     raw = canonical_bytes(event)
@@ -39,7 +41,7 @@ def test_what_is_written_is_read_back_equal_and_written_the_same(given: tuple[st
 @given(inputs(), st.randoms(use_true_random=False))
 def test_the_order_of_fields_and_unknown_ones_change_no_byte(
     given: tuple[str, Document], shuffler: random.Random
-):
+) -> None:
     name, fields = given
     mixed = [*fields.items(), ("unheard_of", {"deep": [1, None]})]
     shuffler.shuffle(mixed)
@@ -47,7 +49,7 @@ def test_the_order_of_fields_and_unknown_ones_change_no_byte(
 
 
 @given(inputs())
-def test_what_is_written_fits_the_published_schema(given: tuple[str, Document]):
+def test_what_is_written_fits_the_published_schema(given: tuple[str, Document]) -> None:
     name, fields = given
     schema = event_schema(EVENTS[name])
     written = json.loads(canonical_bytes(_event(name, fields)))
@@ -55,7 +57,7 @@ def test_what_is_written_fits_the_published_schema(given: tuple[str, Document]):
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_the_examples_survive_a_round_trip_and_fit_their_schema(name: str):
+def test_the_examples_survive_a_round_trip_and_fit_their_schema(name: str) -> None:
     event = EXAMPLES[name]
     raw = canonical_bytes(event)
     schema = event_schema(type(event))
@@ -67,7 +69,7 @@ def _rate(rate: float) -> RatesObserved:
     return RatesObserved(event_id="r", event_time=1, name="cash", rate=rate)
 
 
-def test_negative_zero_is_spelled_as_zero_beside_any_other_number():
+def test_negative_zero_is_spelled_as_zero_beside_any_other_number() -> None:
     def model(first: float) -> RiskModelPublished:
         return RiskModelPublished(
             event_id="m",
@@ -83,7 +85,7 @@ def test_negative_zero_is_spelled_as_zero_beside_any_other_number():
     assert canonical_bytes(model(-0.0)) == canonical_bytes(model(0.0))
 
 
-def test_a_text_that_looks_like_a_number_stays_as_it_is():
+def test_a_text_that_looks_like_a_number_stays_as_it_is() -> None:
     for name in ("a:-0.0,", "NaN", "-Infinity", "x[-0.0]"):
         event = RatesObserved(event_id="r", event_time=1, name=name, rate=-0.0)
         assert json.loads(canonical_bytes(event)) == {
@@ -94,21 +96,23 @@ def test_a_text_that_looks_like_a_number_stays_as_it_is():
         }
 
 
-def test_an_unvalidated_number_that_is_not_finite_is_refused_at_the_write():
+def test_an_unvalidated_number_that_is_not_finite_is_refused_at_the_write() -> None:
     for value in (float("nan"), float("inf"), float("-inf")):
         event = RatesObserved.model_construct(event_id="r", event_time=1, name="n", rate=value)
         with pytest.raises(ValueError, match="not finite"):
             canonical_bytes(event)
 
 
-def test_an_unvalidated_lone_surrogate_is_refused_at_the_write():
+def test_an_unvalidated_lone_surrogate_is_refused_at_the_write() -> None:
     event = RatesObserved.model_construct(event_id="r", event_time=1, name="\ud800", rate=1.0)
     with pytest.raises(ValueError, match="surrogate"):
         canonical_bytes(event)
 
 
 @given(st.integers(-(10**30), 10**30), st.integers(0, 12))
-def test_money_keeps_every_digit_and_loses_every_trailing_zero(trillionths: int, zeros: int):
+def test_money_keeps_every_digit_and_loses_every_trailing_zero(
+    trillionths: int, zeros: int
+) -> None:
     whole, part = divmod(abs(trillionths), 10**12)
     text = f"{'-' if trillionths < 0 else ''}{whole}.{part:012d}"
     fields = {
@@ -127,13 +131,13 @@ def test_money_keeps_every_digit_and_loses_every_trailing_zero(trillionths: int,
     assert event.fee == Decimal(text)
 
 
-def test_equal_prices_spelled_as_integer_and_as_float_give_the_same_bytes():
+def test_equal_prices_spelled_as_integer_and_as_float_give_the_same_bytes() -> None:
     assert canonical_bytes(_rate(1.0)) == canonical_bytes(
         _event("RatesObserved", {"event_id": "r", "event_time": 1, "name": "cash", "rate": 1})
     )
 
 
-def test_absent_and_null_are_the_same_but_a_hole_in_a_column_stays():
+def test_absent_and_null_are_the_same_but_a_hole_in_a_column_stays() -> None:
     event = PricesObserved(
         event_id="p", event_time=1, kind="quote", instruments=("A", "B"), price=(None, 2.0)
     )
@@ -144,7 +148,7 @@ def test_absent_and_null_are_the_same_but_a_hole_in_a_column_stays():
     assert canonical_bytes(_event("PricesObserved", fields)) == raw
 
 
-def test_frozen_events_cannot_be_changed_after_they_are_made():
+def test_frozen_events_cannot_be_changed_after_they_are_made() -> None:
     for event in (EXAMPLES["SignalIssued"], EXAMPLES["OrderFilled"]):
         assert isinstance(event, SignalIssued | OrderFilled)
         with pytest.raises(ValueError, match="frozen"):

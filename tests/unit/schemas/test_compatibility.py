@@ -174,24 +174,24 @@ def _changed(change: Change) -> Document:
 
 
 @pytest.mark.parametrize("kind", _BREAKING)
-def test_a_breaking_change_is_caught_and_named(kind: str):
+def test_a_breaking_change_is_caught_and_named(kind: str) -> None:
     change, words = _BREAKING[kind]
     problems = compare(_OLD, _changed(change))
     assert any(words in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize("kind", _COMPATIBLE)
-def test_a_compatible_change_passes(kind: str):
+def test_a_compatible_change_passes(kind: str) -> None:
     assert compare(_OLD, _changed(_COMPATIBLE[kind])) == []
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))
-def test_we_read_what_we_write(name: str):
+def test_we_read_what_we_write(name: str) -> None:
     assert compare(event_schema(EVENTS[name]), reader_schema(EVENTS[name])) == []
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))
-def test_no_field_of_a_real_event_may_become_required_or_a_number(name: str):
+def test_no_field_of_a_real_event_may_become_required_or_a_number(name: str) -> None:
     old = event_schema(EVENTS[name])
     for field in old["properties"]:
         new = copy.deepcopy(old)

@@ -62,7 +62,9 @@ _stamps = st.builds(
 @given(inputs(), _stamps)
 @example(("ClockTicked", {"event_id": "t", "event_time": 1}), Stamp('a,"event":{', "}", 0, -1, 0))
 @example(("ClockTicked", {"event_id": "t", "event_time": 1}), Stamp(',"offset":', "", 0, 7, 9))
-def test_a_journal_entry_comes_back_as_it_was(given: tuple[str, dict[str, Any]], stamp: Stamp):
+def test_a_journal_entry_comes_back_as_it_was(
+    given: tuple[str, dict[str, Any]], stamp: Stamp
+) -> None:
     name, fields = given
     event = parse_event(name, EVENTS[name].version, json.dumps(fields).encode())
     entry = encode_journal(stamp, event)
@@ -71,7 +73,7 @@ def test_a_journal_entry_comes_back_as_it_was(given: tuple[str, dict[str, Any]],
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_an_output_entry_comes_back_with_its_place_and_hashes(name: str):
+def test_an_output_entry_comes_back_with_its_place_and_hashes(name: str) -> None:
     event = EXAMPLES[name]
     raw = encode_output(17, 2, 5, GENESIS, event)
     entry = decode_output(raw)
@@ -102,7 +104,7 @@ _cuts = st.lists(
 @given(st.sampled_from(INPUT_NAMES), _cuts)
 def test_a_mangled_journal_entry_is_read_or_refused_and_nothing_else(
     name: str, cuts: list[tuple[int, int, bytes]]
-):
+) -> None:
     raw = _mangled(encode_journal(_STAMP, EXAMPLES[name]), cuts)
     try:
         entry = decode_journal(raw)
@@ -114,7 +116,7 @@ def test_a_mangled_journal_entry_is_read_or_refused_and_nothing_else(
 @given(st.sampled_from(OUTPUTS), _cuts)
 def test_a_mangled_output_entry_is_read_or_refused_and_nothing_else(
     name: str, cuts: list[tuple[int, int, bytes]]
-):
+) -> None:
     raw = _mangled(encode_output(17, 0, 5, GENESIS, EXAMPLES[name]), cuts)
     try:
         entry = decode_output(raw)
@@ -125,7 +127,7 @@ def test_a_mangled_output_entry_is_read_or_refused_and_nothing_else(
 
 
 @given(st.binary(max_size=200))
-def test_random_bytes_are_refused(raw: bytes):
+def test_random_bytes_are_refused(raw: bytes) -> None:
     for decode in (decode_journal, decode_output):
         with pytest.raises(SchemaError):
             decode(raw)
@@ -137,7 +139,7 @@ _WRONG: tuple[Any, ...] = (None, True, 1.5, "1", 7, [1], {"a": 1}, 10**40)
 @pytest.mark.parametrize(
     "field", ["type", "version", "topic", "topic_id", "partition", "offset", "appended_at"]
 )
-def test_a_journal_header_of_the_wrong_type_is_refused(field: str):
+def test_a_journal_header_of_the_wrong_type_is_refused(field: str) -> None:
     entry = json.loads(encode_journal(_STAMP, EXAMPLES["SignalIssued"]))
     for value in _WRONG:
         # JSON has one kind of integer, so a huge one is only refused where it must name a version.
@@ -149,7 +151,7 @@ def test_a_journal_header_of_the_wrong_type_is_refused(field: str):
 
 
 @pytest.mark.parametrize("field", ["type", "version", "position", "ordinal", "seq", "prev"])
-def test_an_output_header_without_a_field_is_refused(field: str):
+def test_an_output_header_without_a_field_is_refused(field: str) -> None:
     entry = json.loads(encode_output(17, 0, 5, GENESIS, EXAMPLES["AlertRaised"]))
     del entry[field]
     raw = json.dumps(entry, separators=(",", ":")).encode()
@@ -157,7 +159,7 @@ def test_an_output_header_without_a_field_is_refused(field: str):
         decode_output(raw)
 
 
-def test_a_flood_of_different_headers_does_not_grow_what_is_remembered():
+def test_a_flood_of_different_headers_does_not_grow_what_is_remembered() -> None:
     event = EXAMPLES["ClockTicked"]
     for number in range(10_000):
         stamp = Stamp(f"topic-{number}", "", 0, -1, 0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import schemas
-from schemas import publication, registry
+from schemas import registry
 from schemas.asyncapi import asyncapi
 from schemas.examples import EXAMPLES
 from schemas.export import Document, event_schema, json_bytes, stem
@@ -38,27 +38,27 @@ def _edited(published: dict[str, bytes], **changes: Any) -> dict[str, bytes]:
     return {**published, _FILE: json_bytes(schema)}
 
 
-def test_every_schema_ever_published_can_still_be_read():
+def test_every_schema_ever_published_can_still_be_read() -> None:
     assert broken_promises(_published()) == []
 
 
-def test_the_published_files_are_up_to_date():
+def test_the_published_files_are_up_to_date() -> None:
     assert differences(_published()) == []
 
 
-def test_the_page_of_events_is_up_to_date():
+def test_the_page_of_events_is_up_to_date() -> None:
     page = _ROOT.parent / "ops" / "docs" / "events.md"
     assert page.read_text(encoding="utf-8") == events_page(), "run `coordinator schema --markdown`"
 
 
-def test_the_bytes_are_the_same_every_time_and_name_no_host():
+def test_the_bytes_are_the_same_every_time_and_name_no_host() -> None:
     assert documents() == documents()
     for data in documents().values():
         text = data.decode().replace('"https://json-schema.org/draft/2020-12/schema"', "")
         assert "://" not in text
 
 
-def test_a_promise_of_the_present_or_of_the_past_that_breaks_is_named():
+def test_a_promise_of_the_present_or_of_the_past_that_breaks_is_named() -> None:
     narrower = {"type": "array", "items": {}}
     for file in (_FILE, "history/SignalIssued.v1.1.json"):
         old = json.loads(_published()[_FILE])
@@ -67,7 +67,7 @@ def test_a_promise_of_the_present_or_of_the_past_that_breaks_is_named():
         assert problem == f"{file}: event.source: type array became string"
 
 
-def test_a_published_event_version_may_not_vanish(monkeypatch: pytest.MonkeyPatch):
+def test_a_published_event_version_may_not_vanish(monkeypatch: pytest.MonkeyPatch) -> None:
     assert broken_promises({"Forgotten.v1.json": b"{}"}) == [
         "Forgotten.v1.json: the event version vanished"
     ]
@@ -83,7 +83,7 @@ def test_a_published_event_version_may_not_vanish(monkeypatch: pytest.MonkeyPatc
     assert f"{_FILE}: an older version's schema is missing" in broken_promises(unread)
 
 
-def test_a_stale_missing_foreign_or_broken_file_is_named():
+def test_a_stale_missing_foreign_or_broken_file_is_named() -> None:
     published = _published()
     assert differences(_edited(published, source={"type": "string"}))[0].startswith(
         f"{_FILE}: line"
@@ -93,7 +93,7 @@ def test_a_stale_missing_foreign_or_broken_file_is_named():
     assert broken_promises({**published, _FILE: b"<<<<<<<"}) == [f"{_FILE}: not JSON any more"]
 
 
-def test_a_replaced_schema_is_kept_as_history_and_one_with_other_words_is_not():
+def test_a_replaced_schema_is_kept_as_history_and_one_with_other_words_is_not() -> None:
     published = _published()
     assert revised(published) == {
         name: data for name, data in published.items() if "history/" not in name
@@ -104,11 +104,11 @@ def test_a_replaced_schema_is_kept_as_history_and_one_with_other_words_is_not():
     later = {**first, _FILE: other[_FILE]}
     assert "history/SignalIssued.v1.2.json" in revised(later)
     source = json.loads(published[_FILE])["properties"]["source"]
-    reworded = _edited(published, source={**source, "description": "Other words."})
+    reworded = _edited(published, source={**source, "description": "Other words.", "default": "x"})
     assert not any(name.startswith("history/") for name in revised(reworded))
 
 
-def test_a_removed_field_may_not_come_back_as_another_type():
+def test_a_removed_field_may_not_come_back_as_another_type() -> None:
     # Each step alone is compatible; the first revision and the last are not.
     past = json.loads(_published()[_FILE])
     past["properties"]["strategy"] = {"type": "integer"}
@@ -119,7 +119,7 @@ def test_a_removed_field_may_not_come_back_as_another_type():
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))
-def test_every_field_says_what_it_means(name: str):
+def test_every_field_says_what_it_means(name: str) -> None:
     schema = event_schema(EVENTS[name])
     parts = {name: schema, **schema.get("$defs", {})}
     for part, definition in parts.items():
@@ -129,7 +129,7 @@ def test_every_field_says_what_it_means(name: str):
             assert node.get("description") or target.get("description"), f"{part}.{field}"
 
 
-def test_every_schema_names_itself_its_version_topic_and_origin():
+def test_every_schema_names_itself_its_version_topic_and_origin() -> None:
     for cls in EVENTS.values():
         schema = event_schema(cls)
         assert schema["$id"] == f"{stem(cls)}.json"
@@ -144,21 +144,21 @@ _DOCUMENT = asyncapi()
 
 
 @pytest.mark.parametrize("message", sorted(_DOCUMENT["components"]["messages"]))
-def test_every_message_has_an_example_that_fits_its_payload(message: str):
+def test_every_message_has_an_example_that_fits_its_payload(message: str) -> None:
     found = _DOCUMENT["components"]["messages"][message]
     assert found["examples"]
     for example in found["examples"]:
         assert violations(example["payload"], found["payload"], _DOCUMENT) == []
 
 
-def test_a_wrong_example_would_not_fit():
+def test_a_wrong_example_would_not_fit() -> None:
     payload = _DOCUMENT["components"]["messages"]["OrderFilled.v1"]["payload"]
     example = _DOCUMENT["components"]["messages"]["OrderFilled.v1"]["examples"][0]["payload"]
     for field, value in (("price", 1.5), ("type", "OrderRejected"), ("quantity", "many")):
         assert violations({**example, field: value}, payload, _DOCUMENT) != []
 
 
-def test_every_reference_of_the_document_leads_somewhere():
+def test_every_reference_of_the_document_leads_somewhere() -> None:
     def targets(node: Any) -> list[str]:
         if isinstance(node, dict):
             own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
@@ -173,7 +173,7 @@ def test_every_reference_of_the_document_leads_somewhere():
             place = place[part]
 
 
-def test_every_event_has_an_example_a_sender_and_a_reader():
+def test_every_event_has_an_example_a_sender_and_a_reader() -> None:
     assert set(EXAMPLES) == set(EVENTS)
     sent = {name for producer in PRODUCERS for name in producer.events}
     assert sent == {*EVENTS, "RoutedInput"} - set(OUTPUTS)
@@ -183,7 +183,7 @@ def test_every_event_has_an_example_a_sender_and_a_reader():
             assert name == "RoutedInput" or EVENTS[name].topic == producer.topic
 
 
-def test_two_parts_of_one_name_cannot_be_published(monkeypatch: pytest.MonkeyPatch):
+def test_two_parts_of_one_name_cannot_be_published(monkeypatch: pytest.MonkeyPatch) -> None:
     class Costs(schemas.base.InputEvent):
         """Not what a portfolio's costs are."""
 
@@ -194,4 +194,4 @@ def test_two_parts_of_one_name_cannot_be_published(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("schemas.asyncapi.EVENTS", planted)
     monkeypatch.setattr("schemas.asyncapi.EXAMPLES", {**EXAMPLES, "Costs": EXAMPLES["ClockTicked"]})
     with pytest.raises(ValueError, match="two different schemas are called Costs"):
-        publication.asyncapi()
+        asyncapi()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import from_json, to_json
 
 from schemas import registry
 from schemas.base import Event, InputEvent, Name, Origin
@@ -19,7 +20,7 @@ from schemas.export import Document, reader_schema
 from schemas.registry import EVENTS, INPUT_TOPICS, OUTPUTS, SchemaError, parse_event
 from tests.unit.schemas.strategies import fields_of
 
-_NO_TIMES = (
+_NO_TIMES: tuple[Any, ...] = (
     "2025-10-01",
     "2025-10-01T12:00:00",
     "2025-10-01 12:00",
@@ -67,7 +68,9 @@ def _time_fields() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "field"), list(_time_fields()))
-def test_a_time_that_is_naive_bare_not_finite_or_out_of_range_is_refused(name: str, field: str):
+def test_a_time_that_is_naive_bare_not_finite_or_out_of_range_is_refused(
+    name: str, field: str
+) -> None:
     for value in _NO_TIMES:
         message = _refused(name, json.dumps({**_fields(name), field: value}).encode())
         assert field in message, (value, message)
@@ -76,7 +79,7 @@ def test_a_time_that_is_naive_bare_not_finite_or_out_of_range_is_refused(name: s
         assert name in _refused(name, raw)
 
 
-def test_every_input_has_a_time_that_is_checked():
+def test_every_input_has_a_time_that_is_checked() -> None:
     timed = {name for name, field in _time_fields() if field == "event_time"}
     assert timed == set(EVENTS) - set(OUTPUTS)
 
@@ -101,7 +104,7 @@ def _wrong(node: Document) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))
-def test_a_value_of_the_wrong_type_is_refused_in_every_field(name: str):
+def test_a_value_of_the_wrong_type_is_refused_in_every_field(name: str) -> None:
     times = {field for event, field in _time_fields() if event == name}
     for field, node in reader_schema(EVENTS[name])["properties"].items():
         if field in times:
@@ -112,7 +115,7 @@ def test_a_value_of_the_wrong_type_is_refused_in_every_field(name: str):
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS))
-def test_a_missing_field_is_named(name: str):
+def test_a_missing_field_is_named(name: str) -> None:
     for field in reader_schema(EVENTS[name])["required"]:
         fields = _fields(name)
         del fields[field]
@@ -138,35 +141,35 @@ def test_a_missing_field_is_named(name: str):
         b'{"event_id":"\\u202e","event_time":1}',
     ],
 )
-def test_garbage_is_refused_by_name_at_any_version(payload: bytes):
+def test_garbage_is_refused_by_name_at_any_version(payload: bytes) -> None:
     assert "ClockTicked" in _refused("ClockTicked", payload)
 
 
-def test_of_doubled_keys_the_last_counts_for_every_reader():
+def test_of_doubled_keys_the_last_counts_for_every_reader() -> None:
     payload = b'{"event_id":"a","event_time":1,"event_id":"b"}'
     event = parse_event("ClockTicked", 1, payload)
     assert getattr(event, "event_id") == json.loads(payload)["event_id"] == "b"  # noqa: B009 - the parser promises an Event only
 
 
 @pytest.mark.parametrize("name", ["", "signalissued", "Event", "x" * 10**6, None, 5, ["a"]])
-def test_an_unknown_name_is_refused_in_a_short_line(name: Any):
+def test_an_unknown_name_is_refused_in_a_short_line(name: Any) -> None:
     with pytest.raises(SchemaError) as caught:
         parse_event(name, 1, b"{}")
     assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("version", [0, -1, 2, 10**6, True, 1.0, "1", None])
-def test_a_version_that_is_none_of_ours_is_refused(version: Any):
+def test_a_version_that_is_none_of_ours_is_refused(version: Any) -> None:
     with pytest.raises(SchemaError, match="version"):
         parse_event("ClockTicked", version, b'{"event_id":"t","event_time":1}')
 
 
-def test_a_version_too_long_to_be_shown_is_refused():
+def test_a_version_too_long_to_be_shown_is_refused() -> None:
     with pytest.raises(SchemaError, match="version"):
         parse_event("ClockTicked", 10**5000, b"{}")
 
 
-def test_every_event_stands_on_one_known_topic():
+def test_every_event_stands_on_one_known_topic() -> None:
     assert {cls.topic for cls in EVENTS.values()} == {*INPUT_TOPICS, "journal", "decisions"}
     assert all(EVENTS[name].topic == "decisions" for name in OUTPUTS)
 
@@ -204,18 +207,18 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Event]:
     return read
 
 
-def test_old_versions_are_upcast_step_by_step(planted: Callable[..., Event]):
+def test_old_versions_are_upcast_step_by_step(planted: Callable[..., Event]) -> None:
     newest = planted(3, to="B", speed=2.0)
     assert planted(2, target=" B ", speed=2.0) == newest
     assert planted(1, target="B") == Moved(event_id="m", event_time=7, to="B", speed=1.0)
 
 
-def test_a_newer_version_is_refused(planted: Callable[..., Event]):
+def test_a_newer_version_is_refused(planted: Callable[..., Event]) -> None:
     with pytest.raises(SchemaError, match="version 4 is not known here"):
         planted(4, to="B", speed=2.0)
 
 
-def test_what_an_upcast_cannot_read_is_refused(planted: Callable[..., Event]):
+def test_what_an_upcast_cannot_read_is_refused(planted: Callable[..., Event]) -> None:
     with pytest.raises(SchemaError, match=r"version 2 cannot be read as version 3.*target"):
         planted(2, speed=2.0)
     with pytest.raises(SchemaError, match=r"Moved\.speed"):
@@ -223,23 +226,25 @@ def test_what_an_upcast_cannot_read_is_refused(planted: Callable[..., Event]):
 
 
 @pytest.mark.parametrize("payload", [b"", b"[1]", b"\xff", b'{"a":NaN}', b'{"a":' * 1000])
-def test_garbage_in_an_old_version_is_refused(planted: Callable[..., Event], payload: bytes):
+def test_garbage_in_an_old_version_is_refused(
+    planted: Callable[..., Event], payload: bytes
+) -> None:
     del planted
     with pytest.raises(SchemaError, match="Moved"):
         parse_event("Moved", 1, payload)
 
 
 @given(fields_of("OrderFilled"))
-def test_an_upcast_keeps_every_digit_of_money(fields: Document):
+def test_an_upcast_keeps_every_digit_of_money(fields: Document) -> None:
     # What _upcast does to fields that no step touches: JSON in, JSON out.
     raw = json.dumps(fields).encode()
-    assert parse_event("OrderFilled", 1, registry.to_json(registry.from_json(raw))) == parse_event(
+    assert parse_event("OrderFilled", 1, to_json(from_json(raw))) == parse_event(
         "OrderFilled", 1, raw
     )
 
 
 @given(st.text(max_size=30))
-def test_any_text_as_a_name_is_taken_as_it_is_or_refused(text: str):
+def test_any_text_as_a_name_is_taken_as_it_is_or_refused(text: str) -> None:
     fields = {"event_id": text, "event_time": 1}
     try:
         event = parse_event("ClockTicked", 1, json.dumps(fields).encode())
