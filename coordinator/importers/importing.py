@@ -280,15 +280,20 @@ def _notes(tables: _Tables, parts: _Parts) -> Iterator[str]:
     unlisted = parts.instruments.unlisted(parts.prices.instruments)
     if unlisted:
         yield (
-            f"{len(unlisted)} instruments have no terms; taken: lot {LOT_DEFAULT},"
-            f" tick {TICK_DEFAULT}: {_some(unlisted)}"
+            f"without terms, so lot {LOT_DEFAULT} and tick {TICK_DEFAULT} are taken:"
+            f" {_some(unlisted)}"
         )
     unpriced = sorted(set(parts.signals.instruments) - set(parts.prices.instruments))
     if unpriced:
-        yield f"{len(unpriced)} instruments have signals but no prices: {_some(unpriced)}"
+        yield f"with signals but without prices: {_some(unpriced)}"
     unregistered = parts.book.unregistered(parts.signals.sources)
     if unregistered:
-        yield f"{len(unregistered)} sources were registered as imported: {_some(unregistered)}"
+        yield f"sources registered as imported: {_some(unregistered)}"
+    for portfolio in parts.book.portfolios:
+        idle = sorted(set(portfolio.mandate.universe) - set(parts.prices.instruments))
+        mute = sorted(set(portfolio.mandate.sources) - set(parts.signals.sources))
+        if idle or mute:
+            yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(idle + mute)}"
     yield from _price_notes(parts.prices)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from coordinator.core.ports import Log
 from coordinator.core.route import Raw, Router
@@ -45,16 +45,11 @@ class Writer:
 
     def append(self, messages: Iterable[Message], *, expected: int, progress: Progress) -> int:
         """Route all messages in order; returns the last journal time."""
-        batch: list[Message] = []
-        size = last = 0
-        for item in messages:
-            batch.append(item)
-            size += len(item.payload)
-            if size > _BATCH_BYTES or len(batch) >= _BATCH_MESSAGES:
-                last = self._flush(batch)
-                progress(self.counts.total(), expected)
-                batch, size = [], 0
-        return self._flush(batch) if batch else last
+        last = 0
+        for batch in _batches(messages):
+            last = self._flush(batch)
+            progress(self.counts.total(), expected)
+        return last
 
     def bury(self, rejects: Iterable[Rejects], *, at: int) -> None:
         """Keep bad rows on the dead-letter topics."""
@@ -78,3 +73,17 @@ class Writer:
         offset = self._offsets[topic]
         self._offsets[topic] = offset + 1
         return Raw(topic, self._topic_id, 0, offset, item.known_at, item.payload)
+
+
+def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """Runs of messages, bounded in number and in bytes."""
+    batch: list[Message] = []
+    size = 0
+    for item in messages:
+        batch.append(item)
+        size += len(item.payload)
+        if size > _BATCH_BYTES or len(batch) >= _BATCH_MESSAGES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

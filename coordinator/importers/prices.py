@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -53,7 +54,7 @@ class Prices:
     @property
     def first_at(self) -> int:
         """The earliest moment at which one of the prices was known."""
-        return min(_least(self.frame["time"]), *_known(self.frame["open_at"]))
+        return min((_least(self.frame["time"]), *_known(self.frame["open_at"])))
 
     @property
     def last_at(self) -> int:
@@ -203,7 +204,7 @@ def _snapshot(
 
 def _groups(
     frame: pl.DataFrame, key: str, columns: tuple[str, ...]
-) -> Iterator[tuple[int, list[list]]]:  # type: ignore[type-arg]
+) -> Iterator[tuple[int, list[list[Any]]]]:
     """Columns of each run of equal keys; the frame is sorted by the key."""
     if frame.is_empty():
         return

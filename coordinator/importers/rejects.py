@@ -65,7 +65,7 @@ class Rejects:
         grouped = (
             self.frame.group_by("reason", maintain_order=True)
             .agg(pl.len().alias("count"), pl.col(ROW).head(_EXAMPLES))
-            .sort("count", "reason", descending=[True, False])
+            .sort("count", descending=True, maintain_order=True)
         )
         return tuple(
             RejectCount(self.file, reason, count, tuple(rows))

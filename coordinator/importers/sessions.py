@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+import tzdata  # type: ignore[import-untyped] # time zone rules, no code to have types
 from numpy.typing import NDArray
 
 from coordinator.importers.errors import ImportFailed
@@ -37,10 +38,10 @@ _REMEDY = f"write it like {SESSION_DEFAULT}"
 @lru_cache(maxsize=16)
 def _zone(key: str) -> ZoneInfo:
     """The pinned rules of a time zone. Raises ImportFailed for a name that tzdata does not list."""
-    listed = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
+    listed = files(tzdata).joinpath("zones").read_text(encoding="utf-8").split()
     if key not in listed:
         raise ImportFailed("--session", f"unknown time zone {key!r}", remedy=_REMEDY)
-    with files("tzdata").joinpath("zoneinfo", *key.split("/")).open("rb") as rules:
+    with files(tzdata).joinpath("zoneinfo", *key.split("/")).open("rb") as rules:
         return ZoneInfo.from_file(rules, key=key)
 
 

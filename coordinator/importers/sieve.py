@@ -26,7 +26,7 @@ _RAW = "#raw"
 _REASON = "#reason"
 _SHOWN = "#shown"
 _SHOWN_CHARS = 60
-_NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
+_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+
+from coordinator.cli import import_
+from coordinator.log.sqlite import SqliteLog
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "ops" / "examples" / "own-data"
+PAGE = ROOT / "ops" / "docs" / "bring-your-own-data.md"
+
+
+def run(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    import_.add_parser(parser.add_subparsers(required=True))
+    args = parser.parse_args(["import", *words])
+    return int(args.run(args))
+
+
+def words(log: Path, *more: str, signals: str = "signals.csv") -> list[str]:
+    return [
+        "--signals", str(EXAMPLES / signals), "--prices", str(EXAMPLES / "prices.csv"),
+        "--portfolios", str(EXAMPLES / "portfolios.toml"), "--log", str(log), *more,
+    ]  # fmt: skip
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def page_commands() -> list[list[str]]:
+    """The commands of the page's shell blocks, continued lines joined."""
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split() for line in lines if line.startswith("coordinator import")]
+
+
+def test_the_commands_of_the_page_run_on_the_shipped_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "ops" / "examples" / "own-data")
+    monkeypatch.chdir(tmp_path)
+    commands = page_commands()
+    assert len(commands) >= 2
+    page = PAGE.read_text(encoding="utf-8")
+    for command in commands:
+        assert run(*command[2:], "--json") == 0, command
+        report = json.loads(capsys.readouterr().out)["report"]
+        for item in report["rejects"]:
+            assert item["reason"] in page
+        for name, count in report["events"]:
+            assert "mistakes" in str(command) or re.search(f"{name} +{count}\n", page)
+
+
+def test_the_shipped_files_are_what_their_script_writes(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLES / "make.py", tmp_path / "make.py")
+    runpy.run_path(str(tmp_path / "make.py"), run_name="__main__")
+    for name in ("prices.csv", "signals.csv", "instruments.csv"):
+        assert (tmp_path / name).read_bytes() == (EXAMPLES / name).read_bytes()
+
+
+def test_the_report_as_json_is_one_object_that_adds_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words(tmp_path / "in.sqlite", "--json")) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["log"] == str(tmp_path / "in.sqlite")
+    for file in told["report"]["files"]:
+        assert file["accepted"] + file["rejected"] == file["rows"] > 0
+    assert told["report"]["rejects"] == []
+
+
+def test_an_existing_log_is_refused_without_force_and_replaced_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "in.sqlite"
+    assert run(*words(log)) == 0
+    before = log.read_bytes()
+    assert run(*words(log)) == 2
+    assert "--force" in capsys.readouterr().err
+    assert log.read_bytes() == before
+    assert run(*words(log, "--force", "--shards", "1")) == 0
+    with SqliteLog(log, readonly=True) as made:
+        assert {shard for topic, shard in made.partitions() if topic == "journal"} == {0}
+    assert left_in(tmp_path) == ["in.sqlite"]
+
+
+def test_force_does_not_replace_a_file_that_is_no_log(tmp_path: Path) -> None:
+    diary = tmp_path / "diary.txt"
+    diary.write_text("dear diary, today I mistyped a path")
+    assert run(*words(diary, "--force")) == 1
+    assert diary.read_text().startswith("dear diary")
+    assert left_in(tmp_path) == ["diary.txt"]
+
+
+def test_a_failed_import_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "in.sqlite"
+    assert run(*words(log, "--strict", signals="signals-with-mistakes.csv")) == 1
+    assert "signals-with-mistakes.csv row 3" in capsys.readouterr().err
+    assert run(*words(log, signals="absent.csv")) == 1
+    assert run(*words(tmp_path / "no" / "such" / "folder" / "in.sqlite")) == 1
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--bar", "weekly"], ["--session", "noon"], ["--shards", "0"], ["--shards", "x"]]
+)
+def test_a_word_that_cannot_be_read_is_a_usage_error(tmp_path: Path, wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*words(tmp_path / "in.sqlite", *wrong))
+    assert caught.value.code == 2
+
+
+def test_hostile_text_of_a_file_does_not_reach_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = tmp_path / "s.csv"
+    hostile.write_text(
+        "event_time,source,instrument,direction,\x1b[31m\n"
+        "2025-02-03T15:45:00-05:00,[bold]s[/bold],ALDER,buy,\n"
+    )
+    assert run(*words(tmp_path / "in.sqlite", signals=str(hostile))) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b[31m" not in shown
+    assert "[bold]s[/bold]" in shown

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from coordinator.importers.instruments import INSTRUMENT_COLUMNS, Instruments, read_instruments
+from coordinator.importers.tables import table_from_frame
+from schemas.market import InstrumentListed
+from tests.unit.importers.support import NEW_YORK, at, reasons, text_table
+
+START = at("2025-01-06T14:29:59Z")
+
+
+def read(*rows: dict[str, str]) -> Instruments:
+    return read_instruments(text_table(INSTRUMENT_COLUMNS, *rows), session=NEW_YORK)
+
+
+def listed(found: Instruments, *priced: str) -> list[InstrumentListed]:
+    made = found.messages(priced, opened_at=START, currency="EUR")
+    return [InstrumentListed.model_validate_json(item.payload) for item in made]
+
+
+def test_terms_are_taken_from_the_row() -> None:
+    row = {
+        "instrument": "AAA", "sector": "energy", "lot": "100", "tick": "0.05", "currency": "USD",
+        "price_limit": "0.1",
+    }  # fmt: skip
+    (seen,) = listed(read(row))
+    assert (seen.sector, str(seen.lot), str(seen.tick)) == ("energy", "1E+2", "0.05")
+    assert (seen.currency, seen.price_limit, seen.event_time) == ("USD", 0.1, START)
+
+
+def test_what_is_not_given_and_who_is_not_listed_gets_the_defaults() -> None:
+    found = read({"instrument": "AAA", "sector": ""})
+    for seen in listed(found, "AAA", "BBB"):
+        assert (str(seen.lot), str(seen.tick), seen.currency) == ("1", "0.01", "EUR")
+    assert found.unlisted(("AAA", "BBB")) == ("BBB",)
+    assert [seen.instrument for seen in listed(found, "AAA", "BBB")] == ["AAA", "BBB"]
+
+
+def test_terms_hold_from_valid_from_but_not_before_the_log_begins() -> None:
+    found = read(
+        {"instrument": "AAA", "lot": "10", "valid_from": "2025-02-03"},
+        {"instrument": "AAA", "lot": "1", "valid_from": "2020-01-02"},
+    )
+    assert [(str(s.lot), s.event_time) for s in listed(found)] == [
+        ("1", START),
+        ("1E+1", at("2025-02-03T14:30:00Z")),
+    ]
+
+
+def test_float_columns_mean_their_shortest_decimals() -> None:
+    frame = pl.DataFrame({"instrument": ["AAA"], "lot": [1.0], "tick": [1e-05]})
+    table = table_from_frame(frame, name="instruments", columns=INSTRUMENT_COLUMNS)
+    (seen,) = listed(read_instruments(table, session=NEW_YORK))
+    assert (float(seen.lot), float(seen.tick)) == (1.0, 1e-05)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"instrument": ""}, "instrument is missing"),
+        ({"lot": "-1"}, "lot"),
+        ({"lot": "1,000"}, "lot"),
+        ({"tick": "nan"}, "tick"),
+        ({"currency": "$"}, "currency"),
+        ({"price_limit": "-0.1"}, "price_limit"),
+        ({"price_limit": "x"}, "price_limit is not a number"),
+        ({"valid_from": "2025-02-30"}, "valid_from is no moment"),
+        ({"instrument": "AAA"}, "stood in an earlier row"),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_reason(changes: dict[str, str], reason: str) -> None:
+    found = read({"instrument": "AAA"}, {"instrument": "BBB"} | changes)
+    assert found.rejects is not None
+    (told,) = reasons(found.rejects.frame)
+    assert reason in told
+    assert len(found.terms) == 1

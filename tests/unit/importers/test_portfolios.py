@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from coordinator.importers.errors import ImportFailed
+from coordinator.importers.portfolios import Book, load_book
+from schemas.control import ParametersChanged, SourceRegistered
+
+HEAD = '[[portfolio]]\nid = "a"\ncash = "10"\ncurrency = "USD"\n'
+
+
+def load(tmp_path: Path, text: str, currency: str | None = None) -> Book:
+    path = tmp_path / "book.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_book(path, currency=currency)
+
+
+def test_a_portfolio_has_all_fields_of_the_language(tmp_path: Path) -> None:
+    text = (
+        HEAD
+        + """mode = "aggressive"
+[portfolio.mandate]
+universe = ["BBB", "AAA", "AAA"]
+position_min = -0.1
+[portfolio.schedule]
+kind = "session_close"
+every = 5
+[portfolio.costs]
+fee_bps = 3
+"""
+    )
+    (one,) = load(tmp_path, text).portfolios
+    assert (one.portfolio, one.cash, one.mode) == ("a", Decimal(10), "aggressive")
+    assert one.mandate.universe == ("AAA", "BBB")
+    assert (one.mandate.position_min, one.schedule.every, one.costs.fee_bps) == (-0.1, 5, 3.0)
+
+
+def test_cash_is_text_or_a_whole_number_and_currency_may_come_from_outside(tmp_path: Path) -> None:
+    (one,) = load(tmp_path, '[[portfolio]]\nid = "a"\ncash = 10\n', currency="EUR").portfolios
+    assert (one.cash, one.currency) == (Decimal(10), "EUR")
+
+
+def test_parameters_are_written_out_whole_with_what_was_changed(tmp_path: Path) -> None:
+    text = HEAD + '[parameters]\nskill_prior = 0.1\n[[parameters.modes]]\nmode = "balanced"\n'
+    book = load(tmp_path, text + "risk_aversion = 4.0\n")
+    first, *sources = book.control_messages(["s"], opened_at=7)
+    changed = ParametersChanged.model_validate_json(first.payload)
+    assert changed.parameters.skill_prior == 0.1
+    assert [mode.risk_aversion for mode in changed.parameters.modes] == [4.0]
+    assert b"lateness_ms_max" in first.payload
+    assert [SourceRegistered.model_validate_json(s.payload).kind for s in sources] == ["imported"]
+
+
+def test_sources_of_the_file_keep_their_terms_and_others_are_registered(tmp_path: Path) -> None:
+    book = load(tmp_path, HEAD + '[[source]]\nsource = "b"\nhorizon_sessions = 9.0\n')
+    _, *messages = book.control_messages(["a", "b"], opened_at=7)
+    seen = [SourceRegistered.model_validate_json(item.payload) for item in messages]
+    assert [(s.source, s.kind, s.horizon_sessions) for s in seen] == [
+        ("a", "imported", 5.0),
+        ("b", "other", 9.0),
+    ]
+    assert book.unregistered(["a", "b"]) == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "no portfolio"),
+        ("portfolio = 3", "no list of tables"),
+        ("not toml", "no readable TOML"),
+        (HEAD + "colour = 1", "unknown key 'colour'"),
+        (HEAD + "[portfolio.mandate]\nposition_mx = 0.1", "unknown key 'position_mx'"),
+        (HEAD + "[portfolio.costs]\nfee = 1", "unknown key 'fee'"),
+        (HEAD + "[portfolio.schedule]\nevry = 1", "unknown key 'evry'"),
+        (HEAD + "[parameters]\nskil_prior = 1", "unknown key 'skil_prior'"),
+        (HEAD + "[[parameters.modes]]\nmod = 1", "unknown key 'mod'"),
+        (HEAD + '[[source]]\nname = "x"', "unknown key 'name'"),
+        (HEAD + "[portfolios]\nx = 1", "unknown key 'portfolios'"),
+        (HEAD + "mandate = 3", "no table"),
+        (HEAD + 'mode = "reckless"', "unknown mode 'reckless'"),
+        (HEAD + HEAD, "'a' stands there twice"),
+        (HEAD + '[[source]]\nsource = "x"\n[[source]]\nsource = "x"', "'x' stands there twice"),
+        (HEAD + "[portfolio.mandate]\nposition_max = -1", "position_max"),
+        (HEAD + "[portfolio.mandate]\nposition_max = nan", "of no use"),
+        (HEAD + "[portfolio.mandate]\nuniverse = [1]", "universe"),
+        (HEAD + "mode = 2025-01-01", "of no use"),
+        ('[[portfolio]]\nid = "a"\ncash = 10.5\ncurrency = "USD"', "cash"),
+        ('[[portfolio]]\nid = "a"\ncash = "-1"\ncurrency = "USD"', "cash"),
+        ('[[portfolio]]\nid = "a"\ncash = "1"', "currency"),
+        ('[[portfolio]]\ncash = "1"\ncurrency = "USD"', "id: Field required"),
+    ],
+)
+def test_what_the_language_does_not_know_is_refused_by_name(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    with pytest.raises(ImportFailed, match=told) as caught:
+        load(tmp_path, text)
+    assert "book.toml" in str(caught.value)
+
+
+def test_a_missing_file_and_other_bytes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImportFailed, match="cannot be read"):
+        load_book(tmp_path / "absent.toml", currency=None)
+    path = tmp_path / "book.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ImportFailed, match="no readable TOML"):
+        load_book(path, currency=None)
