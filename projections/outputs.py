@@ -12,6 +12,7 @@ from projections.rows import (
     ConflictRow,
     DecisionRow,
     HoldingRow,
+    IncidentRow,
     PortfolioViewRow,
     RoundRow,
     Row,
@@ -29,7 +30,14 @@ from schemas.decisions import (
     TradesExpired,
 )
 from schemas.entries import OutputEntry
-from schemas.verdicts import SignalExpired, SignalRejected
+from schemas.verdicts import (
+    AlertRaised,
+    ClockJumped,
+    InputRejected,
+    RecordQuarantined,
+    SignalExpired,
+    SignalRejected,
+)
 
 __all__ = ["rows_of_output"]
 
@@ -177,6 +185,26 @@ def _verdict(entry: OutputEntry, as_of: AsOf) -> list[Row]:
     ]
 
 
+def _incident(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    name: str | None = None
+    event_id: str | None = None
+    portfolio: str | None = None
+    if isinstance(event, InputRejected):
+        kind, name, event_id = "input_rejected", event.event, event.event_id
+        portfolio, detail = event.portfolio, f"{event.reason.value}: {event.detail}".rstrip(": ")
+    elif isinstance(event, RecordQuarantined):
+        kind, name, event_id = "quarantined", event.event, event.event_id
+        portfolio, detail = event.portfolio, event.error
+    elif isinstance(event, ClockJumped):
+        kind, detail = "clock_jumped", f"{event.step_ms} ms"
+    elif isinstance(event, AlertRaised):
+        kind, portfolio, detail = "alert", event.portfolio, f"{event.severity}: {event.message}"
+    else:
+        return []
+    return [IncidentRow(as_of, kind, name, event_id, portfolio, detail, event.decided_at)]
+
+
 def _view(entry: OutputEntry, as_of: AsOf) -> list[Row]:
     event = entry.event
     if not isinstance(event, PortfolioViewUpdated):
@@ -235,6 +263,10 @@ _OUTPUTS: dict[type, Callable[[OutputEntry, AsOf], list[Row]]] = {
     RoundClosed: _round,
     SignalRejected: _verdict,
     SignalExpired: _verdict,
+    InputRejected: _incident,
+    RecordQuarantined: _incident,
+    ClockJumped: _incident,
+    AlertRaised: _incident,
     PortfolioViewUpdated: _view,
     TradesExpired: _expired_trades,
 }

@@ -19,6 +19,7 @@ __all__ = [
     "DecisionRow",
     "FillRow",
     "HoldingRow",
+    "IncidentRow",
     "PortfolioRow",
     "PortfolioViewRow",
     "RoundRow",
@@ -178,6 +179,23 @@ class SignalVerdictRow:
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """Something that did not go as its sender meant it: an input without effect, a quarantine."""
+
+    view: ClassVar[str] = "incidents"
+    key: ClassVar[tuple[str, ...]] = ("as_of",)
+
+    as_of: AsOf
+    kind: str
+    """input_rejected, quarantined, clock_jumped or alert."""
+    event: str | None
+    event_id: str | None
+    portfolio: str | None
+    detail: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class PortfolioViewRow:
     """A portfolio as it stands; a newer one takes its place."""
 
@@ -305,6 +323,7 @@ Row: TypeAlias = (
     | ConflictRow
     | RoundRow
     | SignalVerdictRow
+    | IncidentRow
     | PortfolioViewRow
     | HoldingRow
     | SignalRow
@@ -315,7 +334,7 @@ Row: TypeAlias = (
 )
 
 VIEWS: tuple[type[Row], ...] = (
-    DecisionRow, TradeRow, SignalUseRow, ConflictRow, RoundRow, SignalVerdictRow, PortfolioViewRow,
-    HoldingRow, SignalRow, WithdrawalRow, FillRow, TradeEndRow, PortfolioRow,
+    DecisionRow, TradeRow, SignalUseRow, ConflictRow, RoundRow, SignalVerdictRow, IncidentRow,
+    PortfolioViewRow, HoldingRow, SignalRow, WithdrawalRow, FillRow, TradeEndRow, PortfolioRow,
 )  # fmt: skip
 """Every kind of row; each names its view and the columns that identify a row in it."""

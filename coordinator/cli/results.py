@@ -47,6 +47,9 @@ def _counts(summary: Summary) -> Iterator[tuple[str, str]]:
     unused = f"{summary.signals_expired_unused:,} of them unused"
     yield "expired", f"{summary.signals_expired:,} ({unused})"
     yield "rejected", f"{rejected:,}" + (f" ({_spelled(summary.rejected)})" if rejected else "")
+    if summary.dead_letters or summary.incidents:
+        letters = f"{summary.dead_letters:,} dead-lettered"
+        yield "other inputs", ", ".join(filter(None, (letters, _spelled(summary.incidents))))
     yield "conflicts", _spelled(summary.conflicts) or "none"
     yield "decisions", f"{summary.decisions:,} ({_spelled(summary.rungs) or 'none'})"
     yield "trades", f"{summary.trades:,} decided over {summary.sessions:,} sessions"

@@ -15,6 +15,7 @@ from projections.frames import rows
 from projections.rows import (
     ConflictRow,
     DecisionRow,
+    IncidentRow,
     RoundRow,
     Row,
     SignalRow,
@@ -72,6 +73,10 @@ class Summary:
     signals_expired_unused: int
     rejected: tuple[tuple[str, int], ...]
     """Reason and count, most first."""
+    dead_letters: int
+    """Messages and rows that could not even become an event."""
+    incidents: tuple[tuple[str, int], ...]
+    """Inputs without effect, quarantined records and the like, most first."""
     sources: tuple[SourceFates, ...]
     conflicts: tuple[tuple[str, int], ...]
     """Kind and count, most first."""
@@ -110,6 +115,8 @@ class Tally:
     """Decision and instrument of every trade."""
     worst: dict[tuple[str, str], ConflictRow] = field(default_factory=dict)
     """The most severe conflict so far of each decision and kind."""
+    incidents: Counter[str] = field(default_factory=Counter)
+    dead_letters: int = 0
     by_decision: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Row) -> None:
@@ -131,6 +138,8 @@ class Tally:
             self._conflict(row)
         elif isinstance(row, DecisionRow):
             self.rungs[row.rung] += 1
+        elif isinstance(row, IncidentRow):
+            self.incidents[row.kind] += 1
         elif isinstance(row, TradeRow):
             self.trades += 1
             self.traded.add((row.decision_id, row.instrument))
@@ -189,6 +198,9 @@ def fold(
     tally = Tally()
     for row in rows(reader):
         tally.add(row)
+    for topic, shard in reader.partitions():
+        if topic.endswith(".dlq"):
+            tally.dead_letters += sum(1 for _ in reader.read(topic, shard))
     found = curves(reader)
     beside = baselines.curves if baselines else ()
     note = baselines.note if baselines else ""
@@ -220,6 +232,8 @@ def _summary(
         signals_expired=tally.expired,
         signals_expired_unused=sum(fate == _EXPIRED for fate in tally.fates.values()),
         rejected=_most(tally.rejected),
+        dead_letters=tally.dead_letters,
+        incidents=_most(tally.incidents),
         sources=tally.by_source(),
         conflicts=_most(tally.conflicts),
         rounds=tally.rounds,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from coordinator.core.ports import Append
+from coordinator.core.route import DeadLetter, encode_dead_letter
 from coordinator.log.memory import MemoryLog
 from schemas.base import Event, InputEvent, OutputEvent
 from schemas.decisions import (
@@ -35,7 +36,13 @@ from schemas.market import PricesObserved
 from schemas.orders import OrderCancelled, OrderFilled, OrderPartlyFilled
 from schemas.portfolios import CashMoved, PortfolioOpened
 from schemas.signals import SignalIssued
-from schemas.verdicts import SignalExpired, SignalRejected, SignalRejection
+from schemas.verdicts import (
+    InputRejected,
+    InputRejection,
+    SignalExpired,
+    SignalRejected,
+    SignalRejection,
+)
 
 __all__ = [
     "DAY", "HOSTILE", "START", "Planted", "allocation", "conflict", "planted_run", "prices",
@@ -230,6 +237,14 @@ def _outputs(run: Planted) -> None:
         SignalRejected(decided_at=at, source="bob", signal_id="s2", reason=SignalRejection.STALE),
         shard=1,
     )
+    run.say(
+        InputRejected(
+            decided_at=at, event="OrderFilled", event_id="f9", portfolio="main",
+            reason=InputRejection.UNKNOWN_TRADE,
+        ),
+    )  # fmt: skip
+    letter = DeadLetter("signals", "signals.csv row 17", "no source", b"?")
+    run.log.append([Append("signals.dlq", 0, encode_dead_letter(letter), at)])
     run.say(
         SignalExpired(
             decided_at=at + 5 * DAY, source="alice", strategy="alice", signal_id="s1",

@@ -113,6 +113,10 @@ def test_caveat_states_the_standard_error_over_the_sessions_there_were(page: str
     assert "over 4 sessions an annualised Sharpe ratio has a standard error of about 7.9" in page
 
 
+def test_page_tells_of_what_could_not_become_an_event(page: str) -> None:
+    assert "become an event) 1, input rejected 1." in page
+
+
 def test_story_is_of_the_most_severe_conflict_and_goes_to_the_fills(page: str) -> None:
     assert "opposite direction" in page
     assert "20, 20 filled" in page

@@ -39,6 +39,12 @@ def test_counts_come_from_every_shard() -> None:
     assert (summary.decisions, summary.trades, summary.signals_used) == (1, 1, 3)
 
 
+def test_dead_letters_and_inputs_without_effect_are_counted() -> None:
+    summary = summarise(LOG)
+    assert summary.dead_letters == 1
+    assert summary.incidents == (("input_rejected", 1),)
+
+
 def test_books_follow_fills_marks_and_money_paid_in() -> None:
     (curve,) = curves(LOG)
     assert [mark.at % DAY > 0 for mark in curve.marks] == [True] * 4
