@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -111,7 +111,9 @@ class _Tables:
     prices: Table
     instruments: Table | None
     book: Book
-    content: str
+    content: Callable[
+        [], str
+    ]  # a short hash of it all; asked when every column is known to be sound
 
     @property
     def all(self) -> tuple[Table, ...]:
@@ -167,7 +169,7 @@ def import_files(
         read_table(files.prices, PRICE_COLUMNS),
         None if files.instruments is None else read_table(files.instruments, INSTRUMENT_COLUMNS),
         book,
-        _digest_of_files(files),
+        lambda: _digest_of_files(files),
     )
     return _import(tables, settings, log=log, started=started, progress=progress)
 
@@ -192,17 +194,12 @@ def import_frames(
         for name, frame in given.items()
         if frame is not None
     }
-    contents = (
-        hashlib.sha256(frame.write_csv().encode()).digest()
-        for frame in given.values()
-        if frame is not None
-    )
     both = _Tables(
         tables["signals"],
         tables["prices"],
         tables.get("instruments"),
         load_book(frames.portfolios, currency=settings.currency),
-        _digest(contents),
+        lambda: _digest(_digest_of_table(table) for table in tables.values()),
     )
     return _import(both, settings, log=log, started=started, progress=progress)
 
@@ -218,7 +215,7 @@ def _import(
     _check_currency(settings.currency)
     parts = _sieve(tables, settings)
     shards = settings.shards or min(SHARDS_DEFAULT, len(parts.book.portfolios))
-    topic_id = f"import-{tables.content}"
+    topic_id = f"import-{tables.content()}"
     writer = Writer(log, shards=shards, topic_id=topic_id)
     writer.start(started(at=parts.opened_at), at=parts.opened_at)
     expected = parts.signals.frame.height + parts.prices.snapshots
@@ -328,6 +325,11 @@ def _digest_of_files(files: ImportFiles) -> str:
 def _digest_of_file(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def _digest_of_table(table: Table) -> bytes:
+    rows = table.frame.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+    return hashlib.sha256("\n".join(rows.to_list()).encode()).digest()
 
 
 def _digest(parts: Iterable[bytes]) -> str:
