@@ -7,9 +7,9 @@ Each takes a path or an open log reader, and needs no server.
 
 from __future__ import annotations
 
+from coordinator.quality.reasons import explain_decision
 from replay.backtest import BacktestSummary, backtest, run_backtest
 from replay.lookahead import LookaheadReport, audit_lookahead
-from replay.reasons import explain_decision
 from replay.verify import VerifyReport, verify
 
 __all__ = [

@@ -1,7 +1,7 @@
 """`coordinator explain`: one decision and its reasons, on one screen or as JSON.
 
-Place in the flow: asks `replay.reasons`, shows the answer. It must never show a name unescaped:
-names come from sources and files of other people.
+Place in the flow: asks `coordinator.quality.reasons`, shows the answer. It must never show a name
+unescaped: names come from sources and files of other people.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from coordinator.cli.console import (
 )
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
-from replay.reasons import DecisionNotFound, RoundWithoutDecision, explain_decision
+from coordinator.quality.reasons import DecisionNotFound, RoundWithoutDecision, explain_decision
 from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ def _limits(told: Explanation) -> Iterator[RenderableType]:
         yield from _more(len(told.binding), _LIMITS)
     if told.watched:
         room = (
-            f"{one.limit} {_percent(one.used)} of {_percent(one.bound)}" for one in told.watched
+            f"{one.limit} {_percent(one.used)} (bound {_percent(one.bound)})"
+            for one in told.watched
         )
         yield Text.assemble(("with room: ", "dim"), _listed(tuple(room)))
 
@@ -184,10 +185,8 @@ def _foot(told: Explanation) -> Iterator[RenderableType]:
         f"\nproblem  {identity.problem}\nstate    {identity.portfolio_state}"
         f"\nparams   {identity.parameters}"
     )
-    yield Text.assemble(
-        "build ", safe(identity.build), "  dependencies ", safe(identity.dependencies),
-        "  fingerprint ", safe(identity.fingerprint),
-    )  # fmt: skip
+    for name in ("build", "dependencies", "fingerprint"):
+        yield Text.assemble(f"{name[:8]:<8} ", safe(getattr(identity, name)))
 
 
 _COLOURS = {"followed": "green", "outvoted": "yellow", "limited": "magenta", "dropped": "dim"}

@@ -1,7 +1,7 @@
 """Find one decision in a log, with all that was said about it, and explain it.
 
-Place in the flow: reads the topic `decisions` only; the reasons themselves are
-`coordinator.quality`'s. It must never re-decide: what it tells is what was said at the time.
+Place in the flow: reads the topic `decisions` only, through the log port; `explain` puts
+what it finds in order. It must never re-decide: what it tells is what was said at the time.
 """
 
 from __future__ import annotations

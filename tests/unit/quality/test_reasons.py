@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replay.reasons import DecisionNotFound, RoundWithoutDecision, explain_decision
+from coordinator.quality.reasons import DecisionNotFound, RoundWithoutDecision, explain_decision
 from tests.unit.replay.planted import allocation, closed, conflict, output_log
 
 
