@@ -38,7 +38,7 @@ _NOTE = (
     "data has them. Agents, next open: the same trades one session late, when a follower could "
     "have made them, at the portfolios' costs. Equal weight and index weights are bought at the "
     "first open and held, at the same costs. The portfolios decide at the close and are filled at "
-    "the next open."
+    "the next open, so nothing is sold on the day it was bought."
 )
 
 
