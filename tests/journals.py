@@ -7,7 +7,7 @@ that one recorded list of them can be laid into logs of any kind and any number 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
@@ -96,11 +96,11 @@ class Inputs:
         terms = {"portfolio": name, "currency": "USD", "cash": cash}
         return self.make("portfolios", "PortfolioOpened", at, **(terms | fields))
 
-    def prices(self, prices: dict[str, float | None], at: int, **fields: Any) -> Input:
+    def prices(self, prices: Mapping[str, float | None], at: int, **fields: Any) -> Input:
         terms = {"kind": "quote", "instruments": list(prices), "price": list(prices.values())}
         return self.make("market", "PricesObserved", at, **(terms | fields))
 
-    def close(self, prices: dict[str, float | None], at: int) -> Input:
+    def close(self, prices: Mapping[str, float | None], at: int) -> Input:
         volume = [1e6] * len(prices)
         return self.prices(prices, at, kind="bar", volume=volume, session_close=True)
 
