@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "render", "run"]
 
-_SIGNALS, _CHANGES, _CONFLICTS, _LIMITS = 12, 10, 5, 6
+_SIGNALS, _CHANGES, _CONFLICTS, _LIMITS = 10, 8, 4, 4
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -83,14 +83,13 @@ def _head(told: Explanation) -> Iterator[RenderableType]:
 def _signals(told: Explanation) -> Iterator[RenderableType]:
     yield _title(f"Signals used: {len(told.signals)}, dropped: {len(told.signals_dropped)}")
     rows = table(
-        "signal", "instrument", "verdict", "score", "skill", "its view", "of the opinion",
-        "contribution", right=("score", "skill", "its view", "of the opinion", "contribution"),
+        "signal", "instrument", "verdict", "score", "skill", "opinion", "contribution",
+        right=("score", "skill", "opinion", "contribution"),
     )  # fmt: skip
     for one in told.signals[:_SIGNALS]:
         rows.add_row(
             safe(one.signal), safe(one.instrument), safe(one.verdict, _COLOURS[one.verdict]),
-            f"{one.score:+.2f}", f"{one.skill:+.3f}", _percent(one.view), _percent(one.own),
-            _bps(one.utility),
+            f"{one.score:+.2f}", f"{one.skill:+.3f}", _percent(one.own), _bps(one.utility),
         )  # fmt: skip
     yield rows
     yield from _more(len(told.signals), _SIGNALS)
@@ -181,15 +180,18 @@ def _foot(told: Explanation) -> Iterator[RenderableType]:
         yield Text.assemble("remark: ", safe(remark))
     yield Text(
         f"shard {place.shard}  journal position {place.position}.{place.ordinal}  seq {place.seq}"
-        f"\ndecision {place.content}\nentry    {place.entry}"
-        f"\nproblem  {identity.problem}\nstate    {identity.portfolio_state}"
-        f"\nparams   {identity.parameters}"
     )
-    for name in ("build", "dependencies", "fingerprint"):
-        yield Text.assemble(f"{name[:8]:<8} ", safe(getattr(identity, name)))
+    yield _label("decision", place.content)
+    yield _label("entry", place.entry)
+    for name in type(identity).model_fields:
+        yield _label(name.replace("_", " "), getattr(identity, name))
 
 
 _COLOURS = {"followed": "green", "outvoted": "yellow", "limited": "magenta", "dropped": "dim"}
+
+
+def _label(name: str, value: str) -> Text:
+    return Text.assemble(f"{name:<16}", safe(value))
 
 
 def _title(text: str) -> Text:
