@@ -1,7 +1,8 @@
 """Bootstrap: the one place that puts the parts together.
 
-Place in the flow: every shell, replay and command asks here for an engine or a log. Building has one side
-effect: BLAS is pinned to one thread, because decisions must not depend on how many there are.
+Place in the flow: every shell, replay and command asks here for an engine or a log. Building has
+one side effect: BLAS is pinned to one thread, because decisions must not depend on how many there
+are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The command line: `coordinator COMMAND`. Parses, runs, and turns errors into exit codes.
 
-Place in the flow: the outermost layer; commands live one a file beside this one. Data goes to stdout,
-everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage, 3 a check found differences, 4 a log of
-another build or numeric fingerprint.
+Place in the flow: the outermost layer; commands live one a file beside this one. Data goes to
+stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage, 3 a check found
+differences, 4 a log of another build or numeric fingerprint.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with every command."""
     parser = argparse.ArgumentParser(
         prog="coordinator",
-        description="Turns conflicting trading signals into one coordinated allocation per portfolio, "
-        "as replayable events.",
+        description="Turns conflicting trading signals into one coordinated allocation per "
+        "portfolio, as replayable events.",
     )
     version = metadata.version("coordination-engine")
     parser.add_argument("--version", action="version", version=f"coordinator {version}")
@@ -53,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _pipe_closed() -> int:
-    """Whoever read our output has enough: no complaint, and none from the interpreter's exit either."""
+    """Whoever read our output has enough: no complaint, nor one from the interpreter's exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

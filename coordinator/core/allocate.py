@@ -1,7 +1,7 @@
 """Allocate: one portfolio's problem is put together and answered.
 
-Place in the flow: at the end of a round, after the views are combined. Reads the state, changes nothing;
-the answer comes through the Allocator port.
+Place in the flow: at the end of a round, after the views are combined. Reads the state, changes
+nothing; the answer comes through the Allocator port.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Situation:
 
 
 def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situation | None:
-    """The portfolio's situation now; None when NAV is not positive or something held has no price."""
+    """The portfolio's situation now; None without positive NAV or a price of what is held."""
     worth = value(portfolio, state.market)
     if worth.nav <= 0 or worth.unpriced:
         return None

@@ -1,7 +1,7 @@
 """The book: what a portfolio holds, what it is worth, and what its open trades would make of it.
 
-Place in the flow: folded from fills and cash events, read before every decision. Money and quantities are
-exact decimals; only valuation by market prices is in floats.
+Place in the flow: folded from fills and cash events, read before every decision. Money and
+quantities are exact decimals; only valuation by market prices is in floats.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def _left_open(portfolio: Portfolio, fill: Fill) -> Decimal | None:
 class Valuation:
     """A portfolio at the market's last prices.
 
-    nav, cash: money as floats. prices, quantities: (k,) of the instruments held, sorted. unpriced: held
-    without any price, valued at nothing.
+    nav, cash: money as floats. prices, quantities: (k,) of the instruments held, sorted. unpriced:
+    held without any price, valued at nothing.
     """
 
     nav: float

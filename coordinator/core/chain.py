@@ -1,7 +1,7 @@
 """The outputs' chain: how anybody reads decisions so that repeats and zombies do no harm.
 
-Place in the flow: every reader of the decisions topic. The rule: take seq = last + 1 whose prev is the last
-hash, pass over seq <= last, and stop at anything else.
+Place in the flow: every reader of the decisions topic. The rule: take seq = last + 1 whose prev is
+the last hash, pass over seq <= last, and stop at anything else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["ChainBroken", "Link", "follow"]
 
 
 class ChainBroken(Exception):
-    """A decisions topic that is not one unbroken chain: names the position, what stood there, and why."""
+    """A decisions topic that is not one unbroken chain: names the position and why."""
 
     def __init__(self, record: Record, reason: str) -> None:
         super().__init__(f"decisions shard {record.shard} position {record.position}: {reason}")

@@ -1,7 +1,7 @@
 """Checkpoint: the state written down in hashed parts, and read back.
 
-Place in the flow: a shard's owner writes one from time to time and starts from the newest. The same state
-gives the same bytes. Arrays are little-endian float64 in base64, everything else is JSON.
+Place in the flow: a shard's owner writes one from time to time and starts from the newest. The same
+state gives the same bytes. Arrays are little-endian float64 in base64, everything else is JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ARRAYS = ("price", "price_session", "close", "returns", "volumes")
 
 
 class CheckpointError(ValueError):
-    """Bytes that are no complete checkpoint of this format: start from an older one or the beginning."""
+    """No complete checkpoint of this format: start from an older one or the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +146,15 @@ def decode_state(data: bytes) -> State:
         head = from_json(head_line)
         names = [name for name, _ in head["parts"]]
         expected = [found for _, found in head["parts"]]
-        if head["format"] != FORMAT or [digest(body) for body in bodies] != expected:
-            message = "a part of the checkpoint is missing or changed"
-            raise CheckpointError(message)
-        return _rebuilt(dict(zip(names, bodies, strict=True)))
-    except CheckpointError:
-        raise
+        complete = head["format"] == FORMAT and [digest(body) for body in bodies] == expected
+        state = _rebuilt(dict(zip(names, bodies, strict=True))) if complete else None
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         message = f"not a checkpoint of this format: {error}"
         raise CheckpointError(message) from error
+    if state is None:
+        message = "a part of the checkpoint is missing or changed"
+        raise CheckpointError(message)
+    return state
 
 
 def _rebuilt(parts: dict[str, bytes]) -> State:

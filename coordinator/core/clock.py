@@ -18,8 +18,8 @@ NEVER = 2**63
 class Timers:
     """Named timers, fired in the order of (deadline, id).
 
-    Deadlines are numbers of one kind: nanoseconds, or sessions counted. `earliest` is NEVER when none is
-    armed. Arming an id again moves it.
+    Deadlines are numbers of one kind: nanoseconds, or sessions counted. `earliest` is NEVER when
+    none is armed. Arming an id again moves it.
     """
 
     __slots__ = ("_deadlines", "_heap", "earliest")

@@ -1,7 +1,7 @@
 """Which opinions contradict each other, or the mandate, and how surely.
 
-Place in the flow: after `match` combined the views, before the decision is written. The statistic is the
-difference of two views in units of its own uncertainty; severity = 2 Phi(|z|) - 1.
+Place in the flow: after `match` combined the views, before the decision is written. The statistic
+is the difference of two views in units of its own uncertainty; severity = 2 Phi(|z|) - 1.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _NORMAL = NormalDist()
 HORIZON_RATIO = 3.0
 """Opposite views whose horizons differ by this factor may both be right, each in its time."""
 CAPACITY_NAMES_MAX = 10
+ROOM_MIN = 1e-9
+"""Less room than this under a limit is none, fraction of NAV."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,6 @@ def _correlated(
 ) -> list[Conflict]:
     """Pooled views on two instruments that move together but are judged apart (or the reverse)."""
     picks = np.array(combination.pool.picks, dtype=np.intp)
-    if len(picks) < 2:
-        return []
     q, k = combination.pool.q, combination.pool.k
     cov = covariance[np.ix_(picks, picks)]
     variance = np.diag(cov)
@@ -137,7 +137,7 @@ def _forbidden(
     combination: Combination,
     problem: AllocationProblem,
 ) -> list[Conflict]:
-    """Combined wishes that the mandate leaves no room for: selling what is not held, buying at the cap."""
+    """Combined wishes without room: selling what is not held, buying at the cap."""
     held = problem.filled + problem.working_buys + problem.working_sells
     found = []
     for m, pick in enumerate(combination.pool.picks):
@@ -147,7 +147,7 @@ def _forbidden(
             if wish > 0
             else held[pick] - problem.position_min[pick]
         )
-        if wish == 0 or room > 1e-9:
+        if wish == 0 or room > ROOM_MIN:
             continue
         members = tuple(i for i in by_pick[pick] if rows[i].score * rows[i].skill * wish > 0)
         spread = problem.covariance[pick, pick] * (1.0 + combination.pool.k[m])
@@ -159,7 +159,7 @@ def _forbidden(
 def _capacity(
     by_pick: dict[int, list[int]], combination: Combination, problem: AllocationProblem
 ) -> list[Conflict]:
-    """The wishes together, each sized as if alone and within its own limits, exceed the gross limit."""
+    """The wishes, each sized as if alone and within its own limits, exceed the gross limit."""
     alone = combination.mu / (problem.risk_aversion * np.diag(problem.covariance))
     wishes = np.clip(alone, problem.position_min, problem.position_max)
     total = float(np.abs(wishes).sum())

@@ -1,6 +1,7 @@
 """Decide: a round that is due becomes its events, with every reason in them.
 
-Place in the flow: called by the engine when a round's timer fires. Reads the state, changes nothing.
+Place in the flow: called by the engine when a round's timer fires. Reads the state, changes
+nothing.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def close_round(
 
 
 def decision_id(portfolio: Portfolio) -> str:
-    """ "portfolio:round" of the round that is open."""
+    """Name of the round that is open: "portfolio:round"."""
     return f"{portfolio.name}:{portfolio.rounds + 1}"
 
 

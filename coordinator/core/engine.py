@@ -1,8 +1,9 @@
 """The engine: a deterministic state machine from journal records to chained outputs.
 
-Place in the flow: between the journal and the decisions topic. `step` first fires timers that are due
-before the record, then judges the record; for each, events are decided from the state and applied to it at
-once. Never reads a clock, a random number, the environment or a file; time is the journal's.
+Place in the flow: between the journal and the decisions topic. `step` first fires timers that are
+due before the record, then judges the record; for each, events are decided from the state and
+applied to it at once. Never reads a clock, a random number, the environment or a file; time is the
+journal's.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
 class EngineError(Exception):
-    """The engine cannot go on with this record; the tree: NotStarted, EngineSealedError, EvolveFailed."""
+    """The engine cannot go on: NotStarted, EngineSealedError, EvolveFailed."""
 
 
 class NotStarted(EngineError):
@@ -61,8 +62,8 @@ class EngineSealedError(EngineError):
 class EvolveFailed(EngineError):
     """Applying an event raised, so the state may be half changed.
 
-    The owner builds the state again from the log and steps over `unit` ("record" or a timer's name) with
-    `step(record, failures={unit: error})`, which quarantines it.
+    The owner builds the state again from the log and steps over `unit` ("record" or a timer's name)
+    with `step(record, failures={unit: error})`, which quarantines it.
     """
 
     def __init__(self, position: int, unit: str, error: str) -> None:
@@ -84,7 +85,7 @@ class Engine:
         self._out: list[bytes] = []
         self._at = -1
 
-    # -- what an owner may ask ---------------------------------------------------------------------
+    # -- what an owner may ask -------------------------------------------------------------------
 
     @property
     def position(self) -> int:
@@ -124,20 +125,20 @@ class Engine:
         return encode_state(self.state)
 
     def restore(self, checkpoint: bytes) -> None:
-        """Start from a checkpoint. Raises CheckpointError, or ValueError when it is another shard's."""
+        """Start from a checkpoint. Raises CheckpointError, ValueError for another shard's."""
         state = decode_state(checkpoint)
         if (state.shard, state.shards) != (self.state.shard, self.state.shards):
             message = f"checkpoint of shard {state.shard} of {state.shards}"
             raise ValueError(message)
         self.state = state
 
-    # -- one record ----------------------------------------------------------------------------------
+    # -- one record ------------------------------------------------------------------------------
 
     def step(self, record: Record, *, failures: Mapping[str, str] = NO_FAILURES) -> list[bytes]:
         """Apply one journal record; returns its output entries, chained, in order.
 
-        A position that was applied already gives nothing. failures: units known to fail in `evolve`, to be
-        quarantined instead of applied.
+        A position that was applied already gives nothing. failures: units known to fail in
+        `evolve`, to be quarantined instead of applied.
         """
         state = self.state
         if record.position <= state.position:
@@ -226,7 +227,7 @@ class Engine:
                 return
             del seen[oldest]
 
-    # -- timers --------------------------------------------------------------------------------------
+    # -- timers ----------------------------------------------------------------------------------
 
     def _fire_timers(self, before: int, failures: Mapping[str, str]) -> None:
         """Fire every timer due before a time, each at its own deadline."""
@@ -254,7 +255,7 @@ class Engine:
         state = self.state
         error_known = failures.get(name)
         if error_known is not None:
-            self._quarantine("timer", name, owner_of(state, name), error_known)
+            self._quarantine("timer", name, owner_of(name), error_known)
             return
         try:
             events = timer_events(
@@ -263,7 +264,7 @@ class Engine:
         except OUT_OF_ROOM:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a timer raises, it is quarantined
-            self._quarantine("timer", name, owner_of(state, name), _described(error))
+            self._quarantine("timer", name, owner_of(name), _described(error))
             return
         for event in events:
             self._say(event, unit=name)
@@ -274,10 +275,10 @@ class Engine:
         except Exception as error:
             raise EvolveFailed(self._at, name, _described(error)) from error
 
-    # -- saying ----------------------------------------------------------------------------------------
+    # -- saying ----------------------------------------------------------------------------------
 
     def _say(self, event: OutputEvent, *, unit: str = RECORD) -> None:
-        """Apply an event of our own, and put it on the chain where this shard is the one to say it."""
+        """Apply an event of our own; chain it where this shard is the one to say it."""
         state = self.state
         try:
             evolve_output(state, event)

@@ -1,7 +1,7 @@
 """Evolve: the one place where the state changes. One function per event that changes something.
 
-Place in the flow: the engine applies each accepted input and each of its own outputs here, at once. An
-event that is not in the table changes nothing.
+Place in the flow: the engine applies each accepted input and each of its own outputs here, at once.
+An event that is not in the table changes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Fold: feeds a journal to an engine, and survives records on which the engine breaks.
 
-Place in the flow: between a log and an engine, in every shell and in replay. When applying an event raised,
-the state may be half changed: it is built again from the log, and what failed is quarantined.
+Place in the flow: between a log and an engine, in every shell and in replay. When applying an event
+raised, the state may be half changed: it is built again from the log, and what failed is
+quarantined.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Fold:
 
 
 def newest_checkpoint(reader: LogReader, shard: int) -> tuple[bytes, int] | None:
-    """The newest checkpoint's state, and from which decisions position to read on; None without any."""
+    """The newest checkpoint, and the decisions position to read on from; None without."""
     newest = None
     for record in reader.read("checkpoints", shard):
         newest = record

@@ -1,7 +1,7 @@
 """Intake: which inputs count. Judges an input against the state and names what is wrong with it.
 
-Place in the flow: the first thing that happens to a journal record. Reads the state, changes nothing. The
-reasons are closed lists, `SignalRejection` and `InputRejection`.
+Place in the flow: the first thing that happens to a journal record. Reads the state, changes
+nothing. The reasons are closed lists, `SignalRejection` and `InputRejection`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from schemas.verdicts import InputRejected, InputRejection, SignalRejected, Sign
 
 __all__ = ["identity_key", "judge", "left_out", "rejected_input", "repeated"]
 
+NAMES_SHOWN = 10
 UNSUPPORTED = (
     constraints.SizeCapped,
     constraints.RiskLimitChanged,
@@ -40,17 +41,17 @@ UNSUPPORTED = (
     portfolios.PositionsReported,
     StrategyRegistered,
 )
-"""Part of the language, not yet acted on: the answer says so instead of passing over them in silence."""
+"""Part of the language, not yet acted on: the answer says so instead of keeping silent."""
 
 
 def repeated(state: State, stamp: Stamp) -> bool:
-    """Whether the journal holds this very message a second time: at-least-once delivery, no fault."""
+    """Whether the journal holds this very message again: at-least-once delivery, no fault."""
     return stamp.offset >= 0 and stamp.offset <= state.marks.get(
         (f"{stamp.topic}/{stamp.topic_id}", stamp.partition), -1
     )
 
 
-def identity_key(event: Any) -> str | None:  # noqa: ANN401 - any event: its class says what it has
+def identity_key(event: Any) -> str | None:
     """What a producer's own event id is unique by; None for events of the journal itself."""
     owner = _OWNERS.get(type(event))
     if owner is None:
@@ -175,7 +176,7 @@ def _mode_fault(state: State, event: Event, mode: str | None) -> OutputEvent | N
     return rejected_input(state, event, InputRejection.UNKNOWN_MODE, mode)
 
 
-def _portfolio_fault(state: State, event: Any) -> OutputEvent | None:  # noqa: ANN401 - any event with a portfolio
+def _portfolio_fault(state: State, event: Any) -> OutputEvent | None:
     portfolio = state.portfolios.get(event.portfolio)
     if portfolio is None:
         return rejected_input(state, event, InputRejection.UNKNOWN_PORTFOLIO)
@@ -229,8 +230,9 @@ def left_out(state: State, event: market.PricesObserved) -> list[OutputEvent]:
 def _unlisted(
     state: State, event: market.PricesObserved, unknown: tuple[str, ...]
 ) -> InputRejected:
-    more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-    detail = "left out: " + ", ".join(unknown[:10]) + more
+    beyond = len(unknown) - NAMES_SHOWN
+    more = f" and {beyond} more" if beyond > 0 else ""
+    detail = "left out: " + ", ".join(unknown[:NAMES_SHOWN]) + more
     return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, detail)
 
 

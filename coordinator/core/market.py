@@ -1,7 +1,8 @@
 """The market as the engine knows it: instruments, last prices, windows of returns and volumes.
 
-Place in the flow: folded from market events, read by views and allocation. Arrays have one column per
-listed instrument, in the order of listing, so that a snapshot of 500 prices is a few array operations.
+Place in the flow: folded from market events, read by views and allocation. Arrays have one column
+per listed instrument, in the order of listing, so that a snapshot of 500 prices is a few array
+operations.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ class Instrument:
 class Market:
     """Instruments and their windows.
 
-    price, price_session, close, volume_sum: (n,) float; NaN where nothing is known. returns and volumes:
-    (window, n) rings, one row per session, newest at `row`. session: sessions closed so far.
+    price, price_session, close, volume_sum: (n,) float; NaN where nothing is known. returns and
+    volumes: (window, n) rings, one row per session, newest at `row`. session: sessions closed so
+    far.
     """
 
     def __init__(self, *, window: int, volume_window: int) -> None:

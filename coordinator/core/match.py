@@ -1,9 +1,9 @@
 """Stage A, second half: views are pooled per instrument and combined into one expected return.
 
-Place in the flow: after `views`, before `allocate`. Black-Litterman with the view errors of `MATH`: between
-views, Omega_ij = min(k_i, k_j) C_ij p_i' Sigma p_j. Views on one instrument are pooled first in closed form,
-then all instruments are solved jointly. Everything is linear in the views, so each signal's part of the
-result is exact. Sources: Black and Litterman 1992; Idzorek 2005.
+Place in the flow: after `views`, before `allocate`. Black-Litterman with the view errors of `MATH`:
+between views, Omega_ij = min(k_i, k_j) C_ij p_i' Sigma p_j. Views on one instrument are pooled
+first in closed form, then all instruments are solved jointly. Everything is linear in the views, so
+each signal's part of the result is exact. Sources: Black and Litterman 1992; Idzorek 2005.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = ["Combination", "Pool", "combine", "pool_views"]
 class Pool:
     """Views per instrument after pooling.
 
-    picks: (m,) instrument indices that have a view, rising. q, k: (m,) pooled view and its variance in
-    units of the pick's variance. share: (rows,) weight of each signal in its pool; shares of a pool sum to 1.
-    sources: (m, number of sources) shares per source.
+    picks: (m,) instrument indices that have a view, rising. q, k: (m,) pooled view and its variance
+    in units of the pick's variance. share: (rows,) weight of each signal in its pool; shares of a
+    pool sum to 1. sources: (m, number of sources) shares per source.
     """
 
     picks: tuple[int, ...]
@@ -38,9 +38,9 @@ class Pool:
 class Combination:
     """The combined opinion.
 
-    mu: (n,) expected return over the horizon, in excess of cash. own: (rows,) each signal's part of its own
-    instrument's mu. influence: (n, rows) each signal's part of every mu; its rows sum to mu.
-    q: (rows,) the return each signal alone would imply.
+    mu: (n,) expected return over the horizon, in excess of cash. own: (rows,) each signal's part of
+    its own instrument's mu. influence: (n, rows) each signal's part of every mu; its rows sum to
+    mu. q: (rows,) the return each signal alone would imply.
     """
 
     mu: Floats
@@ -53,8 +53,8 @@ class Combination:
 def pool_views(rows: list[Scored], q: Floats, *, correlation: float) -> Pool:
     """Pool the views of each instrument: a = (11' + K)^-1 1, K_ij = min(k_i, k_j) C_ij.
 
-    rows are sorted by instrument. correlation: of two sources' view errors. Views of one source on one
-    instrument (its strategies) err together as much as the engine allows for.
+    rows are sorted by instrument. correlation: of two sources' view errors. Views of one source on
+    one instrument (its strategies) err together as much as the engine allows for.
     """
     names = sorted({row.view.source for row in rows})
     column = {name: i for i, name in enumerate(names)}
@@ -77,7 +77,7 @@ def pool_views(rows: list[Scored], q: Floats, *, correlation: float) -> Pool:
 
 
 SAME_SOURCE = 0.98
-"""Correlation of the view errors of one source's strategies on one instrument: the most that is solvable."""
+"""Correlation of the view errors of one source's strategies: the most that is solvable."""
 
 
 def _pool_one(rows: list[Scored], correlation: float) -> tuple[Floats, float]:
@@ -120,7 +120,7 @@ def combine(
 
 
 def _error_correlation(pool: Pool, correlation: float) -> Floats:
-    """(m, m) correlation of pooled view errors: 1 between picks of the same sources, by shares otherwise."""
+    """(m, m) correlation of pooled errors: 1 between picks of the same sources, else by shares."""
     count = pool.sources.shape[1]
     between = np.full((count, count), correlation)
     np.fill_diagonal(between, 1.0)

@@ -1,7 +1,7 @@
 """What the core asks of the world: a log, a risk model and an allocator.
 
-Place in the flow: the engine depends on these shapes only; `coordinator.bootstrap` puts adapters behind
-them. Nothing here does I/O or imports an adapter.
+Place in the flow: the engine depends on these shapes only; `coordinator.bootstrap` puts adapters
+behind them. Nothing here does I/O or imports an adapter.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Floats = NDArray[np.float64]
 class Record:
     """One stored record of a log.
 
-    position rises strictly within (topic, shard) and may skip. journal_time is integer nanoseconds UTC,
-    given by the log's own clock or simulated by an import.
+    position rises strictly within (topic, shard) and may skip. journal_time is integer nanoseconds
+    UTC, given by the log's own clock or simulated by an import.
     """
 
     topic: str
@@ -47,7 +47,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """One record to be appended. journal_time None: the log's clock, read inside the transaction."""
+    """A record to be appended. journal_time None: the log's clock, inside the transaction."""
 
     topic: str
     shard: int
@@ -117,9 +117,9 @@ class RiskModel(Protocol):
 class AllocationProblem:
     """One portfolio's allocation at one moment; every number is a fraction of NAV unless said.
 
-    Arrays are (n,) in the order of `instruments` (sorted by id), `covariance` is (n, n); both mu and
-    covariance are over the same horizon. `filled` is what is held now, `working` the signed weight of
-    decided trades that may still fill; new trades start from filled + working.
+    Arrays are (n,) in the order of `instruments` (sorted by id), `covariance` is (n, n); both mu
+    and covariance are over the same horizon. `filled` is what is held now, `working` the signed
+    weight of decided trades that may still fill; new trades start from filled + working.
     """
 
     instruments: tuple[str, ...]
@@ -162,10 +162,11 @@ class LimitReading:
 class Allocation:
     """The allocator's answer: always there, with the rung of the ladder that gave it.
 
-    trades: (n,) signed fractions of NAV after rounding to lots. lots: (n,) signed whole lots of each
-    trade (the traded weight itself where lot_weight is 0). continuous: (n,) trades before rounding.
-    rung: "solved", "relaxed", "rule" or "hold". objective values are over the horizon, as a fraction of NAV.
-    violation: largest hard-limit violation after rounding; violation_before: the same for not trading.
+    trades: (n,) signed fractions of NAV after rounding to lots. lots: (n,) signed whole lots of
+    each trade (the traded weight itself where lot_weight is 0). continuous: (n,) trades before
+    rounding. rung: "solved", "relaxed", "rule" or "hold". objective values are over the horizon, as
+    a fraction of NAV. violation: largest hard-limit violation after rounding; violation_before: the
+    same for not trading.
     """
 
     trades: Floats

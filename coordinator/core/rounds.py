@@ -1,9 +1,9 @@
 """Rounds: when a portfolio's coordination round opens and when it is due.
 
-Place in the flow: called by `evolve` when something happens that a portfolio answers with a decision. Rounds
-of different portfolios overlap freely. A round is due when its window ends, but no earlier than the round
-spacing after the portfolio's last round, so that a steady stream cannot ask for more solves than there is
-time.
+Place in the flow: called by `evolve` when something happens that a portfolio answers with a
+decision. Rounds of different portfolios overlap freely. A round is due when its window ends, but no
+earlier than the round spacing after the portfolio's last round, so that a steady stream cannot ask
+for more solves than there is time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def hears(portfolio: Portfolio, instrument: str) -> bool:
 def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
     """Start collecting, unless a round is open or the portfolio decides nothing.
 
-    Scheduled rounds (session_close, interval) are due at once: they have collected since the last one.
+    Scheduled rounds (session_close, interval) are due at once: they have collected since the last
+    one.
     """
     if portfolio.round is not None or not portfolio.active or state.paused:
         return
@@ -51,7 +52,7 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
 
 
 def session_closed(state: State) -> None:
-    """A session's last bar is in: open the rounds of those whose turn it is, or who break a limit."""
+    """A session is over: open the rounds of those whose turn it is, or who break a limit."""
     for name in sorted(state.portfolios):
         portfolio = state.portfolios[name]
         if not portfolio.active:

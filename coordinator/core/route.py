@@ -1,8 +1,8 @@
 """Route: bytes of an input topic become journal entries, or dead letters with their reason.
 
-Place in the flow: the edge. Stateless: what a message becomes depends on the message alone. Portfolio
-events go to that portfolio's shard, everything else once to each shard. Never reads a clock: times are the
-input topic's own, or given by the caller.
+Place in the flow: the edge. Stateless: what a message becomes depends on the message alone.
+Portfolio events go to that portfolio's shard, everything else once to each shard. Never reads a
+clock: times are the input topic's own, or given by the caller.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ PAYLOAD_MAX = 1 << 20
 class Raw:
     """One message as it lay on an input topic.
 
-    payload: a JSON object with "type" (the event's name), optionally "version" (default: the newest) and
-    the event's fields beside them. appended_at: the input topic's own append time, ns UTC.
+    payload: a JSON object with "type" (the event's name), optionally "version" (default: the
+    newest) and the event's fields beside them. appended_at: the input topic's own append time, ns
+    UTC.
     """
 
     topic: str
@@ -144,7 +145,7 @@ def decode_dead_letter(data: bytes) -> DeadLetter:
 
 
 class Router:
-    """Appends what a batch of messages becomes to the journals and dead-letter topics of one log."""
+    """Appends what messages become to the journals and dead-letter topics of one log."""
 
     def __init__(self, log: Log, *, shards: int) -> None:
         if shards < 1:

@@ -1,7 +1,8 @@
 """A shard and its owner's duties: fold the journal, publish, audit, checkpoint, recover.
 
-Place in the flow: what every shell runs. All through the Log port; no clock of its own. Outputs that the
-log already holds are compared instead of appended, so every restart is an audit of determinism.
+Place in the flow: what every shell runs. All through the Log port; no clock of its own. Outputs
+that the log already holds are compared instead of appended, so every restart is an audit of
+determinism.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["Diverged", "Recovery", "Shard"]
 
 
 class Diverged(Exception):
-    """The engine says something else than the log holds: halt, and look for what is not deterministic."""
+    """The engine says something else than the log holds: halt, something is not deterministic."""
 
     def __init__(self, shard: int, position: int, reason: str) -> None:
         super().__init__(f"shard {shard}, journal position {position}: {reason}")
@@ -102,7 +103,7 @@ class Shard:
         return True
 
     def tick(self, at: int) -> None:
-        """Put the passing of time into the journal: timers due before `at` fire when it is applied."""
+        """Put the passing of time into the journal: timers due before `at` fire with it."""
         event = ClockTicked(event_id=f"tick {at}", event_time=at)
         entry = encode_journal(Stamp("journal", "", 0, -1, at), event)
         self._log.append([Append("journal", self.number, entry, at)])

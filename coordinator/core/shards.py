@@ -1,4 +1,4 @@
-"""Which shard a portfolio or a source belongs to: a stable hash, the same in every process and build."""
+"""Which shard a portfolio or a source belongs to: a stable hash, the same everywhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The engine's whole state: plain data, owned by one engine and changed in place.
 
-Place in the flow: `decide` reads it, `evolve` changes it, `checkpoint` writes it down. It holds nothing that
-could not be written down, and nothing of the world outside.
+Place in the flow: `decide` reads it, `evolve` changes it, `checkpoint` writes it down. It holds
+nothing that could not be written down, and nothing of the world outside.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas.portfolios import Costs, Mandate, Schedule
 __all__ = ["OpenTrade", "Portfolio", "Round", "Source", "State", "View", "ViewKey"]
 
 ViewKey = tuple[str, str, str]
-"""(instrument, source, strategy): a later signal with the same key takes the place of the earlier."""
+"""(instrument, source, strategy): a later signal with the same key replaces the earlier."""
 
 
 @dataclass(slots=True)
@@ -42,8 +42,8 @@ class Source:
 class View(NamedTuple):
     """A live signal, with what was fixed when it arrived.
 
-    raw: its standardised forecast before the source's own spread is applied (expected return over the
-    volatility of its horizon); 0 for directions. session: sessions closed when it arrived.
+    raw: its standardised forecast before the source's own spread is applied (expected return over
+    the volatility of its horizon); 0 for directions. session: sessions closed when it arrived.
     """
 
     signal_id: str
@@ -67,7 +67,7 @@ class View(NamedTuple):
 
     @property
     def reference(self) -> str:
-        """ "source/signal_id": how outputs name it."""
+        """How outputs name it: "source/signal_id"."""
         return f"{self.source}/{self.signal_id}"
 
 

@@ -1,7 +1,7 @@
 """What happens when a timer fires: the events of a round, a view, an expiry.
 
-Place in the flow: the engine fires due timers before each record, each at its own deadline, so that nothing
-depends on when a tick came. Reads the state; the changes are `evolve`'s.
+Place in the flow: the engine fires due timers before each record, each at its own deadline, so that
+nothing depends on when a tick came. Reads the state; the changes are `evolve`'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from schemas.verdicts import SignalExpired
 __all__ = ["after_timer", "owner_of", "timer_events"]
 
 
-def owner_of(state: State, timer: str) -> str | None:
+def owner_of(timer: str) -> str | None:
     """The portfolio a timer belongs to, None for a shared one."""
     kind, *rest = timer.split("\t")
     return None if kind == "view-end" else rest[0]

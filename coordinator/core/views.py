@@ -1,8 +1,8 @@
 """Stage A, first half: live signals become views with a score, a skill and an uncertainty.
 
-Place in the flow: read at the end of a round, before `match` pools them. The formulas are Grinold's and
-Idzorek's, in the engine's own notation: score s (about N(0, 1) without skill), skill rho over the
-allocation's horizon, view q = s sigma / rho with variance k sigma^2, k = (1 - rho^2) / rho^2.
+Place in the flow: read at the end of a round, before `match` pools them. The formulas are Grinold's
+and Idzorek's, in the engine's own notation: score s (about N(0, 1) without skill), skill rho over
+the allocation's horizon, view q = s sigma / rho with variance k sigma^2, k = (1 - rho^2) / rho^2.
 Sources: Grinold and Kahn 2000, chapters 6 and 11; Idzorek 2005.
 """
 
@@ -42,7 +42,8 @@ SCALE_MIN = 1e-12
 class Scored:
     """A view ready to be pooled: row i belongs to one signal.
 
-    pick: its instrument's index in the round's instruments. score, skill: as in the module's notation.
+    pick: its instrument's index in the round's instruments. score, skill: as in the module's
+    notation.
     """
 
     view: View
@@ -68,8 +69,8 @@ def raw_score(expected_return: float, *, volatility: float, horizon: float) -> f
 def score(view: View, source: Source, parameters: Parameters) -> float:
     """s of one signal, clipped at score_max.
 
-    A direction with strength is the mean of the half-normal's tail it claims; a forecast is divided by the
-    source's own spread, blended with the spread that a source of prior skill would have.
+    A direction with strength is the mean of the half-normal's tail it claims; a forecast is divided
+    by the source's own spread, blended with the spread that a source of prior skill would have.
     """
     if view.direction is not None:
         if view.strength is None:
@@ -90,7 +91,7 @@ def score(view: View, source: Source, parameters: Parameters) -> float:
 
 
 def skill(view: View, parameters: Parameters) -> float:
-    """rho at the signal's own horizon: the prior, or what its stated confidence is believed to mean."""
+    """rho at the signal's own horizon: the prior, or what its confidence is believed to mean."""
     if view.confidence is None:
         return parameters.skill_prior
     edge = math.sin(math.pi * parameters.confidence_slope_prior * view.confidence)
@@ -101,8 +102,8 @@ def skill(view: View, parameters: Parameters) -> float:
 def skill_over(rho: float, *, horizon: float, age: float, ahead: float) -> float:
     """rho over the next `ahead` sessions of a signal of that horizon and age (sessions).
 
-    Its forecast arrives with half-life equal to its horizon; phi is the part that is still to come within
-    `ahead`. Bounded by 1/2.
+    Its forecast arrives with half-life equal to its horizon; phi is the part that is still to come
+    within `ahead`. Bounded by 1/2.
     """
 
     def arrived(x: float) -> float:
@@ -145,7 +146,8 @@ def scored_views(
 ) -> tuple[list[Scored], list[View]]:
     """The views that count, in order, and those without effect.
 
-    picks: index per instrument that can be judged. Without effect: direction 0, no price, no skill left.
+    picks: index per instrument that can be judged. Without effect: direction 0, no price, no skill
+    left.
     """
     parameters = state.parameters
     now = state.session_now()

@@ -1,7 +1,7 @@
 """How long one decision takes, from the round's timer to its chained outputs.
 
-Every instrument has views of three sources that contradict each other; the portfolio holds what its last
-decisions bought (filled at once). One round at each session close.
+Every instrument has views of three sources that contradict each other; the portfolio holds what its
+last decisions bought (filled at once). One round at each session close.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Market:
     def __init__(self, size: int) -> None:
         self.size, self.rng, self.journal = size, random.Random(size), journals.Journal()
         self.engine: Engine = build_engine(shard=0, shards=1)
-        self.timed = Timed(self.engine._allocator)  # noqa: SLF001 - measured from inside
-        self.engine._allocator = self.timed  # noqa: SLF001 - measured from inside
+        self.timed = Timed(self.engine._allocator)
+        self.engine._allocator = self.timed
         journals.opened(self.journal, instruments=size, sources=SOURCES, portfolios=1)
         self.prices = [100.0] * size
         self.signals = 0
