@@ -80,7 +80,8 @@ class Story:
     targets: tuple[Target, ...]
     """Of the conflict's instruments."""
     limits: tuple[LimitUse, ...]
-    """That bound the answer, the dearest first."""
+    """That bound the answer: the portfolio's, the disputed instruments', then the dearest."""
+    limits_left: int
     trades: tuple[TradeStory, ...]
     trades_left: int
 
@@ -147,8 +148,14 @@ def _compose(
         key=lambda trade: (trade.instrument not in disputed, -abs(trade.weight), trade.instrument),
     )
     bound = sorted(
-        (limit for limit in decision.limits if limit.shadow_price > 0),
-        key=lambda limit: (-limit.shadow_price, limit.limit, limit.instrument or ""),
+        (limit for limit in decision.limits if limit.shadow_price != 0),
+        key=lambda limit: (
+            limit.instrument is not None,
+            limit.instrument not in disputed,
+            -abs(limit.shadow_price),
+            limit.limit,
+            limit.instrument or "",
+        ),
     )
     shown = trades[:TRADES_MAX]
     return Story(
@@ -160,6 +167,7 @@ def _compose(
         others=len(decision.signals) - len(uses),
         targets=tuple(t for t in decision.targets if t.instrument in disputed),
         limits=tuple(bound[:LIMITS_MAX]),
+        limits_left=max(0, len(bound) - LIMITS_MAX),
         trades=tuple(_trades(reader, shown, known, disputed)),
         trades_left=len(trades) - len(shown),
     )
