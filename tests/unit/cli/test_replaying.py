@@ -93,6 +93,17 @@ def test_another_builds_log_exits_4_unless_compared_anyway(
     assert run("audit", "lookahead", "--log", logs[1]) == 4
 
 
+def test_a_flipped_byte_exits_1_naming_the_record(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray(Path(logs[1]).read_bytes())
+    data[data.index(b'{"type":"AllocationDecided"') + 40] ^= 1
+    damaged = tmp_path / "damaged.sqlite"
+    damaged.write_bytes(data)
+    assert run("replay", "--log", str(damaged), "--verify") == 1
+    assert "record decisions/" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [("replay", "--verify"), ("audit", "lookahead")])
 def test_a_log_that_cannot_be_replayed_exits_1(
     words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,7 +20,8 @@ from replay.backtest import BacktestSummary, backtest, run_backtest
 from replay.errors import NothingToReplay, OutputExists
 from replay.market import SIMULATED
 from replay.verify import verify
-from schemas.entries import Stamp, encode_journal
+from schemas.decisions import PortfolioViewUpdated
+from schemas.entries import Stamp, decode_output, encode_journal
 from schemas.journal import ClockTicked, EngineStarted
 from schemas.market import PricesObserved
 from schemas.orders import Fill, OrderFilled
@@ -148,6 +151,46 @@ def test_dead_letters_come_along(inputs: MemoryLog) -> None:
     out = MemoryLog(clock=lambda: 0)
     assert run_backtest(log, out).dead_letters == 1
     assert [record.payload for record in out.read("signals.dlq", 0)] == [letter]
+
+
+def test_a_long_only_portfolio_is_never_short_of_cash_or_units(run: MemoryLog) -> None:
+    views = [
+        event
+        for shard in (0, 1)
+        for record in run.read("decisions", shard)
+        if isinstance(event := decode_output(record.payload).event, PortfolioViewUpdated)
+        and event.portfolio in {"closing", "prompt"}
+    ]
+    assert any(view.holdings for view in views)
+    assert all(view.cash >= 0 for view in views)
+    assert all(holding.quantity > 0 for view in views for holding in view.holdings)
+
+
+def test_the_package_gives_functions_whatever_was_imported_before() -> None:
+    code = "import replay.backtest, replay.verify; from replay import backtest, verify; "
+    code += "assert callable(backtest) and callable(verify)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_inputs_journaled_twice_change_nothing(inputs: MemoryLog, run: MemoryLog) -> None:
+    doubled = MemoryLog(clock=lambda: 0)
+    for topic, shard in inputs.partitions():
+        for record in inputs.read(topic, shard):
+            again = Append(topic, shard, record.payload, record.journal_time)
+            doubled.append([again, again])
+    out = MemoryLog(clock=lambda: 0)
+    run_backtest(doubled, out)
+    assert said(out) == said(run)
+
+
+def test_a_record_that_cannot_be_decoded_is_copied_and_quarantined(inputs: MemoryLog) -> None:
+    log = copied(inputs, lambda record: record.payload)
+    log.append([Append("journal", 0, b"\xff", 2**60)])
+    out = MemoryLog(clock=lambda: 0)
+    run_backtest(log, out)
+    assert [one.payload for one in out.read("journal", 0) if one.payload == b"\xff"]
+    assert any(b'"RecordQuarantined"' in one.payload for one in out.read("decisions", 0))
+    assert verify(out).ok
 
 
 def test_a_log_without_a_journal_is_refused() -> None:
