@@ -123,6 +123,12 @@ def test_later_bars_do_not_change_which_earlier_ones_end_sessions(
         assert part.made == tuple(item for item in whole.made if item[0] <= last)
 
 
+def test_a_session_closed_without_a_bar_is_not_closed_again_by_a_late_one() -> None:
+    flagged, made = ends("2025-01-06T18:00:00Z", "2025-01-06T22:00:00Z", bar=DAILY)
+    assert flagged == set()
+    assert made == [at("2025-01-06T21:00:00Z")]
+
+
 def test_round_the_clock_markets_close_at_midnight() -> None:
     whole_day = Session.parse("00:00-24:00@UTC")
     times = np.array([at("2025-01-06T23:00:00Z"), at("2025-01-07T00:00:00Z")])

@@ -53,6 +53,13 @@ def test_an_open_is_a_record_of_its_own_at_the_time_it_was_known() -> None:
     assert found.first_at == opened.known_at
 
 
+def test_a_bar_comes_before_the_open_of_the_next_at_the_same_moment() -> None:
+    rows = [GOOD | {"time": f"2025-01-06T16:0{i}:00Z", "open": "9"} for i in (1, 2)]
+    found = [(seen.event_time, seen.kind) for seen in snapshots(read(*rows, bar=Bar(1)))]
+    shared = at("2025-01-06T16:01:00Z")
+    assert [kind for time, kind in found if time == shared] == ["bar", "open"]
+
+
 def test_rows_may_stand_in_any_order() -> None:
     rows = [GOOD | {"time": f"2025-01-{day:02}", "open": "9"} for day in (6, 7, 8)]
     assert [m.payload for m in read(*rows).messages()] == [

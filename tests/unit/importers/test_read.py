@@ -23,6 +23,15 @@ def cells(table: Table) -> list[tuple[object, ...]]:
     return table.frame.select(ROW, "a", "b").rows()
 
 
+def test_row_numbers_run_on_from_block_to_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.importers.read._BLOCK_BYTES", 8)
+    lines = [f"{i},x\n".encode() for i in range(2, 40)]
+    table = read(tmp_path, b"a,b\n" + b"".join(lines))
+    assert cells(table) == [(i, str(i), "x") for i in range(2, 40)]
+
+
 def test_the_header_is_row_1_and_every_field_arrives_as_text(tmp_path: Path) -> None:
     assert cells(read(tmp_path, b"a,b\n1,x\n2,y\n")) == [(2, "1", "x"), (3, "2", "y")]
 
