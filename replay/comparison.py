@@ -27,7 +27,9 @@ _VERDICTS = (b'{"type":"SignalRejected"', b'{"type":"SignalExpired"')
 
 
 class Comparison(Protocol):
-    """How outputs are compared."""
+    """How outputs are compared. states: whether the states in checkpoints must be the same too."""
+
+    states: bool
 
     def concerns(self, output: bytes) -> bool:
         """Whether this output is compared at all."""
@@ -41,6 +43,8 @@ class Comparison(Protocol):
 class Exact:
     """Every output, every byte."""
 
+    states = True
+
     def concerns(self, output: bytes) -> bool:  # noqa: ARG002 - the port's shape
         """All of them."""
         return True
@@ -52,6 +56,8 @@ class Exact:
 
 class Contract:
     """Decisions within the numeric contract, and verdicts on signals exactly."""
+
+    states = False
 
     def concerns(self, output: bytes) -> bool:
         """Decisions and verdicts on signals."""

@@ -8,6 +8,7 @@ to the recorded run.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -26,6 +27,9 @@ __all__ = ["BACKTEST", "Played", "ShardPlayer"]
 
 BACKTEST = "backtest"
 """topic_id of the ticks and the engine's start that a backtest writes."""
+CHECKPOINT_DECISIONS = 8
+"""The first checkpoint comes after that many decisions, each next after twice as many: few, and the
+last one leaves about half of the run to be verified from it."""
 _DECIDED = b'{"type":"AllocationDecided"'
 _EXPIRED = b'{"type":"TradesExpired"'
 
@@ -51,7 +55,9 @@ class ShardPlayer:
         self.played = Played()
         self._engine = engine
         self._number = engine.state.shard
-        self._owner = Shard(out, engine)
+        # Checkpoints are the player's: a whole run is written at once and never recovers.
+        self._owner = Shard(out, engine, checkpoint_every=sys.maxsize)
+        self._checkpoint_at = CHECKPOINT_DECISIONS
         self._market = SimulatedMarket()
         self._out = out
         self._at = start.event_time
@@ -91,7 +97,6 @@ class ShardPlayer:
         parameters = self._engine.state.parameters
         window = (parameters.window_ms + parameters.round_spacing_ms) * MILLISECOND
         self.tick(last + window + 1)
-        self._owner.checkpoint()
 
     def _dropped(self, entry: JournalEntry) -> bool:
         """Whether the record belongs to the recorded run and not to the world."""
@@ -126,4 +131,7 @@ class ShardPlayer:
                 self._market.hear(decode_output(output).event)
         self.played.outputs += len(outputs)
         self.played.decisions += decided
+        if self.played.decisions >= self._checkpoint_at:
+            self._checkpoint_at = 2 * self.played.decisions
+            self._owner.checkpoint()
         self.played.decision_seconds += [seconds / decided] * decided if decided else []

@@ -25,6 +25,7 @@ from replay.divergence import Difference
 from replay.errors import NoCheckpoint
 from replay.identity import refuse_other_engine
 from replay.source import EngineFactory, Progress, Watch, opened, shards_of
+from replay.states import RecordedStates
 
 __all__ = ["FirstDifference", "ShardReport", "VerifyReport", "verify"]
 
@@ -36,8 +37,9 @@ FIELDS_MAX = 20
 class FirstDifference:
     """Where a shard's recorded outputs and the derived ones part.
 
-    kind: "different", "missing" (derived, not in the log) or "extra" (in the log, not derived).
-    position, ordinal, seq: of the output. fields: what differs, at most 20.
+    kind: "different", "missing" (derived, not in the log), "extra" (in the log, not derived) or
+    "state" (a checkpoint is not the state at its position). position, ordinal, seq: of the output.
+    fields: what differs, at most 20.
     """
 
     kind: str
@@ -91,9 +93,10 @@ def verify(
 ) -> VerifyReport:
     """Decide a log's journal again and compare.
 
-    from_checkpoint: start each shard at its newest checkpoint. this_engine: compare although the
-    log was written by another engine. tolerance: by the contract for numbers from other hardware,
-    instead of by bytes. engines: makes each shard's engine.
+    from_checkpoint: start each shard that has one at its newest checkpoint. this_engine: compare
+    although the log was written by another engine. tolerance: by the contract for numbers from
+    other hardware, instead of by bytes; by bytes, the checkpoints on the way are compared with the
+    state too. engines: makes each shard's engine.
     Raises OtherEngine (unless this_engine or tolerance), NoCheckpoint, NothingToReplay, LogError.
     """
     comparison: Comparison = Contract() if tolerance else Exact()
@@ -106,6 +109,8 @@ def verify(
         ]
         for run in runs:
             run.prepare(from_checkpoint=from_checkpoint, any_engine=this_engine or tolerance)
+        if from_checkpoint and all(run.from_position < 0 for run in runs):
+            raise NoCheckpoint("the log has no checkpoint; verify from the start")
         return VerifyReport(
             tuple(run.compare() for run in runs), "contract" if tolerance else "bytes"
         )
@@ -122,8 +127,9 @@ class _Run:
         self._fold = Fold(reader, engine)
         self._comparison = comparison
         self._watch = watch
+        self._states = RecordedStates(reader, self._shard)
         self._any_engine = False
-        self._from_position = -1
+        self.from_position = -1
         self._decisions_from = 0
         self._outputs = self._decided = 0
 
@@ -137,14 +143,14 @@ class _Run:
             return
         found = newest_checkpoint(self._reader, self._shard)
         if found is None:
-            raise NoCheckpoint(f"shard {self._shard} has no checkpoint; verify from the start")
+            return
         try:
             self._fold.start(found[0])
         except (CheckpointError, ValueError) as error:
             message = f"shard {self._shard}: {error}; verify from the start"
             raise NoCheckpoint(message) from error
         self._decisions_from = found[1]
-        self._from_position = self._fold.engine.position
+        self.from_position = self._fold.engine.position
 
     def compare(self) -> ShardReport:
         """Feed the journal until its end or the first difference."""
@@ -157,14 +163,14 @@ class _Run:
             outputs = self._fold.step(record)
             records += 1
             self._watch.saw(record.journal_time)
-            difference = self._first_difference(outputs, recorded)
+            difference = self._first_difference(outputs, recorded) or self._state_difference()
             if difference is not None:
                 break
         else:
             difference = self._left_over(recorded)
         return ShardReport(
             shard=self._shard,
-            from_position=self._from_position,
+            from_position=self.from_position,
             records=records,
             outputs=self._outputs,
             decisions=self._decided,
@@ -191,6 +197,18 @@ class _Run:
             self._outputs += 1
             self._decided += derived.startswith(_DECIDED)
         return None
+
+    def _state_difference(self) -> FirstDifference | None:
+        """Where a checkpoint was written at this position and the state is another."""
+        if not self._comparison.states:
+            return None
+        engine = self._fold.engine
+        fields = self._states.differences(engine)
+        if not fields:
+            return None
+        return FirstDifference(
+            "state", self._shard, engine.position, 0, engine.seq, "checkpoint", fields[:FIELDS_MAX]
+        )
 
     def _left_over(self, recorded: Iterator[bytes]) -> FirstDifference | None:
         extra = next(recorded, None)

@@ -40,7 +40,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--verify", action="store_true", required=True, help="compare every output with the log's"
     )
     parser.add_argument(
-        "--from-checkpoint", action="store_true", help="start at each shard's newest checkpoint"
+        "--from-checkpoint",
+        action="store_true",
+        help="start at the newest checkpoint of each shard that has one",
     )
     other = parser.add_mutually_exclusive_group()
     other.add_argument(
@@ -101,6 +103,7 @@ def _story(found: FirstDifference) -> list[str]:
         "different": "differs from the log's",
         "missing": "is not in the log",
         "extra": "is in the log and does not follow from its inputs",
+        "state": "does not hold the state that the journal leads to",
     }[found.kind]
     place = f"shard {found.shard}, journal position {found.position}.{found.ordinal}"
     lines = [f"first difference: {place}, seq {found.seq}: {found.event} {what}"]

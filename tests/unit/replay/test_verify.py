@@ -56,7 +56,21 @@ def test_an_untouched_run_is_identical_from_the_start_and_from_a_checkpoint(run:
     assert sum(one.outputs for one in whole.shards) == sum(
         run.end("decisions", shard) for shard in (0, 1)
     )
-    assert all(one.from_position > 0 for one in tail.shards)
+    later = [one for one in tail.shards if one.from_position > 0]
+    assert later
+    assert all(one.outputs for one in later)
+
+
+def test_a_checkpoint_that_is_not_the_state_is_named_by_part(run: MemoryLog) -> None:
+    def richer(record: Record) -> bytes:
+        if record.topic != "checkpoints":
+            return record.payload
+        return record.payload.replace(b'"rounds":', b'"rounds":9')
+
+    found = difference(copied(run, richer))
+    assert (found.kind, found.event) == ("state", "checkpoint")
+    assert found.fields[0].path.startswith("state[portfolio ")
+    assert found.fields[0].path.endswith(".rounds")
 
 
 def test_a_parquet_copy_verifies_like_its_original(run: MemoryLog, tmp_path: Path) -> None:
