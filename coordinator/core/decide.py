@@ -282,14 +282,17 @@ def _signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[S
 
 
 def _verdict(wish: float, mu: float, after: float, trade: float) -> Verdict:
-    """followed, outvoted or limited: see schemas.decisions.SignalUse."""
-    if wish > 0:
-        if after > WEIGHT_ZERO:
-            return "followed"
-        return "outvoted" if mu <= 0 else "limited"
-    if trade < 0 or after <= WEIGHT_ZERO:
+    """followed, outvoted or limited: see schemas.decisions.SignalUse.
+
+    What counts is where the decision moved; without a trade, where it stands. A sale is followed, too,
+    when nothing is left to sell.
+    """
+    moved = trade if abs(trade) > WEIGHT_ZERO else after
+    if abs(moved) <= WEIGHT_ZERO:
+        moved = -1.0
+    if wish * moved > 0:
         return "followed"
-    return "outvoted" if mu >= 0 else "limited"
+    return "outvoted" if wish * mu <= 0 else "limited"
 
 
 def _report(answer: Allocation) -> SolverReport:
