@@ -127,7 +127,7 @@ class Parameters(Model):
     """Raw scores of a source seen before its own spread is trusted."""
     view_correlation: Annotated[float, Field(ge=0, le=0.98)] = 0.0
     """Correlation assumed between two sources' view errors."""
-    conflict_severity_min: Annotated[float, Field(ge=0, le=1)] = 0.1
+    conflict_severity_min: Annotated[float, Field(ge=0, le=1)] = 0.25
     """Conflicts milder than this are not reported."""
     conflict_correlation_min: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Views on two instruments conflict only above this absolute correlation."""

@@ -17,12 +17,21 @@ from coordinator.log.errors import LogError
 
 __all__ = ["build_parser", "main"]
 
-COMMANDS = ("demo", "import_", "backtest", "replay", "explain", "events", "audit", "schema")
-"""Modules of this package that each add one command, in the order of the help."""
+COMMANDS = {
+    "demo": "demo",
+    "import": "import_",
+    "backtest": "backtest",
+    "replay": "replay",
+    "explain": "explain",
+    "events": "events",
+    "audit": "audit",
+    "schema": "schema",
+}
+"""Commands, in the order of the help, and the modules of this package that add them."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with every command."""
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser with every command, or with one: importing all of them takes seconds."""
     parser = argparse.ArgumentParser(
         prog="coordinator",
         description="Turns conflicting trading signals into one coordinated allocation per "
@@ -31,14 +40,17 @@ def build_parser() -> argparse.ArgumentParser:
     version = metadata.version("coordination-engine")
     parser.add_argument("--version", action="version", version=f"coordinator {version}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        import_module(f"coordinator.cli.{name}").add_parser(commands)
+    for name, module in COMMANDS.items():
+        if only is None or name == only:
+            import_module(f"coordinator.cli.{module}").add_parser(commands)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    only = words[0] if words and words[0] in COMMANDS else None
+    arguments = build_parser(only).parse_args(words)
     try:
         code: int = arguments.run(arguments)
     except (LogError, OSError) as error:

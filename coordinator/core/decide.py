@@ -15,7 +15,7 @@ from coordinator.core.book import money
 from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.conflicts import Conflict, find_conflicts
 from coordinator.core.ports import Allocation, Allocator, Floats, RiskModel
-from coordinator.core.state import Portfolio, State
+from coordinator.core.state import Portfolio, Round, State
 from coordinator.core.views import heard
 from schemas.base import OutputEvent
 from schemas.decisions import (
@@ -88,14 +88,14 @@ def _closed(
     else:
         dropped = tuple(sorted(view.reference for view in found.without))
     before = frozenset(portfolio.signals_used)
-    assert_round = portfolio.round
+    collected = portfolio.round or Round("signals", state.clock)
     return RoundClosed(
         decided_at=state.clock,
         portfolio=portfolio.name,
         decision_id=decision_id(portfolio),
         round=portfolio.rounds + 1,
-        trigger=assert_round.trigger if assert_round is not None else "signals",
-        opened_at=assert_round.opened_at if assert_round is not None else state.clock,
+        trigger=collected.trigger,
+        opened_at=collected.opened_at,
         signals_used=used,
         signals_new=sum(1 for reference in used if reference not in before),
         signals_dropped=dropped,
@@ -284,8 +284,8 @@ def _signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[S
 def _verdict(wish: float, mu: float, after: float, trade: float) -> Verdict:
     """followed, outvoted or limited: see schemas.decisions.SignalUse.
 
-    What counts is where the decision moved; without a trade, where it stands. A sale is followed, too,
-    when nothing is left to sell.
+    What counts is where the decision moved; without a trade, where it stands. A sale is followed,
+    too, when nothing is left to sell.
     """
     moved = trade if abs(trade) > WEIGHT_ZERO else after
     if abs(moved) <= WEIGHT_ZERO:
