@@ -1,0 +1,46 @@
+"""Small states for the tests of the core's parts, made through the engine's own evolve."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from coordinator.core.evolve import evolve_input
+from coordinator.core.state import State, View
+from schemas.entries import Stamp
+from schemas.journal import EngineStarted
+from schemas.registry import parse_event
+from tests.journals import T0, Input, Inputs
+
+__all__ = ["feed", "state_of", "view"]
+
+
+def feed(state: State, one: Input) -> None:
+    """Apply one input to a state, as if it had been judged good."""
+    raw = one.raw
+    event = parse_event(json.loads(raw.payload)["type"], 1, raw.payload)
+    state.clock = max(state.clock, one.at)
+    stamp = Stamp(raw.topic, raw.topic_id, raw.partition, raw.offset, raw.appended_at)
+    evolve_input(state, stamp, event)
+
+
+def state_of(*inputs: Input) -> State:
+    """A started state with the inputs in it; without any: two names, two sources, one portfolio."""
+    state = State(shard=0, shards=1)
+    start = EngineStarted(event_id="s", event_time=T0, build="b", dependencies="d", fingerprint="f")
+    evolve_input(state, Stamp("journal", "", 0, -1, T0), start)
+    make = Inputs()
+    usual = [make.listed("A"), make.listed("B"), make.registered("s"), make.registered("u")]
+    usual += [make.opened("p"), make.close({"A": 10.0, "B": 20.0}, T0)]
+    for one in inputs or usual:
+        feed(state, one)
+    return state
+
+
+def view(**changes: Any) -> View:
+    fields: dict[str, Any] = {
+        "signal_id": "1", "source": "s", "strategy": "s", "instrument": "A", "direction": 1,
+        "strength": None, "raw": 0.0, "confidence": None, "horizon": 5.0, "event_time": T0,
+        "known_at": T0, "session": 1.0, "expires_at": None,
+    }  # fmt: skip
+    return View(**(fields | changes))

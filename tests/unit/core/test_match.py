@@ -1,0 +1,133 @@
+"""Stage A, second half: the combination is Black-Litterman's, and each part is somebody's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.core.match import combine, pool_views
+from coordinator.core.ports import Floats
+from coordinator.core.views import Scored, view_returns
+from tests.journals import law
+from tests.unit.core.planted import view
+
+skills = st.sampled_from([-0.3, -0.05, 0.01, 0.05, 0.1, 0.5])
+scores = st.floats(-2.5, 2.5).filter(lambda s: abs(s) > 1e-3)
+covariances = st.integers(0, 2**32 - 1).map(lambda seed: _covariance(np.random.default_rng(seed)))
+
+
+def _covariance(rng: np.random.Generator, n: int = 4) -> Floats:
+    factors = rng.normal(size=(n, 2)) * 0.02
+    made: Floats = factors @ factors.T + np.diag(rng.uniform(1e-4, 2e-3, n))
+    return made
+
+
+def row(pick: int, source: str, score: float = 1.0, skill: float = 0.1) -> Scored:
+    return Scored(view(instrument=f"N{pick}", source=source), pick, score, skill)
+
+
+@st.composite
+def boards(draw: st.DrawFn, *, distinct: bool = False) -> list[Scored]:
+    """Views sorted as the engine sorts them: by instrument, then source."""
+    places = draw(st.sets(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=8))
+    names = {place: f"s{place[1]}" for place in places}
+    if distinct:
+        names = {place: f"s{number}" for number, place in enumerate(sorted(places))}
+    return [row(place[0], names[place], draw(scores), draw(skills)) for place in sorted(places)]
+
+
+def brute_force(rows: list[Scored], covariance: Floats, prior: Floats, c: float) -> Floats:
+    """mu with every view a row of its own and the whole Omega, as the formulas are written."""
+    sigma = np.sqrt(np.diag(covariance))
+    p = np.zeros((len(rows), len(covariance)))
+    p[np.arange(len(rows)), [r.pick for r in rows]] = 1.0
+    q = np.array([r.score * sigma[r.pick] / r.skill for r in rows])
+    k = np.array([r.k for r in rows])
+    errors = np.full((len(rows), len(rows)), c)
+    np.fill_diagonal(errors, 1.0)
+    omega = np.minimum.outer(k, k) * errors * (p @ covariance @ p.T)
+    s = p @ covariance @ p.T + omega
+    moved: Floats = prior + covariance @ p.T @ np.linalg.solve(s, q - p @ prior)
+    return moved
+
+
+@given(board=boards(distinct=True), covariance=covariances)
+def test_views_of_different_sources_combine_like_the_full_formula_without_correlation(
+    board: list[Scored], covariance: Floats
+) -> None:
+    one_each = [r for i, r in enumerate(board) if r.pick not in {b.pick for b in board[:i]}]
+    prior = np.linspace(-0.01, 0.01, 4)
+    found = combine(one_each, covariance, prior=prior, correlation=0.0)
+    assert found.mu == pytest.approx(brute_force(one_each, covariance, prior, 0.0), abs=1e-10)
+
+
+@given(board=boards(distinct=True), covariance=covariances, c=st.sampled_from([0.0, 0.3, 0.9]))
+def test_views_on_one_instrument_combine_like_the_full_formula(
+    board: list[Scored], covariance: Floats, c: float
+) -> None:
+    same = [Scored(r.view, 1, r.score, r.skill) for r in board]
+    found = combine(same, covariance, prior=np.zeros(4), correlation=c)
+    assert found.mu == pytest.approx(brute_force(same, covariance, np.zeros(4), c), abs=1e-9)
+
+
+@given(score=scores, skill=skills, covariance=covariances)
+def test_a_source_alone_moves_its_name_by_skill_times_score_times_volatility(
+    score: float, skill: float, covariance: Floats
+) -> None:
+    found = combine([row(2, "s", score, skill)], covariance, prior=np.zeros(4), correlation=0.5)
+    sigma = np.sqrt(covariance[2, 2])
+    assert found.mu[2] == pytest.approx(skill * score * sigma, rel=1e-9)
+    assert found.mu == pytest.approx(found.mu[2] * covariance[:, 2] / covariance[2, 2], abs=1e-12)
+
+
+@given(board=boards(), covariance=covariances, c=st.sampled_from([0.0, 0.5, 0.98]))
+def test_influences_sum_to_mu_and_shares_of_a_pool_to_one(
+    board: list[Scored], covariance: Floats, c: float
+) -> None:
+    prior = np.full(4, 0.002)
+    found = combine(board, covariance, prior=prior, correlation=c)
+    assert found.influence.sum(axis=1) + prior == pytest.approx(found.mu, abs=1e-12)
+    for pick in found.pool.picks:
+        members = [i for i, r in enumerate(board) if r.pick == pick]
+        assert found.pool.share[members].sum() == pytest.approx(1.0)
+        assert (found.pool.share[members] >= -1e-9).all()
+    assert found.own == pytest.approx([found.influence[r.pick, i] for i, r in enumerate(board)])
+
+
+@pytest.mark.parametrize("c", [0.0, 0.5, 0.9, 0.98])
+def test_a_less_confident_copy_gets_no_negative_weight(c: float) -> None:
+    rows = [row(0, "a", 1.0, 0.1), row(0, "b", 1.0, 0.02), row(0, "c", 1.0, 0.3)]
+    pool = pool_views(rows, view_returns(rows, np.array([0.02])), correlation=c)
+    assert (pool.share >= 0.0).all()
+    assert pool.share.argmax() == 2
+
+
+def test_a_second_strategy_of_a_source_adds_next_to_nothing() -> None:
+    one = [row(0, "a", 1.0, 0.1)]
+    covariance = np.diag(np.full(4, 4e-4))
+    alone = combine(one, covariance, prior=np.zeros(4), correlation=0.0).mu[0]
+    twice = combine(one * 2, covariance, prior=np.zeros(4), correlation=0.0).mu[0]
+    other = [*one, row(0, "b", 1.0, 0.1)]
+    both = combine(other, covariance, prior=np.zeros(4), correlation=0.0).mu[0]
+    assert alone < twice < 1.02 * alone
+    assert both > 1.9 * alone
+
+
+def test_without_views_the_prior_stands() -> None:
+    prior = np.array([0.01, 0.0, 0.0, -0.01])
+    found = combine([], np.eye(4), prior=prior, correlation=0.0)
+    assert found.mu.tolist() == prior.tolist()
+    assert found.influence.shape == (4, 0)
+
+
+@law(20)
+@given(board=boards(), covariance=covariances, scale=st.floats(-3, 3))
+def test_mu_is_linear_in_the_opinions(
+    board: list[Scored], covariance: Floats, scale: float
+) -> None:
+    scaled = [Scored(r.view, r.pick, r.score * scale, r.skill) for r in board]
+    mu = combine(board, covariance, prior=np.zeros(4), correlation=0.3).mu
+    moved = combine(scaled, covariance, prior=np.zeros(4), correlation=0.3).mu
+    assert moved == pytest.approx(scale * mu, abs=1e-10)

@@ -1,0 +1,155 @@
+"""Stage A, first half: scores, skills, what falls into the horizon, who is heard."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coordinator.core.state import Source
+from coordinator.core.views import (
+    RAW_MAX,
+    Scored,
+    heard,
+    horizon_of,
+    raw_score,
+    score,
+    scored_views,
+    skill,
+    skill_over,
+)
+from schemas.control import Parameters
+from schemas.portfolios import Mandate
+from tests.unit.core.planted import state_of, view
+
+USUAL = Parameters()
+
+
+def source(**changes: float) -> Source:
+    made = Source("s", "other", 5.0, (), home=True)
+    made.raw_count = int(changes.get("count", 0))
+    made.raw_square_sum = changes.get("squares", 0.0)
+    return made
+
+
+@given(strength=st.floats(0.0, 1.0), direction=st.sampled_from([-1, 0, 1]))
+def test_every_strength_has_a_score_within_the_bound(strength: float, direction: int) -> None:
+    found = score(view(direction=direction, strength=strength), source(), USUAL)
+    assert abs(found) <= USUAL.score_max
+    assert found * direction >= 0
+
+
+@pytest.mark.parametrize("strength", [0.9999999999999999, math.nextafter(1.0, 0.0), 1.0])
+def test_a_strength_that_rounds_to_certainty_scores_the_most(strength: float) -> None:
+    assert score(view(direction=-1, strength=strength), source(), USUAL) == -USUAL.score_max
+
+
+def test_a_strength_is_a_quantile_of_the_half_normal() -> None:
+    found = score(view(strength=0.6), source(), USUAL)
+    assert found == pytest.approx(NormalDist().inv_cdf(0.8))
+    assert score(view(direction=-1), source(), USUAL) == -1.0
+
+
+def test_a_forecast_is_measured_by_its_sources_own_spread() -> None:
+    raw = view(direction=None, raw=0.4)
+    fresh = score(raw, source(), USUAL)
+    seasoned = score(raw, source(count=10_000, squares=10_000 * 0.04), USUAL)
+    assert fresh == USUAL.score_max
+    assert seasoned == pytest.approx(0.4 / math.sqrt(0.04), rel=2e-3)
+
+
+@given(expected=st.floats(-10, 10), volatility=st.floats(0, 10), horizon=st.floats(0, 10_000))
+def test_no_forecast_can_swamp_its_sources_spread(
+    expected: float, volatility: float, horizon: float
+) -> None:
+    assert abs(raw_score(expected, volatility=volatility, horizon=horizon)) <= RAW_MAX
+
+
+def test_a_forecast_is_in_units_of_the_volatility_of_its_horizon() -> None:
+    assert raw_score(0.08, volatility=0.02, horizon=4.0) == pytest.approx(2.0)
+
+
+def test_skill_is_the_prior_unless_a_confidence_is_stated() -> None:
+    assert skill(view(), USUAL) == USUAL.skill_prior
+    half = skill(view(confidence=0.5, strength=0.5), USUAL)
+    assert half == pytest.approx(math.sin(math.pi * 0.0399 * 0.5))
+    assert skill(view(confidence=0.5), USUAL) == pytest.approx(math.sqrt(2 / math.pi) * half)
+
+
+@given(horizon=st.floats(0.1, 100), ahead=st.floats(0.1, 100), age=st.floats(0, 200))
+def test_skill_over_is_bounded_and_is_gone_after_the_horizon(
+    horizon: float, ahead: float, age: float
+) -> None:
+    found = skill_over(0.3, horizon=horizon, age=age, ahead=ahead)
+    assert 0.0 <= found <= 0.5
+    assert age < horizon or found == 0.0
+
+
+def test_a_fresh_signal_of_the_same_horizon_keeps_its_skill() -> None:
+    assert skill_over(0.05, horizon=5.0, age=0.0, ahead=5.0) == pytest.approx(0.05)
+    parts = skill_over(0.05, horizon=5.0, age=0.0, ahead=2.0) * math.sqrt(2 / 5)
+    parts += skill_over(0.05, horizon=5.0, age=2.0, ahead=3.0) * math.sqrt(3 / 5)
+    assert parts == pytest.approx(0.05)
+
+
+def test_an_inverted_skill_stays_inverted() -> None:
+    assert skill_over(-0.05, horizon=5.0, age=0.0, ahead=5.0) == pytest.approx(-0.05)
+
+
+@given(
+    confidence=st.sampled_from([0.0, 5e-324, 1e-12, 1.0]),
+    skill_min=st.sampled_from([0.0, 0.005]),
+    horizon=st.sampled_from([5e-324, 1e-300, 1.0, 10_000.0]),
+)
+def test_a_view_that_counts_has_a_finite_variance(
+    confidence: float, skill_min: float, horizon: float
+) -> None:
+    state = state_of()
+    state.parameters = Parameters(skill_min=skill_min)
+    given_view = view(confidence=confidence, horizon=horizon)
+    rows, without = scored_views(state, [given_view], picks={"A": 0}, ahead=5.0)
+    assert len(rows) + len(without) == 1
+    assert all(math.isfinite(row.k) and row.k > 0 for row in rows)
+
+
+def test_views_without_a_price_a_direction_or_time_left_are_without_effect() -> None:
+    state = state_of()
+    views = [view(), view(direction=0), view(instrument="X"), view(session=-9.0)]
+    rows, without = scored_views(state, views, picks={"A": 0}, ahead=5.0)
+    assert [row.view for row in rows] == views[:1]
+    assert without == views[1:]
+
+
+def test_k_is_the_variance_that_gives_grinolds_rule() -> None:
+    assert Scored(view(), 0, 1.0, 0.1).k == pytest.approx(99.0)
+
+
+def test_a_portfolio_hears_its_universe_its_sources_and_nobody_muted() -> None:
+    state = state_of()
+    portfolio = state.portfolios["p"]
+    every = [
+        view(),
+        view(instrument="B"),
+        view(instrument="B", source="u"),
+        view(strategy="x"),
+    ]
+    state.views = {one.key: one for one in every}
+    assert len(heard(state, portfolio)) == 4
+    state.sources["u"].muted = True
+    state.sources["s"].muted_strategies = ("x",)
+    assert heard(state, portfolio) == [every[0], every[1]]
+    portfolio.mandate = Mandate(universe=("B",), sources=("s",))
+    assert heard(state, portfolio) == [every[1]]
+
+
+def test_the_horizon_is_the_mandates_else_the_median_but_no_shorter_than_the_least() -> None:
+    portfolio = state_of().portfolios["p"]
+    views = [view(horizon=h) for h in (1.0, 8.0, 100.0)]
+    assert horizon_of(views, portfolio, USUAL) == 8.0
+    assert horizon_of(views[:1], portfolio, USUAL) == USUAL.horizon_sessions_min
+    assert horizon_of([], portfolio, USUAL) == USUAL.horizon_sessions_min
+    portfolio.mandate = Mandate(horizon_sessions=2.0)
+    assert horizon_of(views, portfolio, USUAL) == 2.0
