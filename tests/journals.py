@@ -61,7 +61,7 @@ class Inputs:
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
 
-    def make(self, topic: str, name: str, at: int, **fields: Any) -> Input:
+    def make(self, topic: str, name: str, at: int, /, **fields: Any) -> Input:
         """A message that happened, was appended and is journaled at `at`."""
         return self.raw(topic, at, self.body(topic, name, at, fields), fields.get("source"))
 

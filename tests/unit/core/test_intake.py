@@ -1,0 +1,145 @@
+"""Intake: every reason for which an input does not count, and what still does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from schemas.verdicts import InputRejected, InputRejection, SignalRejected, SignalRejection
+from tests.journals import DAY, HOUR, SECOND, T0, Input, Inputs, events_of, run
+
+NOON = T0 + 12 * HOUR
+S, R = SignalRejection, InputRejection
+
+
+def usual(make: Inputs) -> list[Input]:
+    made = [make.listed("A"), make.registered("s", strategies=["s"]), make.opened("p")]
+    return [*made, make.close({"A": 10.0}, T0 + SECOND)]
+
+
+def after(*makes: Callable[[Inputs], Input]) -> list[Input]:
+    make = Inputs()
+    return usual(make) + [one(make) for one in makes]
+
+
+def signal(**fields: Any) -> Callable[[Inputs], Input]:
+    terms: dict[str, Any] = {"source": "s", "instrument": "A", "at": NOON} | fields
+    return lambda make: make.signal(**terms)
+
+
+def other(topic: str, event: str, /, **fields: Any) -> Callable[[Inputs], Input]:
+    terms = {"at": NOON} | fields
+    at = terms.pop("at")
+    return lambda make: make.make(topic, event, at, **terms)
+
+
+MUTE = other("control", "StrategyMuted", source="s")
+SIGNAL_CASES: dict[SignalRejection, tuple[Callable[[Inputs], Input], ...]] = {
+    S.UNKNOWN_SOURCE: (signal(source="ghost"),),
+    S.UNKNOWN_STRATEGY: (signal(strategy="x"),),
+    S.UNKNOWN_INSTRUMENT: (signal(instrument="X"),),
+    S.DUPLICATE: (signal(event_id="1"), signal(event_id="1", direction=-1)),
+    S.STALE: (signal(event_time=NOON - 8 * DAY),),
+    S.FUTURE: (signal(event_time=NOON + 6 * SECOND),),
+    S.EXPIRED: (signal(expires_at=NOON),),
+    S.MUTED: (MUTE, signal()),
+    S.SUPERSEDED: (signal(), signal(event_time=NOON - SECOND)),
+    S.UNKNOWN_SIGNAL: (other("signals", "SignalWithdrawn", source="s", signal_id="x"),),
+}
+
+
+@pytest.mark.parametrize("reason", SIGNAL_CASES, ids=str)
+def test_a_signal_that_does_not_count_says_why(reason: SignalRejection) -> None:
+    log = run(after(*SIGNAL_CASES[reason]), end=NOON + HOUR)
+    assert [event.reason for event in events_of(log, SignalRejected)] == [reason]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"event_time": NOON - 6 * DAY},
+        {"event_time": NOON + 4 * SECOND},
+        {"expires_at": NOON + 1},
+        {"direction": 0},
+    ],
+)
+def test_a_signal_just_inside_every_bound_counts(fields: dict[str, Any]) -> None:
+    assert events_of(run(after(signal(**fields))), SignalRejected) == []
+
+
+CASH = {"portfolio": "p", "amount": "1", "currency": "USD"}
+OPENED = {"portfolio": "p", "currency": "USD", "cash": "1"}
+FILL = {"portfolio": "p", "instrument": "A", "quantity": "1", "price": "1"}
+CLOSED = other("portfolios", "PortfolioClosed", portfolio="p")
+INPUT_CASES: list[tuple[InputRejection, tuple[Callable[[Inputs], Input], ...]]] = [
+    (R.UNKNOWN_PORTFOLIO, (other("portfolios", "CashMoved", **CASH | {"portfolio": "x"}),)),
+    (R.UNKNOWN_PORTFOLIO, (other("orders", "OrderFilled", **FILL | {"portfolio": "x"}),)),
+    (R.UNKNOWN_PORTFOLIO, (other("control", "CoordinationPaused", portfolio="x"),)),
+    (R.PORTFOLIO_EXISTS, (other("portfolios", "PortfolioOpened", **OPENED),)),
+    (R.PORTFOLIO_CLOSED, (CLOSED, other("portfolios", "CashMoved", **CASH))),
+    (R.PORTFOLIO_CLOSED, (CLOSED, other("portfolios", "PortfolioClosed", portfolio="p"))),
+    (R.UNKNOWN_INSTRUMENT, (other("orders", "OrderFilled", **FILL | {"instrument": "X"}),)),
+    (R.UNKNOWN_INSTRUMENT, (other("market", "InstrumentHalted", instrument="X"),)),
+    (R.UNKNOWN_INSTRUMENT, (lambda make: make.prices({"X": 1.0}, NOON),)),
+    (R.UNKNOWN_SOURCE, (other("control", "StrategyMuted", source="x"),)),
+    (R.UNKNOWN_MODE, (lambda make: make.opened("q", NOON, mode="wild"),)),
+    (R.UNKNOWN_MODE, (other("portfolios", "MandateChanged", portfolio="p", mandate={}, mode="w"),)),
+    (R.UNKNOWN_TRADE, (other("orders", "OrderCancelled", portfolio="p", instrument="A"),)),
+    (R.WRONG_CURRENCY, (other("portfolios", "CashMoved", **CASH | {"currency": "EUR"}),)),
+    (R.DUPLICATE, (other("portfolios", "CashMoved", event_id="1", **CASH),) * 2),
+    (R.UNSUPPORTED, (other("market", "RatesObserved", name="r", rate=0.1),)),
+]
+
+
+@pytest.mark.parametrize(("reason", "makes"), INPUT_CASES)
+def test_another_input_that_does_not_count_says_why(
+    reason: InputRejection, makes: tuple[Callable[[Inputs], Input], ...]
+) -> None:
+    log = run(after(*makes))
+    assert [event.reason for event in events_of(log, InputRejected)] == [reason]
+
+
+def test_a_snapshot_with_some_unlisted_names_counts_for_the_others() -> None:
+    many = {"A": 11.0} | {f"X{n:02d}": 1.0 for n in range(12)}
+    log = run(after(lambda make: make.prices(many, NOON), signal(at=NOON + 1)), end=NOON + HOUR)
+    (rejected,) = events_of(log, InputRejected)
+    assert rejected.detail.endswith("X09 and 2 more")
+    assert rejected.reason is R.UNKNOWN_INSTRUMENT
+
+
+def test_ids_are_unique_per_producer_not_among_all() -> None:
+    same: dict[str, Any] = {"event_id": "1"}
+    makes: tuple[Callable[[Inputs], Input], ...] = (
+        lambda make: make.registered("u", T0 + SECOND),
+        signal(**same),
+        lambda make: make.signal("u", "A", NOON, **same),
+        lambda make: make.opened("p/q", NOON, **same),
+        lambda make: make.opened("p/q/1", NOON, event_id="x"),
+        other("portfolios", "CashMoved", **CASH, **same),
+        other("portfolios", "CashMoved", **CASH | {"portfolio": "p/q/1"}, **same),
+        other("portfolios", "CashMoved", **CASH | {"portfolio": "p"}, event_id="q/1/1"),
+        other("signals", "SignalWithdrawn", source="s", signal_id="1", event_id="w"),
+        other("signals", "SignalWithdrawn", source="u", signal_id="1", event_id="w"),
+    )
+    log = run(after(*makes), end=NOON + HOUR)
+    assert events_of(log, InputRejected) == []
+    assert events_of(log, SignalRejected) == []
+
+
+def test_an_id_is_forgotten_after_the_lateness_window() -> None:
+    parameters = {"lateness_ms_max": 3_600_000}
+    makes: tuple[Callable[[Inputs], Input], ...] = (
+        other("control", "ParametersChanged", parameters=parameters),
+        other("portfolios", "CashMoved", event_id="1", **CASH),
+        other("portfolios", "CashMoved", at=NOON + 2 * HOUR, event_id="2", **CASH),
+        other("portfolios", "CashMoved", at=NOON + 2 * HOUR, event_id="1", **CASH),
+    )
+    assert events_of(run(after(*makes)), InputRejected) == []
+
+
+def test_a_late_fill_of_a_closed_portfolio_still_counts() -> None:
+    assert (
+        events_of(run(after(CLOSED, other("orders", "OrderFilled", **FILL))), InputRejected) == []
+    )
