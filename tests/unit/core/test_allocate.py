@@ -1,0 +1,108 @@
+"""A portfolio's problem: every number of it from the book, the market and the mandate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coordinator.core.allocate import Situation, problem_digest, situation
+from coordinator.core.state import OpenTrade, State
+from coordinator.learning.risk import PriorBlendedCovariance
+from schemas.control import Parameters
+from schemas.portfolios import Costs, Mandate
+from tests.unit.core.planted import state_of, view
+
+
+def planted() -> State:
+    state = state_of()
+    portfolio = state.portfolios["p"]
+    portfolio.positions = {"A": Decimal(100)}
+    portfolio.cash = Decimal(9000)
+    portfolio.open_trades = {
+        "1": OpenTrade("1", "p:1", "B", Decimal(50)),
+        "2": OpenTrade("2", "p:1", "A", Decimal(-20)),
+    }
+    made = view()
+    state.views[made.key] = made
+    return state
+
+
+def of(state: State) -> Situation:
+    found = situation(state, state.portfolios["p"], PriorBlendedCovariance())
+    assert found is not None
+    return found
+
+
+def test_weights_are_of_nav_and_open_trades_stand_beside_what_is_held() -> None:
+    problem = of(planted()).problem
+    assert (problem.instruments, problem.nav, problem.cash) == (("A", "B"), 10_000.0, 0.9)
+    assert problem.filled.tolist() == [0.1, 0.0]
+    assert problem.working_buys.tolist() == [0.0, 0.1]
+    assert problem.working_sells == pytest.approx([-0.02, 0.0])
+    assert problem.lot_weight == pytest.approx([0.001, 0.002])
+
+
+def test_costs_and_limits_are_the_mandates() -> None:
+    state = planted()
+    portfolio = state.portfolios["p"]
+    portfolio.costs = Costs(fee_bps=1.0, half_spread_bps=2.0, sell_tax_bps=10.0)
+    portfolio.mandate = Mandate(universe=("B",), position_min=-0.1, position_max=0.2)
+    problem = of(state).problem
+    assert problem.cost_buy == pytest.approx([3e-4, 3e-4])
+    assert problem.cost_sell == pytest.approx([13e-4, 13e-4])
+    assert problem.position_max.tolist() == [0.0, 0.2]
+    assert problem.position_min.tolist() == [0.0, -0.1]
+
+
+def test_what_is_halted_or_stale_can_not_be_traded() -> None:
+    state = planted()
+    assert (of(state).problem.trade_max > 1.0).all()
+    state.market.instruments["A"].halted = True
+    state.market.session = 7
+    assert of(state).problem.trade_max.tolist() == [0.0, 0.0]
+
+
+def test_covariance_and_views_are_over_the_horizon() -> None:
+    state = planted()
+    five = of(state)
+    state.portfolios["p"].mandate = Mandate(horizon_sessions=10.0)
+    ten = of(state)
+    assert (five.horizon, ten.horizon) == (5.0, 10.0)
+    assert ten.problem.covariance == pytest.approx(2 * five.problem.covariance)
+    assert ten.problem.mu[0] == pytest.approx(five.problem.mu[0])
+
+
+def test_a_position_without_a_price_or_no_value_leaves_nothing_to_solve() -> None:
+    state = planted()
+    portfolio = state.portfolios["p"]
+    risk = PriorBlendedCovariance()
+    portfolio.cash = Decimal(-1000)
+    assert situation(state, portfolio, risk) is None
+    portfolio.cash = Decimal(9000)
+    state.market.price[0] = np.nan
+    assert situation(state, portfolio, risk) is None
+
+
+def test_every_number_of_a_problem_is_in_its_digest() -> None:
+    problem = of(planted()).problem
+    digests = {problem_digest(problem)}
+    for name in problem.__slots__:
+        part = getattr(problem, name)
+        if isinstance(part, np.ndarray):
+            changed: Any = part + 1e-12
+        else:
+            changed = ("A", "C") if name == "instruments" else part + 1e-12 * max(part, 1.0)
+        fields: dict[str, Any] = {name: changed}
+        digests.add(problem_digest(replace(problem, **fields)))
+    assert len(digests) == 1 + len(problem.__slots__)
+
+
+def test_the_same_situation_under_other_parameters_is_another_problem() -> None:
+    state = planted()
+    before = problem_digest(of(state).problem)
+    state.parameters = Parameters(risk_volatility_prior=0.03)
+    assert problem_digest(of(state).problem) != before

@@ -1,0 +1,107 @@
+"""Conflicts: opposite opinions, apart in time, on names that move together, against the mandate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coordinator.core.conflicts import Conflict, find_conflicts
+from coordinator.core.match import combine
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.core.views import Scored
+from schemas.control import Parameters
+from schemas.decisions import ConflictKind
+from tests.unit.core.planted import view
+
+EVERYTHING = Parameters(conflict_severity_min=0.0)
+
+
+def problem(covariance: Floats, mu: Floats) -> AllocationProblem:
+    n = len(covariance)
+    flat = np.zeros(n)
+    return AllocationProblem(
+        instruments=tuple(f"N{i}" for i in range(n)), nav=1e6, mu=mu, covariance=covariance,
+        risk_aversion=5.0, filled=flat, working_buys=flat, working_sells=flat, cash=1.0,
+        lot_weight=flat, cost_buy=flat, cost_sell=flat, trade_max=flat + 1.0,
+        position_min=flat - 0.5, position_max=flat + 0.5, gross_max=100.0, cash_floor=0.0,
+        turnover_max=1.0, trade_min=0.0,
+    )  # fmt: skip
+
+
+def row(
+    pick: int, source: str, score: float, *, skill: float = 0.1, horizon: float = 5.0
+) -> Scored:
+    return Scored(view(instrument=f"N{pick}", source=source, horizon=horizon), pick, score, skill)
+
+
+def conflicts(
+    rows: list[Scored],
+    *,
+    correlation: float = 0.0,
+    parameters: Parameters = EVERYTHING,
+    **limits: object,
+) -> list[Conflict]:
+    covariance = 4e-4 * np.array([[1.0, correlation], [correlation, 1.0]])
+    mixed = combine(rows, covariance, prior=np.zeros(2), correlation=0.0)
+    changed = replace(problem(covariance, mixed.mu), **limits)  # type: ignore[arg-type] # by name
+    return find_conflicts(rows, mixed, changed, parameters)
+
+
+def test_opposite_opinions_on_a_name_conflict_and_agreeing_ones_do_not() -> None:
+    (found,) = conflicts([row(0, "a", 1.0), row(0, "b", -1.0)])
+    assert (found.kind, found.picks, found.rows) == (ConflictKind.OPPOSITE_DIRECTION, (0,), (0, 1))
+    assert conflicts([row(0, "a", 1.0), row(0, "b", 0.5)]) == []
+
+
+def test_surer_opinions_conflict_more_severely() -> None:
+    severities = [conflicts([row(0, "a", s), row(0, "b", -s)])[0].severity for s in (0.1, 1.0, 2.5)]
+    assert severities == sorted(severities)
+    assert 0.0 < severities[0] < severities[-1] < 1.0
+
+
+def test_opposite_opinions_for_far_apart_horizons_may_both_be_right() -> None:
+    (found,) = conflicts([row(0, "a", 1.0, horizon=2.0), row(0, "b", -1.0, horizon=6.0)])
+    assert found.kind is ConflictKind.HORIZON
+
+
+@pytest.mark.parametrize(("correlation", "found"), [(0.9, 1), (0.5, 0), (-0.9, 0)])
+def test_names_that_move_together_and_are_judged_apart_conflict(
+    correlation: float, found: int
+) -> None:
+    rows = [row(0, "a", 1.5), row(1, "b", -1.5)]
+    made = conflicts(rows, correlation=correlation)
+    assert [c.kind for c in made] == [ConflictKind.CORRELATED_INSTRUMENTS] * found
+
+
+def test_names_that_move_against_each_other_and_are_judged_alike_conflict() -> None:
+    made = conflicts([row(0, "a", 1.5), row(1, "b", 1.5)], correlation=-0.9)
+    assert [c.picks for c in made] == [(0, 1)]
+
+
+def test_a_wish_that_the_mandate_has_no_room_for_is_a_conflict_with_it() -> None:
+    flat = np.zeros(2)
+    (sale,) = conflicts([row(0, "a", -1.0)], position_min=flat)
+    (buy,) = conflicts([row(0, "a", 1.0)], filled=np.array([0.5, 0.0]))
+    assert {sale.kind, buy.kind} == {ConflictKind.MANDATE}
+    assert conflicts([row(0, "a", -1.0)], position_min=flat, filled=flat + 0.1) == []
+
+
+def test_wishes_that_exceed_the_gross_limit_together_are_a_conflict_of_capacity() -> None:
+    rows = [row(0, "a", 2.5, skill=0.4), row(1, "b", 2.5, skill=0.4)]
+    (found,) = conflicts(rows, gross_max=0.6)
+    assert found.kind is ConflictKind.CAPACITY
+    assert found.severity == pytest.approx(1 - 0.6 / 1.0)
+
+
+def test_conflicts_come_severest_first_and_mild_ones_are_left_out() -> None:
+    rows = [row(0, "a", 0.1), row(0, "b", -0.1), row(1, "a", 2.5), row(1, "b", -2.5)]
+    both = conflicts(rows)
+    assert [c.picks for c in both] == [(1,), (0,)]
+    between = (both[0].severity + both[1].severity) / 2
+    assert conflicts(rows, parameters=Parameters(conflict_severity_min=between)) == both[:1]
+
+
+def test_without_opinions_there_is_no_conflict() -> None:
+    assert conflicts([]) == []

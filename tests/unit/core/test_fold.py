@@ -1,0 +1,59 @@
+"""Fold: an engine that broke while applying is built again and steps over what broke it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from coordinator.core import evolve
+from coordinator.core.engine import EvolveFailed
+from coordinator.core.fold import Fold
+from coordinator.log.memory import MemoryLog
+from schemas.portfolios import CashMoved
+from schemas.verdicts import RecordQuarantined
+from tests.journals import T0, Inputs, engine, lay, zero_clock
+
+MONEY = {"portfolio": "p", "amount": "1", "currency": "USD"}
+
+
+def journal(count: int) -> MemoryLog:
+    make = Inputs()
+    inputs = [make.opened("p")]
+    inputs += [make.make("portfolios", "CashMoved", T0 + n, **MONEY) for n in range(count)]
+    return lay(inputs, MemoryLog(clock=zero_clock), shards=1)
+
+
+def broken(_: Any, __: Any) -> None:
+    raise RuntimeError
+
+
+@pytest.mark.parametrize("from_checkpoint", [False, True])
+def test_several_broken_records_are_each_stepped_over(
+    monkeypatch: pytest.MonkeyPatch, from_checkpoint: bool
+) -> None:
+    monkeypatch.setitem(evolve._INPUTS, CashMoved, broken)
+    log = journal(3)
+    fold = Fold(log, engine(0, 1))
+    fold.start(None)
+    first, second, *rest = list(log.read("journal", 0))
+    for record in (first, second):
+        fold.step(record)
+    if from_checkpoint:
+        fold.start(fold.engine.checkpoint())
+    said = [entry for record in rest for entry in fold.step(record)]
+    assert sum(b"RecordQuarantined" in entry for entry in said) == 3
+    assert fold.engine.position == rest[-1].position
+
+
+def test_a_quarantine_that_breaks_itself_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(evolve._INPUTS, CashMoved, broken)
+    monkeypatch.setitem(evolve._OUTPUTS, RecordQuarantined, broken)
+    log = journal(1)
+    fold = Fold(log, engine(0, 1))
+    fold.start(None)
+    first, second, third = log.read("journal", 0)
+    fold.step(first)
+    fold.step(second)
+    with pytest.raises(EvolveFailed, match="position 2, record: RuntimeError"):
+        fold.step(third)

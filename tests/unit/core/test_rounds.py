@@ -1,0 +1,143 @@
+"""Rounds: what opens one, when it is due, and who is woken."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from schemas.decisions import AllocationDecided, RoundClosed
+from tests.journals import DAY, HOUR, MS, SECOND, T0, Input, Inputs, events_of, run
+
+
+def days(make: Inputs, *, schedule: dict[str, Any] | None = None, **fields: Any) -> list[Input]:
+    terms = fields if schedule is None else fields | {"schedule": schedule}
+    made = [make.listed("A"), make.listed("B"), make.registered("s"), make.registered("u")]
+    return [*made, make.opened("p", **terms), make.close({"A": 10.0, "B": 5.0}, T0 + SECOND)]
+
+
+def rounds(inputs: list[Input], end: int = T0 + 5 * DAY) -> list[RoundClosed]:
+    return events_of(run(inputs, end=end), RoundClosed)
+
+
+def test_a_round_closes_when_its_window_ends_and_holds_what_came_in_it() -> None:
+    make, at = Inputs(), T0 + HOUR
+    base = days(make)
+    early = [make.signal("s", "A", at), make.signal("u", "A", at + 9 * MS)]
+    late = make.signal("s", "B", at + 11 * MS)
+    first, second = rounds([*base, *early, late])
+    assert (first.opened_at, first.decided_at) == (at, at + 10 * MS)
+    assert first.signals_used == ("s/signals-1-0", "u/signals-2-0")
+    assert (second.signals_new, len(second.signals_used)) == (1, 3)
+
+
+def test_a_signal_at_the_very_end_of_the_window_is_still_in_it() -> None:
+    make, at = Inputs(), T0 + HOUR
+    base = days(make)
+    inputs = [*base, make.signal("s", "A", at), make.signal("u", "A", at + 10 * MS)]
+    (only,) = rounds(inputs)
+    assert len(only.signals_used) == 2
+
+
+def test_a_steady_stream_is_decided_no_more_often_than_the_spacing() -> None:
+    make = Inputs()
+    base = days(make)
+    stream = [make.signal("s", "A", T0 + HOUR + n * MS) for n in range(200)]
+    at = [r.decided_at for r in rounds([*base, *stream])]
+    assert [b - a for a, b in pairwise(at)] == [50 * MS] * 4
+    assert at[0] == T0 + HOUR + 10 * MS
+
+
+def test_rounds_of_portfolios_overlap() -> None:
+    make = Inputs()
+    base = days(make, mandate={"sources": ["s"]})
+    other = make.opened("q", mandate={"sources": ["u"]})
+    inputs = [*base, other]
+    inputs += [make.signal("s", "A", T0 + HOUR), make.signal("u", "A", T0 + HOUR + 5 * MS)]
+    found = [(r.portfolio, r.opened_at, r.decided_at) for r in rounds(inputs)]
+    at = T0 + HOUR
+    assert found == [("p", at, at + 10 * MS), ("q", at + 5 * MS, at + 15 * MS)]
+
+
+@pytest.mark.parametrize(
+    ("mandate", "opened"),
+    [({}, 1), ({"universe": ["B"]}, 0), ({"sources": ["u"]}, 0), ({"universe": ["A"]}, 1)],
+)
+def test_only_a_signal_that_concerns_a_portfolio_wakes_it(
+    mandate: dict[str, Any], opened: int
+) -> None:
+    make = Inputs()
+    base = days(make, mandate=mandate)
+    inputs = [*base, make.signal("s", "A", T0 + HOUR)]
+    assert len(rounds(inputs)) == opened
+
+
+def test_every_second_close_decides_where_the_schedule_says_so() -> None:
+    make = Inputs()
+    inputs = days(make, schedule={"kind": "session_close", "every": 2})
+    inputs.append(make.signal("s", "A", T0 + HOUR))
+    inputs += [make.close({"A": 10.0, "B": 5.0}, T0 + n * DAY) for n in range(1, 4)]
+    found = rounds(inputs)
+    assert [(r.trigger, (r.decided_at - T0) // DAY) for r in found] == [
+        ("session_close", 1),
+        ("session_close", 3),
+    ]
+
+
+def test_an_interval_decides_on_a_fixed_grid_even_when_the_mandate_changes_on_it() -> None:
+    make = Inputs()
+    inputs = days(make, schedule={"kind": "interval", "every": 3600})
+    inputs.append(make.signal("s", "A", T0 + 90 * SECOND))
+    change = make.make("portfolios", "MandateChanged", T0 + HOUR, portfolio="p", mandate={})
+    found = [r for r in rounds([*inputs, change], T0 + 3 * HOUR + 1) if r.trigger == "interval"]
+    assert [(r.decided_at - T0) % HOUR for r in found[1:]] == [0] * (len(found) - 1)
+    assert [(r.decided_at - T0) // HOUR for r in found][-2:] == [2, 3]
+
+
+def test_a_breach_at_the_close_opens_a_round_that_goes_back_within_the_limit() -> None:
+    make = Inputs()
+    inputs = days(make, mandate={"position_max": 0.1})
+    fill = make.fill("p", "A", "9500", "10", T0 + HOUR)
+    inputs += [fill, make.close({"A": 14.0, "B": 5.0}, T0 + DAY)]
+    log = run(inputs, end=T0 + 2 * DAY)
+    (decision,) = events_of(log, AllocationDecided)
+    assert [r.trigger for r in events_of(log, RoundClosed)] == ["breach"]
+    assert decision.targets[0].weight_before > 0.1 >= decision.targets[0].weight
+
+
+@pytest.mark.parametrize(
+    ("name", "topic", "fields", "opened"),
+    [
+        ("CashMoved", "portfolios", {"amount": "5", "currency": "USD"}, 1),
+        ("MandateChanged", "portfolios", {"mandate": {}}, 1),
+        ("CoordinationResumed", "control", {}, 1),
+        ("CoordinationPaused", "control", {}, 0),
+        ("PortfolioClosed", "portfolios", {}, 0),
+    ],
+)
+def test_what_an_intervention_opens(
+    name: str, topic: str, fields: dict[str, Any], opened: int
+) -> None:
+    make = Inputs()
+    base = days(make)
+    event = make.make(topic, name, T0 + HOUR, portfolio="p", **fields)
+    found = rounds([*base, event])
+    assert [r.trigger for r in found] == ["constraint"] * opened
+
+
+def test_a_pause_stops_the_open_round_and_a_general_one_stops_all() -> None:
+    for about in ({"portfolio": "p"}, {}):
+        make = Inputs()
+        base = days(make)
+        signal = make.signal("s", "A", T0 + HOUR)
+        pause = make.make("control", "CoordinationPaused", T0 + HOUR + MS, **about)
+        assert rounds([*base, signal, pause]) == []
+        make = Inputs()
+        base = days(make)
+        signals = [make.signal("s", "A", T0 + n * HOUR) for n in (2, 4)]
+        off = make.make("control", "CoordinationPaused", T0 + HOUR, **about)
+        on = make.make("control", "CoordinationResumed", T0 + 3 * HOUR, **about)
+        found = rounds([*base, off, signals[0], on, signals[1]])
+        assert found[-1].decided_at == T0 + 4 * HOUR + 10 * MS
+        assert min(r.decided_at for r in found) > T0 + 3 * HOUR

@@ -1,0 +1,128 @@
+"""A shard's owner: recovers, audits what is there, publishes what is missing, halts on another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from coordinator.core.chain import ChainBroken
+from coordinator.core.fold import newest_checkpoint
+from coordinator.core.ports import Append
+from coordinator.core.shard import Diverged, Shard
+from coordinator.log.memory import MemoryLog
+from schemas.canonical import digest
+from schemas.entries import decode_output, encode_output
+from tests.journals import T0, Inputs, engine, lay, owners, run, zero_clock
+from tests.recorded import end_of, recorded
+
+INPUTS = recorded(1)
+END = end_of(INPUTS)
+
+
+def fresh(log: MemoryLog) -> Shard:
+    return owners(log, shards=1)[0]
+
+
+def test_a_restart_finds_everything_there_and_says_nothing_twice() -> None:
+    log = run(INPUTS, end=END)
+    end = log.end("decisions", 0)
+    found = fresh(log).recover()
+    assert (found.from_position, found.outputs_missing) == (-1, 0)
+    assert found.outputs_equal == end == log.end("decisions", 0)
+
+
+def test_outputs_that_were_never_published_are_published() -> None:
+    whole = run(INPUTS, end=END)
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=END)
+    for record in list(whole.read("decisions", 0))[:10]:
+        log.append([Append("decisions", 0, record.payload, record.journal_time)])
+    found = fresh(log).recover()
+    assert found.outputs_equal == 10
+    assert [r.payload for r in log.read("decisions", 0)] == [
+        r.payload for r in whole.read("decisions", 0)
+    ]
+
+
+def test_a_restart_begins_at_the_newest_checkpoint() -> None:
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=END)
+    owner = Shard(log, engine(0, 1), checkpoint_every=10)
+    owner.recover()
+    assert log.end("checkpoints", 0) > 1
+    found = fresh(log).recover()
+    assert found.from_position > 0
+    assert found.records == len(list(log.read("journal", 0, found.from_position + 1)))
+
+
+def _tampered(log: MemoryLog, at: int) -> MemoryLog:
+    """The same log with one output about something else, and the chain after it made again."""
+    made = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=END)
+    prev = "0" * 64
+    for number, record in enumerate(log.read("decisions", 0)):
+        entry = decode_output(record.payload)
+        event = entry.event
+        if number == at:
+            event = event.model_copy(update={"decided_at": 1})
+        payload = encode_output(entry.position, entry.ordinal, entry.seq, prev, event)
+        prev = digest(payload)
+        made.append([Append("decisions", 0, payload, record.journal_time)])
+    return made
+
+
+def test_another_output_than_the_engines_halts_and_names_the_position() -> None:
+    log = run(INPUTS, end=END)
+    wrong = decode_output(list(log.read("decisions", 0))[5].payload)
+    with pytest.raises(Diverged, match=f"journal position {wrong.position}: another output"):
+        fresh(_tampered(log, 5)).recover()
+
+
+def test_outputs_that_the_journal_does_not_explain_halt() -> None:
+    log = run(INPUTS, end=END)
+    last = list(log.read("decisions", 0))[-1]
+    entry = decode_output(last.payload)
+    extra = encode_output(entry.position, 9, entry.seq + 1, entry.hash, entry.event)
+    log.append([Append("decisions", 0, extra, last.journal_time)])
+    with pytest.raises(Diverged, match="the journal does not explain"):
+        fresh(log).recover()
+
+
+def test_a_hole_in_the_decisions_halts() -> None:
+    log = run(INPUTS, end=END)
+    holed = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=END)
+    for record in log.read("decisions", 0):
+        if record.position != 3:
+            holed.append([Append("decisions", 0, record.payload, record.journal_time)])
+    with pytest.raises(ChainBroken, match="an output is missing"):
+        fresh(holed).recover()
+
+
+def test_early_and_doubled_ticks_do_nothing() -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.registered("s"), make.opened("p")]
+    inputs += [make.close({"A": 10.0}, T0), make.signal("s", "A", T0)]
+    log = lay(inputs, MemoryLog(clock=zero_clock), shards=1)
+    owner = fresh(log)
+    owner.recover()
+    due = owner.engine.next_deadline()
+    assert due is not None
+    for at, said in ((due - 1, 0), (due, 0), (due + 1, 1), (due + 1, 1), (due + 1, 1)):
+        owner.tick(at)
+        owner.pump()
+        assert owner.engine.decisions == said
+
+
+def test_the_newest_checkpoint_is_the_last_one_written() -> None:
+    log = MemoryLog(clock=zero_clock)
+    assert newest_checkpoint(log, 0) is None
+    for body in (b"3\none", b"7\ntwo\nlines"):
+        log.append([Append("checkpoints", 0, body)])
+    assert newest_checkpoint(log, 0) == (b"two\nlines", 7)
+
+
+def test_an_applied_position_gives_nothing_a_second_time() -> None:
+    log = run(INPUTS, end=END)
+    owner = fresh(log)
+    owner.recover()
+    record = list(log.read("journal", 0))[-1]
+    assert owner.engine.step(record) == []
+    assert owner.engine.step(replace(record, position=0)) == []
