@@ -24,6 +24,10 @@ def journal(count: int) -> MemoryLog:
     return lay(inputs, MemoryLog(clock=zero_clock), shards=1)
 
 
+INPUTS: dict[Any, Any] = evolve._INPUTS
+OUTPUTS: dict[Any, Any] = evolve._OUTPUTS
+
+
 def broken(_: Any, __: Any) -> None:
     raise RuntimeError
 
@@ -32,7 +36,7 @@ def broken(_: Any, __: Any) -> None:
 def test_several_broken_records_are_each_stepped_over(
     monkeypatch: pytest.MonkeyPatch, from_checkpoint: bool
 ) -> None:
-    monkeypatch.setitem(evolve._INPUTS, CashMoved, broken)
+    monkeypatch.setitem(INPUTS, CashMoved, broken)
     log = journal(3)
     fold = Fold(log, engine(0, 1))
     fold.start(None)
@@ -47,8 +51,8 @@ def test_several_broken_records_are_each_stepped_over(
 
 
 def test_a_quarantine_that_breaks_itself_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(evolve._INPUTS, CashMoved, broken)
-    monkeypatch.setitem(evolve._OUTPUTS, RecordQuarantined, broken)
+    monkeypatch.setitem(INPUTS, CashMoved, broken)
+    monkeypatch.setitem(OUTPUTS, RecordQuarantined, broken)
     log = journal(1)
     fold = Fold(log, engine(0, 1))
     fold.start(None)
