@@ -71,7 +71,7 @@ def _left_open(portfolio: Portfolio, fill: Fill) -> Decimal | None:
     A fill beyond what was decided, or against it, leaves nothing.
     """
     trade = portfolio.open_trades.get(fill.trade_id) if fill.trade_id is not None else None
-    if trade is None:
+    if trade is None or trade.instrument != fill.instrument:
         return None
     left = _EXACT.subtract(trade.quantity, fill.quantity)
     return left if left * trade.quantity > 0 and abs(left) <= abs(trade.quantity) else Decimal(0)

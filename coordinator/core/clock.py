@@ -13,6 +13,7 @@ __all__ = ["MILLISECOND", "NEVER", "SECOND", "Timers"]
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 NEVER = 2**63
+STALE_MAX = 1_024
 
 
 class Timers:
@@ -36,10 +37,17 @@ class Timers:
         before = self._deadlines.get(name)
         self._deadlines[name] = deadline
         heapq.heappush(self._heap, (deadline, name))
+        if len(self._heap) > 2 * len(self._deadlines) + STALE_MAX:
+            self._compact()
         if deadline <= self.earliest:
             self.earliest = deadline
         elif before == self.earliest:
             self._settle()
+
+    def _compact(self) -> None:
+        """Forget moved and disarmed entries, which would pile up until their old deadlines."""
+        self._heap = [(deadline, name) for name, deadline in self._deadlines.items()]
+        heapq.heapify(self._heap)
 
     def disarm(self, name: str) -> None:
         """Remove a timer; one that is not there is no error."""

@@ -219,6 +219,7 @@ class Engine:
     def _remember(self, key: str, appended_at: int) -> None:
         """Keep the id for the lateness window, oldest forgotten first."""
         seen, parameters = self.state.seen, self.state.parameters
+        seen.pop(key, None)  # an id used again is the newest
         seen[key] = appended_at
         horizon = self.state.clock - parameters.lateness_ms_max * MILLISECOND
         while seen:

@@ -131,7 +131,9 @@ def _forget_end(state: State, view: View) -> None:
 
 
 def _drop_view(state: State, event: SignalExpired) -> None:
-    """Close the view of that very signal; a newer one in its place stays."""
+    """Close the view of that very signal; a newer one in its place stays, even of the same id."""
+    if event.reason == "superseded":
+        return
     key = (event.instrument, event.source, event.strategy)
     view = state.views.get(key)
     if view is not None and view.signal_id == event.signal_id:

@@ -78,12 +78,22 @@ _OWNERS: dict[type[Event], tuple[str, str | None]] = {
 }
 
 
+def _known(state: State, key: str | None) -> bool:
+    """Whether the id was used within the lateness window.
+
+    By its age, not by whether it was forgotten yet: shards forget at different moments.
+    """
+    used_at = state.seen.get(key) if key is not None else None
+    horizon = state.clock - state.parameters.lateness_ms_max * MILLISECOND
+    return used_at is not None and used_at >= horizon
+
+
 def judge(state: State, stamp: Stamp, event: Event, key: str | None) -> OutputEvent | None:
     """Why the event does not count, or None. key: its identity_key."""
     if type(event) is SignalIssued:
         reason = _signal_fault(state, stamp, event, key)
         return None if reason is None else _rejected_signal(state, event, *reason)
-    if key is not None and key in state.seen:
+    if _known(state, key):
         return rejected_input(state, event, InputRejection.DUPLICATE)
     rule = _RULES.get(type(event))
     return None if rule is None else rule(state, event)
@@ -101,7 +111,7 @@ def _signal_fault(
         return SignalRejection.UNKNOWN_STRATEGY, event.strategy
     if event.instrument not in state.market.instruments:
         return SignalRejection.UNKNOWN_INSTRUMENT, event.instrument
-    if key in state.seen:
+    if _known(state, key):
         return SignalRejection.DUPLICATE, ""
     late = stamp.appended_at - event.event_time
     if late > parameters.lateness_ms_max * MILLISECOND:

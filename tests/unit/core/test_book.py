@@ -91,6 +91,13 @@ def test_a_part_uses_up_its_trade_and_nothing_leaves_it_as_it_was(
     assert (None if found is None else found.quantity) == (None if left is None else D(left))
 
 
+def test_a_fill_of_another_name_does_not_use_up_the_trade_it_claims() -> None:
+    made = with_trade("10")
+    apply_fill(made, fill("10", name="B"), done=True)
+    assert made.open_trades["t"].quantity == D(10)
+    assert made.positions == {"B": D(10)}
+
+
 def test_the_last_fill_ends_its_trade_whatever_is_left() -> None:
     made = with_trade("10")
     apply_fill(made, fill("1"), done=True)

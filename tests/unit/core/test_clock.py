@@ -54,3 +54,13 @@ def test_without_timers_nothing_is_ever_due() -> None:
     timers = Timers()
     timers.disarm("a")
     assert (timers.first(), timers.earliest) == (None, NEVER)
+
+
+def test_timers_that_are_moved_again_and_again_do_not_pile_up() -> None:
+    timers = Timers([("far", 10**9)])
+    for step in range(10_000):
+        timers.arm("moved", 10**6 + step)
+        timers.arm("gone", 10**8 + step)
+        timers.disarm("gone")
+    assert len(timers._heap) < 3_000
+    assert (timers.first(), timers.earliest) == ("moved", 10**6 + 9_999)

@@ -81,11 +81,17 @@ def test_names_that_move_against_each_other_and_are_judged_alike_conflict() -> N
 
 
 def test_a_wish_that_the_mandate_has_no_room_for_is_a_conflict_with_it() -> None:
-    flat = np.zeros(2)
-    (sale,) = conflicts([row(0, "a", -1.0)], position_min=flat)
+    (short,) = conflicts(
+        [row(0, "a", -1.0)], position_min=np.full(2, -0.1), filled=np.full(2, -0.1)
+    )
     (buy,) = conflicts([row(0, "a", 1.0)], filled=np.array([0.5, 0.0]))
-    assert {sale.kind, buy.kind} == {ConflictKind.MANDATE}
-    assert conflicts([row(0, "a", -1.0)], position_min=flat, filled=flat + 0.1) == []
+    assert {short.kind, buy.kind} == {ConflictKind.MANDATE}
+
+
+@pytest.mark.parametrize("held", [0.0, 0.1])
+def test_selling_what_is_held_or_what_is_not_there_is_no_conflict(held: float) -> None:
+    flat = np.zeros(2)
+    assert conflicts([row(0, "a", -1.0)], position_min=flat, filled=flat + held) == []
 
 
 def test_wishes_that_exceed_the_gross_limit_together_are_a_conflict_of_capacity() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from coordinator.core.route import Router
 from coordinator.core.shards import shard_of
 from coordinator.log.memory import MemoryLog
+from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.journal import SignalsShed
 from schemas.verdicts import ClockJumped, InputRejected, SignalExpired, SignalRejected
 from tests.journals import (
@@ -14,6 +15,7 @@ from tests.journals import (
     SECOND,
     T0,
     Inputs,
+    contents,
     engine,
     events_of,
     lay,
@@ -88,6 +90,31 @@ def test_ends_of_signals_are_said_once_with_their_reason() -> None:
         ("signals-1-2", "time", T0 + 3 * HOUR),
         ("signals-1-1", "withdrawn", T0 + 4 * HOUR),
     ]
+
+
+def test_an_id_used_again_after_it_was_forgotten_takes_its_own_place() -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.registered("s"), make.opened("p")]
+    inputs.append(make.close({"A": 10.0}, T0))
+    inputs += [
+        make.signal("s", "A", T0 + n * DAY, event_id="daily", horizon_sessions=20.0) for n in (1, 9)
+    ]
+    log = run(inputs, end=T0 + 10 * DAY)
+    assert [e.reason for e in events_of(log, SignalExpired)] == ["superseded"]
+    assert [len(r.signals_used) for r in events_of(log, RoundClosed)] == [1, 1]
+
+
+def test_shards_forget_an_id_at_one_moment_whatever_else_they_saw() -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.registered("s")]
+    inputs += [make.opened(f"p{n}") for n in range(4)]
+    inputs += [make.close({"A": 10.0}, T0), make.signal("s", "A", T0 + DAY, event_id="1")]
+    money = {"portfolio": "p1", "amount": "1", "currency": "USD"}
+    inputs.append(make.make("portfolios", "CashMoved", T0 + 8 * DAY + HOUR, **money))
+    inputs.append(make.signal("s", "A", T0 + 8 * DAY + 2 * HOUR, event_id="1"))
+    one, eight = (run(inputs, shards=n, end=T0 + 9 * DAY) for n in (1, 8))
+    assert contents(one, shards=1) == contents(eight, shards=8)
+    assert len(events_of(one, AllocationDecided)) == 9
 
 
 def test_the_next_deadline_is_the_earliest_timer_and_nothing_without_any() -> None:
