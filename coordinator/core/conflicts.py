@@ -137,7 +137,11 @@ def _forbidden(
     combination: Combination,
     problem: AllocationProblem,
 ) -> list[Conflict]:
-    """Combined wishes without room: selling what is not held, buying at the cap."""
+    """Combined wishes without room: buying at the cap, selling short at the limit.
+
+    Where nothing may be short, a sale of what is not held is no conflict: there is nothing to do,
+    and the decision counts it as followed.
+    """
     held = problem.filled + problem.working_buys + problem.working_sells
     found = []
     for m, pick in enumerate(combination.pool.picks):
@@ -147,7 +151,8 @@ def _forbidden(
             if wish > 0
             else held[pick] - problem.position_min[pick]
         )
-        if wish == 0 or room > ROOM_MIN:
+        met = wish <= 0 and problem.position_min[pick] >= 0 and held[pick] <= ROOM_MIN
+        if met or room > ROOM_MIN:
             continue
         members = tuple(i for i in by_pick[pick] if rows[i].score * rows[i].skill * wish > 0)
         spread = problem.covariance[pick, pick] * (1.0 + combination.pool.k[m])
