@@ -50,8 +50,8 @@ def identity() -> Identity:
     return _build(), _dependencies(), numeric_fingerprint(SolverSettings())
 
 
-def engine_started(*, at: int) -> EngineStarted:
-    """The event that says from `at` (ns UTC) on this build decides."""
+def engine_started(*, at: int, shards: int) -> EngineStarted:
+    """The event that says from `at` (ns UTC) on this build decides, for that many shards."""
     build, dependencies, fingerprint = identity()
     return EngineStarted(
         event_id=f"start {at}",
@@ -59,6 +59,7 @@ def engine_started(*, at: int) -> EngineStarted:
         build=build,
         dependencies=dependencies,
         fingerprint=fingerprint,
+        shards=shards,
     )
 
 

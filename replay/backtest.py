@@ -94,7 +94,7 @@ def run_backtest(
     watch = Watch(inputs, shards, progress)
     played = []
     for shard in range(shards):
-        start = engine_started(at=first)
+        start = engine_started(at=first, shards=shards)
         player = ShardPlayer(engines(shard=shard, shards=shards), out=out, start=start)
         for record in inputs.read("journal", shard):
             player.play(record)

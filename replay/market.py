@@ -87,6 +87,7 @@ class SimulatedMarket:
         self._terms: dict[str, InstrumentTerms] = {}
         self._halted: set[str] = set()
         self._closes: dict[str, float] = {}
+        self._latest: dict[str, float] = {}
 
     def hear(self, output: Event) -> None:
         """Take in what the engine said: new trades wait for a price, expired ones do no longer."""
@@ -157,10 +158,10 @@ class SimulatedMarket:
                 price = prices.get(trade.instrument)
                 if price is not None and self._tradable(trade, seen_at):
                     said += self._fill(account, trade, exact(price), at)
-        if seen.session_close:
-            self._closes.update(
-                (name, price) for name, price in prices.items() if price is not None
-            )
+        self._latest.update((name, price) for name, price in prices.items() if price is not None)
+        if seen.session_close:  # of everything priced in the session, whatever this snapshot holds
+            self._closes.update(self._latest)
+            self._latest.clear()
         return said
 
     def _tradable(self, trade: _OpenTrade, at: int) -> bool:

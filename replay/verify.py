@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from coordinator.bootstrap import build_engine
 from coordinator.core.checkpoint import CheckpointError
 from coordinator.core.engine import Engine
-from coordinator.core.fold import Fold, newest_checkpoint
+from coordinator.core.fold import Fold, checkpoints
 from coordinator.core.ports import LogReader, Record
 from replay.comparison import Comparison, Contract, Exact
 from replay.divergence import Difference
@@ -141,7 +141,7 @@ class _Run:
             self._check_engine(first)
         if not from_checkpoint:
             return
-        found = newest_checkpoint(self._reader, self._shard)
+        found = next(iter(checkpoints(self._reader, self._shard)), None)
         if found is None:
             return
         try:

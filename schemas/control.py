@@ -143,8 +143,6 @@ class Parameters(Model):
     """Correlation before observations."""
     risk_weight_prior: Positive = 60.0
     """Sessions the prior counts for."""
-    volume_window_sessions: Annotated[int, Field(ge=1, le=1_000)] = 20
-    """Sessions in the average volume."""
     price_age_sessions_max: Positive = 5.0
     """An instrument whose price is older is held, not traded."""
     view_interval_ms: Annotated[int, Field(ge=1_000, le=10**12)] = 86_400_000

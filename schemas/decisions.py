@@ -52,8 +52,8 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 Trigger = Literal["signals", "session_close", "interval", "breach", "constraint"]
 """What opened a round."""
-Outcome = Literal["decided", "nothing_to_do", "no_prices"]
-"""What a round led to."""
+Outcome = Literal["decided", "nothing_to_do", "no_prices", "no_value"]
+"""What a round led to; no_value: its net asset value is not positive."""
 Verdict = Literal["followed", "outvoted", "limited"]
 """What became of a signal's wish in a decision."""
 
@@ -115,9 +115,10 @@ class RoundClosed(PortfolioOutput):
     signals_used: tuple[Reference, ...]
     """"source/signal_id" of every live signal the decision used, sorted: their acceptance."""
     signals_new: Count
-    """How many of them no earlier round of this portfolio used."""
+    """How many of them the portfolio's round before did not use."""
     signals_dropped: tuple[Reference, ...] = ()
-    """Live signals heard but without effect (no skill, no price, outside the universe)."""
+    """Live signals heard but without effect: direction 0, no skill left, no price, or an instrument
+    in another currency."""
     conflicts: Count
     """Found, including those beyond conflicts_max."""
     conflicts_reported: Count
@@ -160,6 +161,9 @@ class Trade(Model):
     """Signed value of the trade, fraction of NAV."""
     cost: Finite
     """Expected cost, fraction of NAV."""
+    urgency: Probability = 0.0
+    """Share of its opinion's expected return that arrives within the next session; 1 where the
+    decision began with a broken limit."""
 
 
 class SignalUse(Model):
@@ -172,8 +176,9 @@ class SignalUse(Model):
     instrument: Name
     """What it was about."""
     verdict: Verdict
-    """followed: the position taken agrees with it; outvoted: other views prevailed; limited: a
-    limit or cost kept its wish from being met."""
+    """followed: the trade, or without one the position, went its way (a sale also where nothing is
+    held and nothing may be short); outvoted: other views prevailed; limited: a limit or a cost kept
+    its wish from being met."""
     score: Finite
     """Standardised opinion."""
     skill: Finite
@@ -273,6 +278,11 @@ class AllocationDecided(PortfolioOutput):
     """Trading sessions the expected returns are about."""
     valid_sessions: Count
     """Trades not filled expire at that session close from now."""
+    valid_until: Timestamp | None = None
+    """The same as a time, where sessions are counted by the clock."""
+    priority: Probability = 0.0
+    """Expected gain of the trades as a share of gain and cost together; 1 where the decision began
+    with a broken limit."""
     turnover: Annotated[float, Field(ge=0)]
     """Half the absolute weight traded."""
     cost: Finite

@@ -245,6 +245,7 @@ def _journal() -> tuple[Event, ...]:
             build="1f6c8a",
             dependencies="90be27",
             fingerprint="c41d55",
+            shards=8,
         ),
         EngineSealed(event_id="seal-1", event_time=_NOON, reason="upgrade"),
         SignalsShed(event_id="shed-1", event_time=_NOON, source="momentum", signal_ids=("s-9",)),

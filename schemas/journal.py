@@ -31,6 +31,8 @@ class EngineStarted(JournalEvent):
     """Hash of the numeric libraries' versions."""
     fingerprint: Name
     """Hash of a fixed factorisation and solve on this machine."""
+    shards: Annotated[int, Field(ge=1, le=100_000)]
+    """Number of shards the journals are laid out for."""
 
 
 class EngineSealed(JournalEvent):

@@ -60,8 +60,9 @@ class InputRejection(StrEnum):
     UNKNOWN_TRADE = "unknown_trade"
     WRONG_CURRENCY = "wrong_currency"
     DUPLICATE = "duplicate"
+    STALE = "stale"
+    TOO_LATE = "too_late"
     UNSUPPORTED = "unsupported"
-    SEALED = "sealed"
 
 
 class SignalRejected(OutputEvent):

@@ -44,8 +44,9 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     if worth.nav <= 0 or worth.unpriced:
         return None
     views = heard(state, portfolio)
-    horizon = horizon_of(views, portfolio, state.parameters)
     names = _instruments(state, portfolio, views)
+    judged = [view for view in views if view.instrument in names and view.direction != 0]
+    horizon = horizon_of(judged, portfolio, state.parameters)
     picks = {name: i for i, name in enumerate(names)}
     rows, without = scored_views(state, views, picks=picks, ahead=horizon)
     covariance = horizon * _covariance(state, names, risk_model)
@@ -61,10 +62,16 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
 
 
 def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple[str, ...]:
-    """Priced instruments that are judged, held or being traded, sorted."""
+    """Priced instruments in the portfolio's currency that are judged, held or being traded."""
     wanted = {view.instrument for view in views} | set(portfolio.positions)
     wanted |= {trade.instrument for trade in portfolio.open_trades.values()}
-    return tuple(name for name in sorted(wanted) if state.market.price_of(name) is not None)
+    market = state.market
+    return tuple(
+        name
+        for name in sorted(wanted)
+        if market.price_of(name) is not None
+        and market.instruments[name].currency == portfolio.currency
+    )
 
 
 def _covariance(state: State, names: tuple[str, ...], risk_model: RiskModel) -> Floats:
@@ -93,14 +100,7 @@ def _problem(
     open_units = working(portfolio)
     may_fill = np.array([open_units.get(name, (0.0, 0.0)) for name in names]).reshape(n, 2)
     instruments = [state.market.instruments[name] for name in names]
-    fresh = [
-        state.market.tradable(
-            instrument,
-            session_now=float(state.market.session),
-            age_max=state.parameters.price_age_sessions_max,
-        )
-        for instrument in instruments
-    ]
+    fresh = [state.tradable(instrument) for instrument in instruments]
     universe = frozenset(mandate.universe)
     allowed = np.array([not universe or name in universe for name in names], dtype=bool)
     room = 2.0 * (mandate.gross_max + float(np.abs(held).sum()) + float(np.abs(may_fill).sum())) + 1
@@ -118,6 +118,7 @@ def _problem(
         lot_weight=np.array([float(i.lot) for i in instruments]) * unit,
         cost_buy=np.full(n, buy),
         cost_sell=np.full(n, buy + costs.sell_tax_bps * BPS),
+        exit_odd_lot=np.array([i.full_exit_odd_lot for i in instruments], dtype=bool),
         trade_max=np.where(fresh, room, 0.0),
         position_min=np.where(allowed, mandate.position_min, 0.0),
         position_max=np.where(allowed, mandate.position_max, 0.0),

@@ -19,18 +19,21 @@ from schemas.decisions import Holding, PortfolioViewUpdated
 from schemas.orders import Fill
 
 __all__ = [
+    "EXACT",
     "Valuation",
     "apply_fill",
     "breaches_limit",
     "money",
     "move_cash",
     "portfolio_view",
+    "units_to_come",
     "value",
     "working",
 ]
 
-_EXACT = Context(prec=60)
+EXACT = Context(prec=60)
 """Wide enough that no product or sum of money and quantities is ever rounded."""
+ZERO = Decimal(0)
 _CENT = Decimal("0.01")
 _PLACES = Decimal(1).scaleb(-PLACES_MAX)
 TOLERANCE = 1e-9
@@ -38,7 +41,7 @@ TOLERANCE = 1e-9
 
 def move_cash(portfolio: Portfolio, amount: Decimal) -> None:
     """Money in or out, exactly."""
-    portfolio.cash = _EXACT.add(portfolio.cash, amount)
+    portfolio.cash = EXACT.add(portfolio.cash, amount)
 
 
 def apply_fill(portfolio: Portfolio, fill: Fill, *, done: bool) -> None:
@@ -46,13 +49,13 @@ def apply_fill(portfolio: Portfolio, fill: Fill, *, done: bool) -> None:
 
     Shorts are negative quantities. Nothing is rounded.
     """
-    worth = _EXACT.multiply(fill.quantity, fill.price)
-    paid = _EXACT.add(worth, fill.fee)
-    held = _EXACT.add(portfolio.positions.get(fill.instrument, Decimal(0)), fill.quantity)
+    worth = EXACT.multiply(fill.quantity, fill.price)
+    paid = EXACT.add(worth, fill.fee)
+    held = EXACT.add(portfolio.positions.get(fill.instrument, Decimal(0)), fill.quantity)
     left = _left_open(portfolio, fill)
-    portfolio.cash = _EXACT.subtract(portfolio.cash, paid)
-    portfolio.traded = _EXACT.add(portfolio.traded, abs(worth))
-    portfolio.fees = _EXACT.add(portfolio.fees, fill.fee)
+    portfolio.cash = EXACT.subtract(portfolio.cash, paid)
+    portfolio.traded = EXACT.add(portfolio.traded, abs(worth))
+    portfolio.fees = EXACT.add(portfolio.fees, fill.fee)
     portfolio.fills += 1
     if held:
         portfolio.positions[fill.instrument] = held
@@ -73,7 +76,7 @@ def _left_open(portfolio: Portfolio, fill: Fill) -> Decimal | None:
     trade = portfolio.open_trades.get(fill.trade_id) if fill.trade_id is not None else None
     if trade is None or trade.instrument != fill.instrument:
         return None
-    left = _EXACT.subtract(trade.quantity, fill.quantity)
+    left = EXACT.subtract(trade.quantity, fill.quantity)
     return left if left * trade.quantity > 0 and abs(left) <= abs(trade.quantity) else Decimal(0)
 
 
@@ -126,6 +129,15 @@ def breaches_limit(portfolio: Portfolio, market: Market) -> bool:
     )
 
 
+def units_to_come(portfolio: Portfolio) -> dict[str, Decimal]:
+    """What is held of each instrument once every open trade has filled, units."""
+    units = dict(portfolio.positions)
+    for trade_id in sorted(portfolio.open_trades):
+        trade = portfolio.open_trades[trade_id]
+        units[trade.instrument] = EXACT.add(units.get(trade.instrument, ZERO), trade.quantity)
+    return units
+
+
 def working(portfolio: Portfolio) -> dict[str, tuple[float, float]]:
     """Open buys and open sells per instrument, in units: what may still fill."""
     found: dict[str, tuple[float, float]] = {}
@@ -167,9 +179,9 @@ def portfolio_view(portfolio: Portfolio, market: Market, *, at: int) -> Portfoli
 
 def _said(amount: Decimal) -> Decimal:
     """Money as an event can spell it: a product of price and quantity may have more places."""
-    return amount.quantize(_PLACES, context=_EXACT)
+    return amount.quantize(_PLACES, context=EXACT)
 
 
 def money(amount: float) -> Decimal:
     """A valuation in floats as money, to the cent."""
-    return Decimal(repr(amount)).quantize(_CENT, context=_EXACT)
+    return Decimal(repr(amount)).quantize(_CENT, context=EXACT)

@@ -1,7 +1,7 @@
 """Checkpoint: the state written down in hashed parts, and read back.
 
 Place in the flow: a shard's owner writes one from time to time and starts from the newest. The same
-state gives the same bytes. Arrays are little-endian float64 in base64, everything else is JSON.
+state gives the same bytes. Arrays are little-endian numbers in base64, everything else is JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pydantic_core import from_json, to_json
 
 from coordinator.core.clock import Timers
 from coordinator.core.market import Instrument, Market
-from coordinator.core.ports import Floats
 from coordinator.core.state import Portfolio, Source, State, View
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
@@ -34,7 +33,15 @@ _PORTFOLIO = TypeAdapter(Portfolio)
 _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])
 _INSTRUMENTS = TypeAdapter(list[Instrument])
-_ARRAYS = ("price", "price_session", "close", "returns", "volumes")
+_ARRAYS = {
+    "price": "<f8",
+    "price_time": "<i8",
+    "price_session": "<f8",
+    "close": "<f8",
+    "close_session": "<f8",
+    "returns": "<f8",
+}
+"""Arrays of the market and how their numbers are spelled; all but the last have one row."""
 
 
 class CheckpointError(ValueError):
@@ -118,6 +125,7 @@ def _engine_tree(state: State) -> dict[str, Any]:
             for topic, partition in sorted(state.marks)
         ],
         "seen": list(state.seen.items()),
+        "seen_own": list(state.seen_own.items()),
         "timers": state.timers.items(),
         "session_timers": state.session_timers.items(),
         "hearers": sorted(state.hearers.items()),
@@ -130,13 +138,16 @@ def _market_tree(market: Market) -> dict[str, Any]:
         "session": market.session,
         "row": market.row,
         "rows": market.rows,
+        "closed_at": market.closed_at,
         "instruments": _INSTRUMENTS.dump_python(instruments, mode="json"),
-        **{name: _array_text(getattr(market, name)) for name in _ARRAYS},
+        **{name: _array_text(market, name) for name in _ARRAYS},
     }
 
 
-def _array_text(array: Floats) -> str:
-    return base64.b64encode(np.ascontiguousarray(array, dtype="<f8").tobytes()).decode()
+def _array_text(market: Market, name: str) -> str:
+    """The columns in use of one array; what lies beyond them is room, not state."""
+    array = getattr(market, name)[..., : len(market.instruments)]
+    return base64.b64encode(np.ascontiguousarray(array, dtype=_ARRAYS[name]).tobytes()).decode()
 
 
 def decode_state(data: bytes) -> State:
@@ -166,6 +177,7 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
         setattr(state, name, tree[name])
     state.marks = {(topic, partition): offset for topic, partition, offset in tree["marks"]}
     state.seen = dict(tree["seen"])
+    state.seen_own = dict(tree["seen_own"])
     state.timers = Timers((name, deadline) for name, deadline in tree["timers"])
     state.session_timers = Timers((name, due) for name, due in tree["session_timers"])
     state.hearers = {source: list(names) for source, names in tree["hearers"]}
@@ -183,9 +195,10 @@ def _fill_market(market: Market, tree: dict[str, Any]) -> None:
     instruments = _INSTRUMENTS.validate_json(to_json(tree["instruments"]))
     market.instruments = {i.name: i for i in instruments}
     market.session, market.row, market.rows = tree["session"], tree["row"], tree["rows"]
-    width = len(instruments)
-    for name in _ARRAYS:
-        flat = np.frombuffer(base64.b64decode(tree[name]), dtype="<f8").astype(np.float64)
-        shape = (-1, width) if name in ("returns", "volumes") and width else (-1,)
-        if width:
-            setattr(market, name, flat.reshape(shape).copy())
+    market.closed_at = tree["closed_at"]
+    if not instruments:
+        return
+    for name, kind in _ARRAYS.items():
+        flat = np.frombuffer(base64.b64decode(tree[name]), dtype=kind)
+        rows = flat.reshape(-1, len(instruments)) if name == "returns" else flat
+        setattr(market, name, rows.astype(getattr(market, name).dtype))

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from coordinator.core.match import Combination
+from coordinator.core.match import SAME_SOURCE, Combination
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.core.views import Scored
 from schemas.control import Parameters
@@ -96,7 +96,8 @@ def _separation(
 
     def z(i: int, j: int, difference: float) -> float:
         k_i, k_j = rows[i].k, rows[j].k
-        spread = k_i + k_j - 2.0 * min(k_i, k_j) * correlation
+        together = SAME_SOURCE if rows[i].view.source == rows[j].view.source else correlation
+        spread = k_i + k_j - 2.0 * min(k_i, k_j) * together
         return difference / math.sqrt(max(variance * spread, 1e-300))
 
     return z
@@ -114,7 +115,7 @@ def _correlated(
     cov = covariance[np.ix_(picks, picks)]
     variance = np.diag(cov)
     s_ii = variance * (1.0 + k)
-    s_ij = cov * (1.0 + np.minimum.outer(k, k) * parameters.view_correlation)
+    s_ij = cov * (1.0 + np.minimum.outer(k, k) * combination.errors)
     beta = cov / variance[None, :]
     gap = q[:, None] - beta * q[None, :]
     spread = s_ii[:, None] + beta**2 * s_ii[None, :] - 2.0 * beta * s_ij
@@ -142,7 +143,7 @@ def _forbidden(
     Where nothing may be short, a sale of what is not held is no conflict: there is nothing to do,
     and the decision counts it as followed.
     """
-    held = problem.filled + problem.working_buys + problem.working_sells
+    held = problem.start
     found = []
     for m, pick in enumerate(combination.pool.picks):
         wish = combination.mu[pick]

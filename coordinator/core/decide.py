@@ -11,8 +11,9 @@ from decimal import Decimal
 import numpy as np
 
 from coordinator.core.allocate import Situation, problem_digest, situation
-from coordinator.core.book import money
+from coordinator.core.book import EXACT, ZERO, money, units_to_come
 from coordinator.core.checkpoint import portfolio_digest
+from coordinator.core.clock import MILLISECOND
 from coordinator.core.conflicts import Conflict, find_conflicts
 from coordinator.core.ports import Allocation, Allocator, Floats, RiskModel
 from coordinator.core.state import Portfolio, Round, State
@@ -39,6 +40,8 @@ __all__ = ["close_round"]
 _UNITS = Decimal("0.00000001")
 WEIGHT_ZERO = 1e-9
 """Weights closer to 0 than this hold nothing."""
+BREACH_MIN = 1e-7
+"""A limit broken by less is drift, fraction of NAV."""
 
 
 def close_round(
@@ -47,7 +50,8 @@ def close_round(
     """The events of a round that ends now: conflicts, the decision, the round's books."""
     found = situation(state, portfolio, risk_model)
     if found is None:
-        return [_closed(state, portfolio, None, outcome="no_prices", conflicts=0, reported=0)]
+        outcome: Outcome = "no_prices" if portfolio.positions else "no_value"
+        return [_closed(state, portfolio, None, outcome=outcome, conflicts=0, reported=0)]
     if not found.problem.instruments:
         return [_closed(state, portfolio, found, outcome="nothing_to_do", conflicts=0, reported=0)]
     answer = allocator.allocate(found.problem)
@@ -109,7 +113,7 @@ def _conflict(
     state: State, portfolio: Portfolio, found: Situation, answer: Allocation, conflict: Conflict
 ) -> ConflictDetected:
     names = found.problem.instruments
-    start = found.problem.filled + found.problem.working_buys + found.problem.working_sells
+    start = found.problem.start
     parts = []
     for pick in conflict.picks:
         mu, before = found.combination.mu[pick], start[pick]
@@ -131,7 +135,7 @@ def _decision(
     state: State, portfolio: Portfolio, found: Situation, answer: Allocation
 ) -> AllocationDecided:
     problem = found.problem
-    start = problem.filled + problem.working_buys + problem.working_sells
+    start = problem.start
     after = start + answer.trades
     cost = np.where(answer.trades > 0, problem.cost_buy, problem.cost_sell) * np.abs(answer.trades)
     quantities = _quantities(state, portfolio, found, answer)
@@ -144,9 +148,11 @@ def _decision(
         nav=money(problem.nav),
         horizon_sessions=found.horizon,
         valid_sessions=portfolio.mandate.valid_sessions,
+        valid_until=_valid_until(state, portfolio),
+        priority=_priority(found, answer, float(cost.sum())),
         turnover=float(np.abs(answer.trades).sum() / 2.0),
         cost=float(cost.sum()),
-        targets=_targets(portfolio, found, answer, start, quantities),
+        targets=_targets(portfolio, found, answer, quantities),
         trades=_trades(portfolio, found, answer, cost, quantities),
         before=_profile(found, start, cash=problem.cash - float((start - problem.filled).sum())),
         after=_profile(
@@ -173,54 +179,38 @@ def _quantities(
     state: State, portfolio: Portfolio, found: Situation, answer: Allocation
 ) -> list[Decimal]:
     """(n,) signed units to trade: whole lots, exact full exits, or eight decimals."""
+    after = found.problem.start + answer.trades
+    held = units_to_come(portfolio)
     units = []
     for i, name in enumerate(found.problem.instruments):
-        lot = state.market.instruments[name].lot
-        held = portfolio.positions.get(name, Decimal(0))
-        open_units = sum(
-            (t.quantity for t in portfolio.open_trades.values() if t.instrument == name),
-            Decimal(0),
-        )
-        start = float(found.problem.filled[i]) + float(
-            found.problem.working_buys[i] + found.problem.working_sells[i]
-        )
         lots = float(answer.lots[i])
-        if lots and abs(start + float(answer.trades[i])) < WEIGHT_ZERO * 1e-3:
-            units.append(-(held + open_units))
+        lot = state.market.instruments[name].lot
+        if lots and abs(float(after[i])) < WEIGHT_ZERO * 1e-3:
+            units.append(EXACT.minus(held.get(name, ZERO)))
         elif lot:
-            units.append(Decimal(round(lots)) * lot)
+            units.append(EXACT.multiply(Decimal(round(lots)), lot))
         else:
             amount = lots * found.problem.nav / float(found.prices[i]) if lots else 0.0
-            units.append(Decimal(repr(amount)).quantize(_UNITS))
+            units.append(EXACT.quantize(Decimal(repr(amount)), _UNITS))
     return units
 
 
 def _targets(
-    portfolio: Portfolio,
-    found: Situation,
-    answer: Allocation,
-    start: Floats,
-    quantities: list[Decimal],
+    portfolio: Portfolio, found: Situation, answer: Allocation, quantities: list[Decimal]
 ) -> tuple[Target, ...]:
-    made = []
-    for i, name in enumerate(found.problem.instruments):
-        held = portfolio.positions.get(name, Decimal(0)) + quantities[i]
-        held += sum(
-            (t.quantity for t in portfolio.open_trades.values() if t.instrument == name),
-            Decimal(0),
+    start, held = found.problem.start, units_to_come(portfolio)
+    return tuple(
+        Target(
+            instrument=name,
+            weight_before=float(start[i]),
+            weight_wanted=float(start[i] + answer.continuous[i]),
+            weight=float(start[i] + answer.trades[i]),
+            quantity=EXACT.add(held.get(name, ZERO), quantities[i]),
+            expected_return=float(found.combination.mu[i]),
+            price=float(found.prices[i]),
         )
-        made.append(
-            Target(
-                instrument=name,
-                weight_before=float(start[i]),
-                weight_wanted=float(start[i] + answer.continuous[i]),
-                weight=float(start[i] + answer.trades[i]),
-                quantity=held,
-                expected_return=float(found.combination.mu[i]),
-                price=float(found.prices[i]),
-            )
-        )
-    return tuple(made)
+        for i, name in enumerate(found.problem.instruments)
+    )
 
 
 def _trades(
@@ -230,6 +220,7 @@ def _trades(
     cost: Floats,
     quantities: list[Decimal],
 ) -> tuple[Trade, ...]:
+    urgency = _urgency(found, answer)
     return tuple(
         Trade(
             trade_id=f"{decision_id(portfolio)}:{name}",
@@ -238,10 +229,40 @@ def _trades(
             price=float(found.prices[i]),
             weight=float(answer.trades[i]),
             cost=float(cost[i]),
+            urgency=min(1.0, float(urgency[i])),
         )
         for i, name in enumerate(found.problem.instruments)
         if quantities[i]
     )
+
+
+def _urgency(found: Situation, answer: Allocation) -> Floats:
+    """(n,) share of each instrument's opinions that arrives within a session; see schemas."""
+    urgency = np.zeros(len(found.problem.instruments))
+    if answer.violation_before > BREACH_MIN:
+        return urgency + 1.0
+    weight = np.zeros_like(urgency)
+    for own, row in zip(np.abs(found.combination.own), found.rows, strict=True):
+        urgency[row.pick] += own * row.soon
+        weight[row.pick] += own
+    return np.divide(urgency, weight, out=np.zeros_like(urgency), where=weight > 0)
+
+
+def _priority(found: Situation, answer: Allocation, cost: float) -> float:
+    """gain / (gain + cost) of trading against not trading; see schemas."""
+    if answer.violation_before > BREACH_MIN:
+        return 1.0
+    problem, start = found.problem, found.problem.start
+    risk = problem.risk_aversion / 2.0 * float(start @ problem.covariance @ start)
+    gain = max(0.0, answer.objective + cost - (float(problem.mu @ start) - risk))
+    return gain / (gain + cost) if gain > 0.0 else 0.0
+
+
+def _valid_until(state: State, portfolio: Portfolio) -> int | None:
+    if state.parameters.sessions == "observed":
+        return None
+    length = portfolio.mandate.valid_sessions * state.parameters.session_ms * MILLISECOND
+    return state.clock + length
 
 
 def _profile(found: Situation, weights: Floats, *, cash: float) -> Profile:
@@ -270,6 +291,7 @@ def _signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[S
                 combination.mu[row.pick],
                 after[row.pick],
                 answer.trades[row.pick],
+                floor=found.problem.position_min[row.pick],
             ),
             score=row.score,
             skill=row.skill,
@@ -281,16 +303,12 @@ def _signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[S
     )
 
 
-def _verdict(wish: float, mu: float, after: float, trade: float) -> Verdict:
-    """followed, outvoted or limited: see schemas.decisions.SignalUse.
-
-    What counts is where the decision moved; without a trade, where it stands. A sale is followed,
-    too, when nothing is left to sell.
-    """
+def _verdict(wish: float, mu: float, after: float, trade: float, *, floor: float) -> Verdict:
+    """followed, outvoted or limited: see schemas.decisions.SignalUse. floor: the least position."""
     moved = trade if abs(trade) > WEIGHT_ZERO else after
-    if abs(moved) <= WEIGHT_ZERO:
+    if abs(moved) <= WEIGHT_ZERO and floor >= 0:
         moved = -1.0
-    if wish * moved > 0:
+    if wish * moved > 0 and abs(moved) > WEIGHT_ZERO:
         return "followed"
     return "outvoted" if wish * mu <= 0 else "limited"
 

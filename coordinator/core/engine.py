@@ -9,36 +9,35 @@ journal's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
-from coordinator.core.checkpoint import decode_state, encode_state
+from coordinator.core.announce import announcements, ours_to_say
+from coordinator.core.checkpoint import CheckpointError, decode_state, encode_state
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.evolve import evolve_input, evolve_output
-from coordinator.core.intake import identity_key, judge, left_out, repeated
+from coordinator.core.intake import identity_key, is_own, judge, repeated
 from coordinator.core.ports import Allocator, Record, RiskModel
-from coordinator.core.shards import shard_of
-from coordinator.core.state import State, View
+from coordinator.core.state import State
 from coordinator.core.timers import after_timer, owner_of, timer_events
 from schemas.base import Event, OutputEvent
 from schemas.canonical import digest
 from schemas.entries import JournalEntry, decode_journal, encode_output
-from schemas.journal import EngineStarted, SignalsShed
-from schemas.market import PricesObserved
+from schemas.journal import EngineStarted
 from schemas.registry import SchemaError
-from schemas.signals import SignalIssued, SignalWithdrawn
 from schemas.verdicts import (
     ClockJumped,
-    Ending,
-    InputRejected,
     RecordQuarantined,
-    SignalExpired,
-    SignalRejected,
-    SignalRejection,
 )
 
-__all__ = ["Engine", "EngineError", "EngineSealedError", "EvolveFailed", "NotStarted"]
+__all__ = [
+    "Engine",
+    "EngineError",
+    "EngineSealedError",
+    "EvolveFailed",
+    "NotStarted",
+    "WrongShards",
+]
 
 NO_FAILURES: Mapping[str, str] = MappingProxyType({})
 RECORD = "record"
@@ -48,7 +47,7 @@ _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
 class EngineError(Exception):
-    """The engine cannot go on: NotStarted, EngineSealedError, EvolveFailed."""
+    """The engine cannot go on: NotStarted, EngineSealedError, WrongShards, EvolveFailed."""
 
 
 class NotStarted(EngineError):
@@ -57,6 +56,10 @@ class NotStarted(EngineError):
 
 class EngineSealedError(EngineError):
     """A record after EngineSealed: this build decides nothing any more, start the next one."""
+
+
+class WrongShards(EngineError):
+    """A journal laid out for another number of shards: portfolios would be looked for in vain."""
 
 
 class EvolveFailed(EngineError):
@@ -125,11 +128,11 @@ class Engine:
         return encode_state(self.state)
 
     def restore(self, checkpoint: bytes) -> None:
-        """Start from a checkpoint. Raises CheckpointError, ValueError for another shard's."""
+        """Start from a checkpoint. Raises CheckpointError, also for another shard's."""
         state = decode_state(checkpoint)
         if (state.shard, state.shards) != (self.state.shard, self.state.shards):
             message = f"checkpoint of shard {state.shard} of {state.shards}"
-            raise ValueError(message)
+            raise CheckpointError(message)
         self.state = state
 
     # -- one record ------------------------------------------------------------------------------
@@ -150,8 +153,6 @@ class Engine:
             self._fire_timers(record.journal_time, failures)
         self._advance(record.journal_time)
         self._apply(entry, failures)
-        if state.session_timers.earliest <= state.market.session:
-            self._fire_session_timers(failures)
         state.position = record.position
         return self._out
 
@@ -182,16 +183,16 @@ class Engine:
         try:
             key = identity_key(event)
             fault = judge(state, stamp, event, key)
-            events = _announcements(state, event) if fault is None else [fault]
+            events = announcements(state, event) if fault is None else [fault]
         except OUT_OF_ROOM:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a rule raises, the record is quarantined
             self._quarantine_event(event, _described(error))
             return
-        if fault is None:
-            self._evolve_input(entry, key)
         for said in events:
             self._say(said)
+        if fault is None:
+            self._evolve_input(entry, key)
 
     def _evolve_input(self, entry: JournalEntry, key: str | None) -> None:
         """Apply an accepted input, and remember its producer's id."""
@@ -203,11 +204,14 @@ class Engine:
         except Exception as error:
             raise EvolveFailed(self._at, RECORD, _described(error)) from error
         if key is not None:
-            self._remember(key, entry.stamp.appended_at)
+            self._remember(key, entry.event, entry.stamp.appended_at)
 
     def _refuse(self, entry: JournalEntry | SchemaError) -> None:
         """Only EngineStarted may come first, or after a seal. Before anything has changed."""
         if isinstance(entry, JournalEntry) and isinstance(entry.event, EngineStarted):
+            if entry.event.shards != self.state.shards:
+                message = f"the journal has {entry.event.shards} shards, not {self.state.shards}"
+                raise WrongShards(message)
             return
         if self.state.sealed:
             message = f"position {self._at}: the journal was sealed; start the next build first"
@@ -216,9 +220,14 @@ class Engine:
             message = f"position {self._at}: a journal begins with EngineStarted"
             raise NotStarted(message)
 
-    def _remember(self, key: str, appended_at: int) -> None:
-        """Keep the id for the lateness window, oldest forgotten first."""
-        seen, parameters = self.state.seen, self.state.parameters
+    def _remember(self, key: str, event: Event, appended_at: int) -> None:
+        """Keep the id for the lateness window, oldest forgotten first.
+
+        Ids that only this shard hears have a book of their own, so that all shards forget the
+        others at the same moment.
+        """
+        state, parameters = self.state, self.state.parameters
+        seen = state.seen_own if is_own(event) else state.seen
         seen.pop(key, None)  # an id used again is the newest
         seen[key] = appended_at
         horizon = self.state.clock - parameters.lateness_ms_max * MILLISECOND
@@ -238,16 +247,6 @@ class Engine:
             if name is None:
                 return
             self._advance(timers.earliest)
-            timers.disarm(name)
-            self._fire(name, failures)
-
-    def _fire_session_timers(self, failures: Mapping[str, str]) -> None:
-        """Fire what was to end with the session that just closed."""
-        timers = self.state.session_timers
-        while timers.earliest <= self.state.market.session:
-            name = timers.first()
-            if name is None:
-                return
             timers.disarm(name)
             self._fire(name, failures)
 
@@ -287,7 +286,7 @@ class Engine:
             raise
         except Exception as error:
             raise EvolveFailed(self._at, unit, _described(error)) from error
-        if not _ours_to_say(state, event):
+        if not ours_to_say(state, event):
             return
         entry = encode_output(self._at, len(self._out), state.seq, state.last_hash, event)
         self._out.append(entry)
@@ -320,63 +319,3 @@ def _decoded(payload: bytes) -> JournalEntry | SchemaError:
 def _described(error: Exception) -> str:
     """The error in words that are the same in every process."""
     return _ADDRESS.sub("0x", f"{type(error).__name__}: {error}")[:1000]
-
-
-def _ours_to_say(state: State, event: OutputEvent) -> bool:
-    """Outputs about a source come from its home shard, firm-wide ones from shard 0."""
-    if isinstance(event, (SignalRejected, SignalExpired)):
-        return shard_of(event.source, state.shards) == state.shard
-    if isinstance(event, (InputRejected, RecordQuarantined)) and event.portfolio is None:
-        return state.shard == 0
-    return True
-
-
-def _announcements(state: State, event: Event) -> list[OutputEvent]:
-    """What an accepted input makes the engine say, decided before it is applied."""
-    rule = _ANNOUNCED.get(type(event))
-    return [] if rule is None else rule(state, event)
-
-
-def _superseded(state: State, event: SignalIssued) -> list[OutputEvent]:
-    old = state.views.get((event.instrument, event.source, event.strategy))
-    return [] if old is None else [_ended(state, old, "superseded")]
-
-
-def _withdrawn(state: State, event: SignalWithdrawn) -> list[OutputEvent]:
-    return [
-        _ended(state, view, "withdrawn")
-        for _, view in sorted(state.views.items())
-        if view.source == event.source and view.signal_id == event.signal_id
-    ]
-
-
-def _shed(state: State, event: SignalsShed) -> list[OutputEvent]:
-    return [
-        SignalRejected(
-            decided_at=state.clock,
-            source=event.source,
-            signal_id=signal_id,
-            reason=SignalRejection.SHED,
-        )
-        for signal_id in event.signal_ids
-    ]
-
-
-def _ended(state: State, view: View, reason: Ending) -> SignalExpired:
-    return SignalExpired(
-        decided_at=state.clock,
-        source=view.source,
-        strategy=view.strategy,
-        signal_id=view.signal_id,
-        instrument=view.instrument,
-        expired_at=state.clock,
-        reason=reason,
-    )
-
-
-_ANNOUNCED: dict[type[Event], Callable[[State, Any], list[OutputEvent]]] = {
-    SignalIssued: _superseded,
-    SignalWithdrawn: _withdrawn,
-    SignalsShed: _shed,
-    PricesObserved: left_out,
-}

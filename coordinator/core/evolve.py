@@ -6,23 +6,19 @@ An event that is not in the table changes nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from coordinator.core.book import apply_fill, move_cash
-from coordinator.core.clock import MILLISECOND
+from coordinator.core.listen import drop_view, mute, take_view
 from coordinator.core.rounds import (
     arm_interval,
     arm_view,
-    hears,
     open_round,
     reindex_hearers,
     session_closed,
 )
-from coordinator.core.shards import shard_of
-from coordinator.core.state import OpenTrade, Portfolio, Source, State, View
-from coordinator.core.views import raw_score
+from coordinator.core.state import OpenTrade, Portfolio, Source, State
 from schemas import control, market, orders, portfolios
 from schemas.base import Event
 from schemas.canonical import canonical_bytes, digest
@@ -37,13 +33,13 @@ from schemas.journal import EngineSealed, EngineStarted
 from schemas.signals import SignalIssued
 from schemas.verdicts import RecordQuarantined, SignalExpired
 
-__all__ = ["evolve_input", "evolve_output", "view_timer"]
+__all__ = ["evolve_input", "evolve_output"]
 
 
 def evolve_input(state: State, stamp: Stamp, event: Event) -> None:
     """Apply an accepted input."""
     if type(event) is SignalIssued:
-        _signal(state, stamp, event)
+        take_view(state, stamp, event)
         return
     change = _INPUTS.get(type(event))
     if change is not None:
@@ -55,90 +51,6 @@ def evolve_output(state: State, event: Event) -> None:
     change = _OUTPUTS.get(type(event))
     if change is not None:
         change(state, event)
-
-
-# -- signals -------------------------------------------------------------------------------------
-
-
-def _signal(state: State, stamp: Stamp, event: SignalIssued) -> None:
-    """The signal's view takes its place, its end is set, and listeners' rounds open."""
-    source = state.sources[event.source]
-    view = _view_of(state, stamp, event, source)
-    key = view.key
-    old = state.views.get(key)
-    if old is not None:
-        _forget_end(state, old)
-    if event.expected_return is not None:
-        source.raw_count += 1
-        source.raw_square_sum += view.raw * view.raw
-    state.views[key] = view
-    _set_end(state, view)
-    for name in state.hearers.get(event.source, ()):
-        portfolio = state.portfolios[name]
-        if portfolio.round is None and hears(portfolio, event.instrument):
-            open_round(state, portfolio, "signals")
-
-
-def _view_of(state: State, stamp: Stamp, event: SignalIssued, source: Source) -> View:
-    horizon = event.horizon_sessions or source.horizon_sessions
-    raw = 0.0
-    if event.expected_return is not None:
-        column = state.market.instruments[event.instrument].column
-        volatility = float(state.market.volatility(state.parameters)[column])
-        raw = raw_score(event.expected_return, volatility=volatility, horizon=horizon)
-    if state.parameters.sessions == "observed":
-        session = float(state.market.session)
-    else:  # by the topic's time, which is the same for every shard and order of arrival
-        session = stamp.appended_at / (state.parameters.session_ms * MILLISECOND)
-    return View(
-        event.event_id,
-        event.source,
-        event.strategy,
-        event.instrument,
-        event.direction,
-        event.strength,
-        raw,
-        event.confidence,
-        horizon,
-        event.event_time,
-        stamp.appended_at,
-        session,
-        event.expires_at,
-    )
-
-
-def view_timer(view: View) -> str:
-    """Name of the timer that ends a view; instrument names may hold anything printable."""
-    return f"view-end\t{view.instrument}\t{view.source}\t{view.strategy}"
-
-
-def _set_end(state: State, view: View) -> None:
-    """Arm what ends the view: its expiry, and the end of its horizon."""
-    name = view_timer(view)
-    if state.parameters.sessions == "observed":
-        state.session_timers.arm(name, math.ceil(view.session + view.horizon))
-        if view.expires_at is not None:
-            state.timers.arm(name, view.expires_at)
-        return
-    over = int((view.session + view.horizon) * state.parameters.session_ms * MILLISECOND)
-    state.timers.arm(name, over if view.expires_at is None else min(over, view.expires_at))
-
-
-def _forget_end(state: State, view: View) -> None:
-    name = view_timer(view)
-    state.timers.disarm(name)
-    state.session_timers.disarm(name)
-
-
-def _drop_view(state: State, event: SignalExpired) -> None:
-    """Close the view of that very signal; a newer one in its place stays, even of the same id."""
-    if event.reason == "superseded":
-        return
-    key = (event.instrument, event.source, event.strategy)
-    view = state.views.get(key)
-    if view is not None and view.signal_id == event.signal_id:
-        _forget_end(state, view)
-        del state.views[key]
 
 
 # -- market --------------------------------------------------------------------------------------
@@ -157,8 +69,7 @@ def _delisted(state: State, event: market.InstrumentDelisted) -> None:
 
 
 def _prices(state: State, event: market.PricesObserved) -> None:
-    state.market.observe(event)
-    if event.session_close:
+    if state.market.observe(event):
         session_closed(state)
 
 
@@ -236,8 +147,7 @@ def _order_over(state: State, event: orders.OrderCancelled | orders.OrderRejecte
 
 def _registered(state: State, event: control.SourceRegistered) -> None:
     known = state.sources.get(event.source)
-    home = shard_of(event.source, state.shards) == state.shard
-    made = Source(event.source, event.kind, event.horizon_sessions, event.strategies, home)
+    made = Source(event.source, event.kind, event.horizon_sessions, event.strategies)
     if known is not None:
         made.muted, made.muted_strategies = known.muted, known.muted_strategies
         made.raw_count, made.raw_square_sum = known.raw_count, known.raw_square_sum
@@ -245,22 +155,10 @@ def _registered(state: State, event: control.SourceRegistered) -> None:
     reindex_hearers(state)
 
 
-def _muted(state: State, event: control.StrategyMuted) -> None:
-    source = state.sources[event.source]
-    if event.strategy is None:
-        source.muted = event.muted
-        return
-    others = tuple(name for name in source.muted_strategies if name != event.strategy)
-    source.muted_strategies = tuple(sorted((*others, event.strategy))) if event.muted else others
-
-
 def _parameters(state: State, event: control.ParametersChanged) -> None:
     state.parameters = event.parameters
     state.parameters_digest = digest(canonical_bytes(event.parameters))
-    state.market.resize(
-        window=event.parameters.risk_window_sessions,
-        volume_window=event.parameters.volume_window_sessions,
-    )
+    state.market.resize(window=event.parameters.risk_window_sessions)
     for name in sorted(state.portfolios):
         portfolio = state.portfolios[name]
         portfolio.risk_aversion = (
@@ -271,23 +169,30 @@ def _parameters(state: State, event: control.ParametersChanged) -> None:
 def _paused(state: State, event: control.CoordinationPaused) -> None:
     if event.portfolio is None:
         state.paused = True
-        return
-    portfolio = state.portfolios[event.portfolio]
-    portfolio.paused = True
-    _stop(state, portfolio)
+    else:
+        state.portfolios[event.portfolio].paused = True
+    for portfolio in _meant(state, event.portfolio):
+        _stop(state, portfolio)
 
 
 def _resumed(state: State, event: control.CoordinationResumed) -> None:
+    """What a pause, or a quarantine, took away comes back; who may decide does so anew."""
     if event.portfolio is None:
         state.paused = False
-        return
-    portfolio = state.portfolios[event.portfolio]
-    portfolio.paused = False
-    # Timers that a quarantine took away come back; those that stand do not move.
-    arm_interval(state, portfolio)
-    if state.timers.deadline(f"view\t{portfolio.name}") is None:
-        arm_view(state, portfolio)
-    open_round(state, portfolio, "constraint")
+    else:
+        state.portfolios[event.portfolio].paused = False
+    for portfolio in _meant(state, event.portfolio):
+        arm_interval(state, portfolio)
+        if state.timers.deadline(f"view\t{portfolio.name}") is None:
+            arm_view(state, portfolio)
+        open_round(state, portfolio, "constraint")
+
+
+def _meant(state: State, name: str | None) -> list[Portfolio]:
+    """One portfolio, or all of them in the order of their names."""
+    if name is not None:
+        return [state.portfolios[name]]
+    return [state.portfolios[other] for other in sorted(state.portfolios)]
 
 
 def _started(state: State, event: EngineStarted) -> None:
@@ -314,12 +219,11 @@ def _decided(state: State, event: AllocationDecided) -> None:
         )
     if not event.trades:
         return
-    name = f"trades-end\t{event.portfolio}\t{event.decision_id}"
-    if state.parameters.sessions == "observed":
+    name = f"end-trades\t{event.portfolio}\t{event.decision_id}"
+    if event.valid_until is None:
         state.session_timers.arm(name, state.market.session + event.valid_sessions)
     else:
-        length = event.valid_sessions * state.parameters.session_ms * MILLISECOND
-        state.timers.arm(name, event.decided_at + length)
+        state.timers.arm(name, event.valid_until)
 
 
 def _round_closed(state: State, event: RoundClosed) -> None:
@@ -370,7 +274,7 @@ _INPUTS: dict[type[Event], Change] = {
     orders.OrderCancelled: _order_over,
     orders.OrderRejected: _order_over,
     control.SourceRegistered: _registered,
-    control.StrategyMuted: _muted,
+    control.StrategyMuted: mute,
     control.ParametersChanged: _parameters,
     control.CoordinationPaused: _paused,
     control.CoordinationResumed: _resumed,
@@ -378,7 +282,7 @@ _INPUTS: dict[type[Event], Change] = {
     EngineSealed: _sealed,
 }
 _OUTPUTS: dict[type[Event], Change] = {
-    SignalExpired: _drop_view,
+    SignalExpired: drop_view,
     AllocationDecided: _decided,
     RoundClosed: _round_closed,
     PortfolioViewUpdated: _view_shown,

@@ -7,12 +7,13 @@ quarantined.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 
 from coordinator.core.engine import Engine, EvolveFailed
 from coordinator.core.ports import LogReader, Record
 
-__all__ = ["Fold", "newest_checkpoint"]
+__all__ = ["Fold", "checkpoints"]
 
 NOTHING: Mapping[str, str] = {}
 
@@ -32,6 +33,10 @@ class Fold:
         self.engine.reset()
         if checkpoint is not None:
             self.engine.restore(checkpoint)
+
+    def rebase(self, checkpoint: bytes) -> None:
+        """Rebuild from this checkpoint, of the present state, when a later record breaks."""
+        self._base = checkpoint
 
     def step(self, record: Record) -> list[bytes]:
         """The record's outputs. Raises EngineError when the engine must not go on."""
@@ -57,12 +62,11 @@ class Fold:
         return self._reader.read("journal", shard, self.engine.position + 1, stop)
 
 
-def newest_checkpoint(reader: LogReader, shard: int) -> tuple[bytes, int] | None:
-    """The newest checkpoint, and the decisions position to read on from; None without."""
-    newest = None
-    for record in reader.read("checkpoints", shard):
-        newest = record
-    if newest is None:
-        return None
-    head, _, body = newest.payload.partition(b"\n")
-    return body, int(head)
+def checkpoints(reader: LogReader, shard: int) -> list[tuple[bytes, int]]:
+    """The two newest checkpoints, newest first: the state, and the decisions position to read from.
+
+    More are not kept for recovery; who can use neither starts from the journal's beginning.
+    """
+    newest = deque(reader.read("checkpoints", shard), maxlen=2)
+    parts = [record.payload.partition(b"\n") for record in reversed(newest)]
+    return [(body, int(head)) for head, _, body in parts if head.isdigit()]

@@ -16,6 +16,7 @@ from schemas.base import Event, InputEvent, OutputEvent
 from schemas.control import (
     CoordinationPaused,
     CoordinationResumed,
+    ParametersChanged,
     StrategyMuted,
     StrategyRegistered,
 )
@@ -56,10 +57,16 @@ def identity_key(event: Any) -> str | None:
     owner = _OWNERS.get(type(event))
     if owner is None:
         return None
-    topic, field = owner
-    who = type(event).__name__ if field is None else getattr(event, field)
+    kind, field = owner
+    who = "" if field is None else getattr(event, field)
     # No name holds a tab, so that no two owners and ids spell the same key.
-    return f"{topic}\t{who}\t{event.event_id}"
+    return f"{kind}\t{who}\t{event.event_id}"
+
+
+def is_own(event: Event) -> bool:
+    """Whether only the shard of its portfolio hears the event."""
+    owner = _OWNERS.get(type(event))
+    return owner is not None and owner[1] == "portfolio"
 
 
 def _owner_field(cls: type[InputEvent]) -> str | None:
@@ -72,10 +79,11 @@ def _is_required(cls: type[InputEvent], field: str) -> bool:
 
 
 _OWNERS: dict[type[Event], tuple[str, str | None]] = {
-    cls: (f"{cls.topic}/{cls.__name__}" if cls.topic == "signals" else cls.topic, _owner_field(cls))
-    for cls in EVENTS.values()
+    cls: (name, _owner_field(cls))
+    for name, cls in EVENTS.items()
     if issubclass(cls, InputEvent) and cls.topic != "journal"
 }
+"""Event classes whose ids are remembered: name, and the field that tells producers apart."""
 
 
 def _known(state: State, key: str | None) -> bool:
@@ -83,7 +91,9 @@ def _known(state: State, key: str | None) -> bool:
 
     By its age, not by whether it was forgotten yet: shards forget at different moments.
     """
-    used_at = state.seen.get(key) if key is not None else None
+    if key is None:
+        return False
+    used_at = state.seen.get(key, state.seen_own.get(key))
     horizon = state.clock - state.parameters.lateness_ms_max * MILLISECOND
     return used_at is not None and used_at >= horizon
 
@@ -211,12 +221,29 @@ def _order(state: State, event: orders.OrderEvent) -> OutputEvent | None:
     if event.portfolio not in state.portfolios:
         return rejected_input(state, event, InputRejection.UNKNOWN_PORTFOLIO)
     if isinstance(event, orders.Fill):
-        if event.instrument not in state.market.instruments:
-            return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, event.instrument)
-        return None
+        return _fill_fault(state, event)
     if event.trade_id not in state.portfolios[event.portfolio].open_trades:
         return rejected_input(state, event, InputRejection.UNKNOWN_TRADE, event.trade_id or "")
     return None
+
+
+def _fill_fault(state: State, event: orders.Fill) -> OutputEvent | None:
+    """A fill is booked in the portfolio's own currency or not at all."""
+    instrument = state.market.instruments.get(event.instrument)
+    if instrument is None:
+        return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, event.instrument)
+    if instrument.currency != state.portfolios[event.portfolio].currency:
+        return rejected_input(state, event, InputRejection.WRONG_CURRENCY, instrument.currency)
+    return None
+
+
+def _parameters(state: State, event: ParametersChanged) -> OutputEvent | None:
+    """What a session is may change only before anything was counted in sessions."""
+    changes = event.parameters.sessions != state.parameters.sessions
+    if not changes or not (state.views or state.market.session):
+        return None
+    detail = "sessions can change only before the first signal and the first session close"
+    return rejected_input(state, event, InputRejection.TOO_LATE, detail)
 
 
 def _instrument(state: State, event: market.InstrumentHalted) -> OutputEvent | None:
@@ -228,22 +255,29 @@ def _instrument(state: State, event: market.InstrumentHalted) -> OutputEvent | N
 def _prices(state: State, event: market.PricesObserved) -> OutputEvent | None:
     """A snapshot of unlisted names only; a mixed one counts, and `left_out` names the rest."""
     unknown = state.market.unknown(event.instruments)
-    return _unlisted(state, event, unknown) if len(unknown) == len(event.instruments) else None
+    if len(unknown) < len(event.instruments):
+        return None
+    return _without(state, event, InputRejection.UNKNOWN_INSTRUMENT, unknown)
 
 
 def left_out(state: State, event: market.PricesObserved) -> list[OutputEvent]:
-    """What is said of the unlisted names in a snapshot whose other prices count."""
-    unknown = state.market.unknown(event.instruments)
-    return [_unlisted(state, event, unknown)] if unknown else []
+    """What is said of names in a snapshot that are not listed, or whose price is known later."""
+    unknown, older = state.market.unknown(event.instruments), state.market.older(event)
+    said: list[OutputEvent] = []
+    if unknown:
+        said.append(_without(state, event, InputRejection.UNKNOWN_INSTRUMENT, unknown))
+    if older:
+        said.append(_without(state, event, InputRejection.STALE, older))
+    return said
 
 
-def _unlisted(
-    state: State, event: market.PricesObserved, unknown: tuple[str, ...]
+def _without(
+    state: State, event: market.PricesObserved, reason: InputRejection, names: tuple[str, ...]
 ) -> InputRejected:
-    beyond = len(unknown) - NAMES_SHOWN
+    beyond = len(names) - NAMES_SHOWN
     more = f" and {beyond} more" if beyond > 0 else ""
-    detail = "left out: " + ", ".join(unknown[:NAMES_SHOWN]) + more
-    return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, detail)
+    detail = "left out: " + ", ".join(names[:NAMES_SHOWN]) + more
+    return rejected_input(state, event, reason, detail)
 
 
 def _muting(state: State, event: StrategyMuted) -> OutputEvent | None:
@@ -275,6 +309,7 @@ _RULES: dict[type[Event], Rule] = {
     market.InstrumentHalted: _instrument,
     market.InstrumentDelisted: _instrument,
     market.PricesObserved: _prices,
+    ParametersChanged: _parameters,
     StrategyMuted: _muting,
     CoordinationPaused: _pause,
     CoordinationResumed: _pause,

@@ -1,4 +1,4 @@
-"""The market as the engine knows it: instruments, last prices, windows of returns and volumes.
+"""The market as the engine knows it: instruments, last prices, a window of returns.
 
 Place in the flow: folded from market events, read by views and allocation. Arrays have one column
 per listed instrument, in the order of listing, so that a snapshot of 500 prices is a few array
@@ -20,7 +20,9 @@ from schemas.market import InstrumentListed, PricesObserved
 __all__ = ["Instrument", "Market"]
 
 Indices = NDArray[np.intp]
+Times = NDArray[np.int64]
 COLUMN_CACHE_MAX = 256
+WIDTH_MIN = 64
 
 
 @dataclass(slots=True)
@@ -42,21 +44,25 @@ class Instrument:
 class Market:
     """Instruments and their windows.
 
-    price, price_session, close, volume_sum: (n,) float; NaN where nothing is known. returns and
-    volumes: (window, n) rings, one row per session, newest at `row`. session: sessions closed so
-    far.
+    Arrays have one column per listed instrument. price: (n,) last price, NaN where none is known.
+    price_time: (n,) event time of that price, ns. price_session: (n,) the last session it belongs
+    to. close: (n,) price at the last session close the instrument took part in,
+    close_session: (n,) which one that was. returns: (window, n) ring, one row a session, newest at
+    `row`. session: sessions closed so far; closed_at: event time of the last close, ns.
     """
 
-    def __init__(self, *, window: int, volume_window: int) -> None:
+    def __init__(self, *, window: int) -> None:
         self.instruments: dict[str, Instrument] = {}
         self.session = 0
+        self.closed_at = 0
         self.row = -1
         self.rows = 0
         self.price: Floats = np.empty(0)
+        self.price_time: Times = np.empty(0, dtype=np.int64)
         self.price_session: Floats = np.empty(0)
         self.close: Floats = np.empty(0)
+        self.close_session: Floats = np.empty(0)
         self.returns: Floats = np.full((window, 0), np.nan)
-        self.volumes: Floats = np.full((volume_window, 0), np.nan)
         self._columns: dict[tuple[str, ...], Indices] = {}
         self._volatility: tuple[int, int, Floats] | None = None
 
@@ -66,8 +72,8 @@ class Market:
         """A new instrument gets a column; a known one gets new terms and trades again."""
         known = self.instruments.get(event.instrument)
         column = len(self.instruments) if known is None else known.column
-        if known is None:
-            self._grow()
+        if known is None and column >= len(self.price):
+            self._grow(max(WIDTH_MIN, 2 * column))
         self.instruments[event.instrument] = Instrument(
             event.instrument,
             column,
@@ -79,72 +85,80 @@ class Market:
             event.full_exit_odd_lot,
             halted=known.halted if known is not None else False,
         )
-
-    def _grow(self) -> None:
-        """One more column of unknowns."""
-        for name in ("price", "price_session", "close"):
-            setattr(self, name, np.append(getattr(self, name), np.nan))
-        for name in ("returns", "volumes"):
-            ring = getattr(self, name)
-            setattr(self, name, np.hstack([ring, np.full((len(ring), 1), np.nan)]))
         self._columns.clear()
         self._volatility = None
 
-    def resize(self, *, window: int, volume_window: int) -> None:
-        """Other window lengths: the newest rows that fit are kept."""
+    def _grow(self, width: int) -> None:
+        """Room for more columns, unknown until something is known: listing stays cheap."""
+        more = width - len(self.price)
+        for name in ("price", "price_session", "close", "close_session"):
+            setattr(self, name, np.append(getattr(self, name), np.full(more, np.nan)))
+        self.price_time = np.append(self.price_time, np.zeros(more, dtype=np.int64))
+        self.returns = np.hstack([self.returns, np.full((len(self.returns), more), np.nan)])
+
+    def resize(self, *, window: int) -> None:
+        """Another window length: the newest rows that fit are kept."""
         everyone = np.arange(len(self.price))
         kept = self.window(everyone)[-window:] if self.rows else np.empty((0, len(everyone)))
         self.rows = len(kept)
         returns = np.full((window, len(everyone)), np.nan)
         returns[(self.session - self.rows + 1 + np.arange(self.rows)) % window] = kept
-        order = (self.session - np.arange(min(len(self.volumes), volume_window))) % len(
-            self.volumes
-        )
-        volumes = np.full((volume_window, len(everyone)), np.nan)
-        volumes[(self.session - np.arange(len(order))) % volume_window] = self.volumes[order]
-        self.returns, self.volumes = returns, volumes
+        self.returns = returns
         self.row = self.session % window
         self._volatility = None
+
+    def older(self, event: PricesObserved) -> tuple[str, ...]:
+        """Listed names whose known price is newer than the snapshot: it changes nothing there."""
+        columns, keep = self._columns_of(event.instruments)
+        late = self.price_time[columns] > event.event_time
+        if not late.any():
+            return ()
+        listed = event.instruments if keep is None else [event.instruments[i] for i in keep]
+        return tuple(name for name, is_late in zip(listed, late, strict=True) if is_late)
+
+    def observe(self, event: PricesObserved) -> bool:
+        """Fold a snapshot; returns whether it closed a session.
+
+        Names that are not listed, and prices older than what is known, are left out. A close that
+        is no later than the last one closes nothing: two feeds may both tell of it.
+        """
+        columns, keep = self._columns_of(event.instruments)
+        prices = np.array(event.price, dtype=np.float64)
+        if keep is not None:
+            prices = prices[keep]
+        counts = ~np.isnan(prices) & (self.price_time[columns] <= event.event_time)
+        at, prices = (columns, prices) if counts.all() else (columns[counts], prices[counts])
+        self.price[at] = prices
+        self.price_time[at] = event.event_time
+        self.price_session[at] = self.session
+        closes = event.session_close and event.event_time > self.closed_at
+        if closes:
+            self._close_session(event.event_time)
+        return closes
+
+    def _close_session(self, at: int) -> None:
+        """Step the session counter: everything priced since the last close has closed now.
+
+        A return is known only where the instrument took part in the session before, too.
+        """
+        traded = self.price_time > self.closed_at
+        self.session += 1
+        self.row = self.session % len(self.returns)
+        self.rows = min(self.rows + 1, len(self.returns))
+        follows = traded & (self.close_session == self.session - 1)
+        row = np.full(len(self.price), np.nan)
+        row[follows] = self.price[follows] / self.close[follows] - 1.0
+        self.returns[self.row] = row
+        self.close[traded] = self.price[traded]
+        self.close_session[traded] = self.session
+        self.price_session[traded] = self.session
+        self.closed_at = at
 
     def unknown(self, instruments: tuple[str, ...]) -> tuple[str, ...]:
         """Those of instruments that are not listed."""
         if instruments in self._columns:
             return ()
         return tuple(name for name in instruments if name not in self.instruments)
-
-    def observe(self, event: PricesObserved) -> None:
-        """Fold a snapshot; names that are not listed are left out."""
-        columns, keep = self._columns_of(event.instruments)
-        prices = np.array(event.price, dtype=np.float64)
-        if keep is not None:
-            prices = prices[keep]
-        seen = ~np.isnan(prices)
-        at, prices = (columns, prices) if seen.all() else (columns[seen], prices[seen])
-        self.price[at] = prices
-        self.price_session[at] = self.session
-        if event.session_close:
-            self._close_session(event, columns, keep)
-
-    def _close_session(self, event: PricesObserved, columns: Indices, keep: Indices | None) -> None:
-        """Step the session counter and the rings."""
-        self.session += 1
-        self.row = self.session % len(self.returns)
-        self.rows = min(self.rows + 1, len(self.returns))
-        closes = np.full(len(self.price), np.nan)
-        closes[columns] = self._column(event.price, keep)
-        self.returns[self.row] = closes / self.close - 1.0
-        known = ~np.isnan(closes)
-        self.close[known] = closes[known]
-        self.price_session[known] = self.session
-        volumes = np.full(len(self.price), np.nan)
-        if event.volume is not None:
-            volumes[columns] = self._column(event.volume, keep)
-        self.volumes[self.session % len(self.volumes)] = volumes
-
-    @staticmethod
-    def _column(values: tuple[float | None, ...], keep: Indices | None) -> Floats:
-        column = np.array(values, dtype=np.float64)
-        return column if keep is None else column[keep]
 
     def _columns_of(self, instruments: tuple[str, ...]) -> tuple[Indices, Indices | None]:
         """Columns of the listed ones among instruments, and which those are when not all."""
@@ -174,20 +188,16 @@ class Market:
         """(k,) columns of listed instruments."""
         return np.array([self.instruments[name].column for name in instruments], dtype=np.intp)
 
-    def tradable(self, instrument: Instrument, *, session_now: float, age_max: float) -> bool:
-        """Whether it has a fresh enough price and is neither halted nor delisted."""
-        if instrument.halted or instrument.delisted:
-            return False
-        age = session_now - self.price_session[instrument.column]
-        return bool(age <= age_max)
-
     def window(self, columns: Indices) -> Floats:
         """(t, k) returns of the last sessions, oldest first, NaN where unknown."""
         order = (self.row - self.rows + 1 + np.arange(self.rows)) % len(self.returns)
         return self.returns[np.ix_(order, columns)]
 
     def volatility(self, parameters: Parameters) -> Floats:
-        """(n,) one-session volatility of every column: the prior blended with what was observed."""
+        """(n,) one-session volatility of every column, the prior blended with what was observed.
+
+        The common scale of forecasts' raw scores; the allocation's risk is the risk model's.
+        """
         key = (self.session, len(self.price))
         if self._volatility is None or self._volatility[:2] != key:
             seen = np.nan_to_num(self.returns) ** 2

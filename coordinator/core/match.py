@@ -40,7 +40,8 @@ class Combination:
 
     mu: (n,) expected return over the horizon, in excess of cash. own: (rows,) each signal's part of
     its own instrument's mu. influence: (n, rows) each signal's part of every mu; its rows sum to
-    mu. q: (rows,) the return each signal alone would imply.
+    mu. q: (rows,) the view's return, before its uncertainty. errors: (m, m) correlation of the
+    pooled views' errors, in the order of pool.picks.
     """
 
     mu: Floats
@@ -48,6 +49,7 @@ class Combination:
     own: Floats
     q: Floats
     pool: Pool
+    errors: Floats
 
 
 def pool_views(rows: list[Scored], q: Floats, *, correlation: float) -> Pool:
@@ -105,10 +107,11 @@ def combine(
     q = view_returns(rows, np.sqrt(np.diag(covariance)))
     pool = pool_views(rows, q, correlation=correlation)
     if not rows:
-        return Combination(prior.copy(), np.zeros((n, 0)), np.zeros(0), q, pool)
+        return Combination(prior.copy(), np.zeros((n, 0)), np.zeros(0), q, pool, np.zeros((0, 0)))
     picks = np.array(pool.picks)
     between = covariance[np.ix_(picks, picks)]
-    s = between * (1.0 + np.minimum.outer(pool.k, pool.k) * _error_correlation(pool, correlation))
+    errors = _error_correlation(pool, correlation)
+    s = between * (1.0 + np.minimum.outer(pool.k, pool.k) * errors)
     gain = np.linalg.solve(s, covariance[picks, :]).T  # (n, m)
     place = {pick: m for m, pick in enumerate(pool.picks)}
     slot = np.array([place[row.pick] for row in rows])
@@ -116,7 +119,7 @@ def combine(
     influence = gain[:, slot] * (pool.share * (q - prior[row_picks]))
     mu = prior + influence.sum(axis=1)
     own = influence[row_picks, np.arange(len(rows))]
-    return Combination(mu, influence, own, q, pool)
+    return Combination(mu, influence, own, q, pool, errors)
 
 
 def _error_correlation(pool: Pool, correlation: float) -> Floats:

@@ -118,8 +118,8 @@ class AllocationProblem:
     """One portfolio's allocation at one moment; every number is a fraction of NAV unless said.
 
     Arrays are (n,) in the order of `instruments` (sorted by id), `covariance` is (n, n); both mu
-    and covariance are over the same horizon. `filled` is what is held now, `working` the signed
-    weight of decided trades that may still fill; new trades start from filled + working.
+    and covariance are over the same horizon. `filled` is what is held now, working_buys and
+    working_sells what decided trades may still add; new trades begin from `start`, their sum.
     """
 
     instruments: tuple[str, ...]
@@ -132,6 +132,7 @@ class AllocationProblem:
     working_sells: Floats  # <= 0, open sells not filled yet
     cash: float  # cash held now
     lot_weight: Floats  # one lot at the present price; 0 where the quantity is continuous
+    exit_odd_lot: NDArray[np.bool_]  # whether a holding that is no whole lot may be sold whole
     cost_buy: Floats  # linear cost of buying, fraction of the traded value
     cost_sell: Floats
     trade_max: Floats  # largest |trade| possible; 0 where halted or without a price
@@ -141,6 +142,11 @@ class AllocationProblem:
     cash_floor: float
     turnover_max: float  # half the absolute weight traded in this decision
     trade_min: float  # smallest |trade| worth doing, full exits are free of it
+
+    @property
+    def start(self) -> Floats:
+        """(n,) weights that new trades start from: held, and decided but not filled yet."""
+        return self.filled + self.working_buys + self.working_sells
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
     Scheduled rounds (session_close, interval) are due at once: they have collected since the last
     one.
     """
-    if portfolio.round is not None or not portfolio.active or state.paused:
+    if portfolio.round is not None or not state.may_decide(portfolio):
         return
     portfolio.round = Round(trigger, state.clock)
     scheduled = trigger in ("session_close", "interval")
@@ -52,10 +52,21 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
 
 
 def session_closed(state: State) -> None:
-    """A session is over: open the rounds of those whose turn it is, or who break a limit."""
+    """A session is over: what was to end with it ends, whose turn it is decides.
+
+    What ends is moved to the clock's timers, at this very moment: it fires after everything else of
+    this moment was heard, such as the fills at the close, and before the rounds due now. Who
+    decides on signals and breaks a limit decides, too.
+    """
+    while state.session_timers.earliest <= state.market.session:
+        ending = state.session_timers.first()
+        if ending is None:
+            break
+        state.session_timers.disarm(ending)
+        state.timers.arm(ending, state.clock)
     for name in sorted(state.portfolios):
         portfolio = state.portfolios[name]
-        if not portfolio.active:
+        if not state.may_decide(portfolio):
             continue
         if portfolio.schedule.kind == "signals" and breaches_limit(portfolio, state.market):
             open_round(state, portfolio, "breach")

@@ -11,13 +11,22 @@ from collections import deque
 from dataclasses import dataclass
 
 from coordinator.core.chain import follow
+from coordinator.core.checkpoint import CheckpointError
 from coordinator.core.engine import Engine
-from coordinator.core.fold import Fold, newest_checkpoint
+from coordinator.core.fold import Fold, checkpoints
 from coordinator.core.ports import Append, Log, Record
 from schemas.entries import Stamp, encode_journal
-from schemas.journal import ClockTicked
+from schemas.journal import ClockTicked, EngineStarted
 
-__all__ = ["Diverged", "Recovery", "Shard"]
+__all__ = ["Diverged", "OtherBuild", "Recovery", "Shard"]
+
+
+class OtherBuild(Exception):
+    """The journal says that another engine decides here: go on with that one, or seal it first."""
+
+    def __init__(self, shard: int, build: str) -> None:
+        super().__init__(f"shard {shard}: build {build[:12]} decides here, not this one")
+        self.shard = shard
 
 
 class Diverged(Exception):
@@ -40,14 +49,26 @@ class Recovery:
 
 
 class Shard:
-    """One shard on one log. Call `recover` first, then `pump` whenever the journal has grown."""
+    """One shard on one log. Call `recover` first, then `pump` whenever the journal has grown.
 
-    def __init__(self, log: Log, engine: Engine, *, checkpoint_every: int = 500) -> None:
+    ours: the EngineStarted of the running build; where the journal names another, OtherBuild is
+    raised before anything is said in its name. None: whatever the journal names.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        engine: Engine,
+        *,
+        checkpoint_every: int = 500,
+        ours: EngineStarted | None = None,
+    ) -> None:
         self._log = log
         self._fold = Fold(log, engine)
         self.engine = engine
         self.number = engine.state.shard
         self._checkpoint_every = checkpoint_every
+        self._ours = ours
         self._checkpointed = 0
         self._recorded: deque[bytes] = deque()
         self._equal = self._missing = 0
@@ -57,9 +78,7 @@ class Shard:
 
         Raises Diverged when the log holds another output than the engine gives.
         """
-        found = newest_checkpoint(self._log, self.number)
-        body, decisions_from = (None, 0) if found is None else found
-        self._fold.start(body)
+        decisions_from = self._begin()
         start = self.engine.position
         self._checkpointed = self.engine.decisions
         tail = self._log.read("decisions", self.number, decisions_from)
@@ -72,6 +91,18 @@ class Shard:
             raise Diverged(self.number, self.engine.position, message)
         return Recovery(start, records, self._equal, self._missing)
 
+    def _begin(self) -> int:
+        """Restore the newest readable checkpoint; the decisions position to read on from."""
+        for body, decisions_from in checkpoints(self._log, self.number):
+            try:
+                self._fold.start(body)
+            except CheckpointError:
+                continue
+            self._refuse_other_build()
+            return decisions_from
+        self._fold.start(None)
+        return 0
+
     def pump(self) -> int:
         """Apply what the journal holds beyond the engine; returns the records applied."""
         count = 0
@@ -83,6 +114,7 @@ class Shard:
     def apply(self, record: Record) -> list[bytes]:
         """Apply one record of the journal, publish its outputs, and return them."""
         outputs = self._fold.step(record)
+        self._refuse_other_build()
         fresh = [entry for entry in outputs if not self._held(record, entry)]
         if fresh:
             self._missing += len(fresh)
@@ -92,6 +124,15 @@ class Shard:
         if self.engine.decisions - self._checkpointed >= self._checkpoint_every:
             self.checkpoint()
         return outputs
+
+    def _refuse_other_build(self) -> None:
+        """Before anything is published: does this build decide here? A sealed one may follow."""
+        state, ours = self.engine.state, self._ours
+        if ours is None or state.sealed or not state.build:
+            return
+        theirs = (state.build, state.dependencies, state.fingerprint)
+        if theirs != (ours.build, ours.dependencies, ours.fingerprint):
+            raise OtherBuild(self.number, state.build)
 
     def _held(self, record: Record, entry: bytes) -> bool:
         """Whether the log holds that output already."""
@@ -112,5 +153,7 @@ class Shard:
         """Write the state down, to recover from."""
         self._checkpointed = self.engine.decisions
         head = str(self._log.end("decisions", self.number)).encode()
-        payload = head + b"\n" + self.engine.checkpoint()
+        body = self.engine.checkpoint()
+        self._fold.rebase(body)
+        payload = head + b"\n" + body
         self._log.append([Append("checkpoints", self.number, payload, self.engine.clock)])

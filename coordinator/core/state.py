@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from coordinator.core.clock import Timers
-from coordinator.core.market import Market
+from coordinator.core.clock import MILLISECOND, Timers
+from coordinator.core.market import Instrument, Market
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
 from schemas.decisions import Trigger
@@ -32,7 +32,6 @@ class Source:
     kind: str
     horizon_sessions: float
     strategies: tuple[str, ...]
-    home: bool
     muted: bool = False
     muted_strategies: tuple[str, ...] = ()
     raw_count: int = 0
@@ -138,24 +137,36 @@ class State:
         self.sealed = False
         self.paused = False
         self.marks: dict[tuple[str, int], int] = {}
-        self.seen: dict[str, int] = {}  # "topic/producer/event id" to when it was appended
+        self.seen: dict[str, int] = {}  # event ids (intake.identity_key) to when they were appended
+        self.seen_own: dict[str, int] = {}  # the same for events of this shard's portfolios alone
         self.timers = Timers()
         self.session_timers = Timers()
         self.sources: dict[str, Source] = {}
         self.views: dict[ViewKey, View] = {}
         self.portfolios: dict[str, Portfolio] = {}
-        self.hearers: dict[
-            str, list[str]
-        ] = {}  # source to sorted portfolios that decide on signals
+        # source to sorted portfolios that decide on signals
+        self.hearers: dict[str, list[str]] = {}
         self.parameters = parameters if parameters is not None else Parameters()
         self.parameters_digest = digest(canonical_bytes(self.parameters))
-        self.market = Market(
-            window=self.parameters.risk_window_sessions,
-            volume_window=self.parameters.volume_window_sessions,
-        )
+        self.market = Market(window=self.parameters.risk_window_sessions)
+
+    def may_decide(self, portfolio: Portfolio) -> bool:
+        """Whether neither it nor everything is paused, and it is not closed."""
+        return portfolio.active and not self.paused
+
+    def tradable(self, instrument: Instrument) -> bool:
+        """Whether it has a fresh enough price and is neither halted nor delisted."""
+        if instrument.halted or instrument.delisted:
+            return False
+        if self.parameters.sessions == "observed":
+            age = self.market.session - float(self.market.price_session[instrument.column])
+        else:
+            passed = self.clock - int(self.market.price_time[instrument.column])
+            age = passed / (self.parameters.session_ms * MILLISECOND)
+        return age <= self.parameters.price_age_sessions_max
 
     def session_now(self) -> float:
         """Sessions passed: counted where session closes are observed, else by the clock."""
         if self.parameters.sessions == "observed":
             return float(self.market.session)
-        return self.clock / (self.parameters.session_ms * 1_000_000)
+        return self.clock / (self.parameters.session_ms * MILLISECOND)

@@ -21,7 +21,7 @@ __all__ = ["after_timer", "owner_of", "timer_events"]
 def owner_of(timer: str) -> str | None:
     """The portfolio a timer belongs to, None for a shared one."""
     kind, *rest = timer.split("\t")
-    return None if kind == "view-end" else rest[0]
+    return None if kind == "end-view" else rest[0]
 
 
 def timer_events(
@@ -29,7 +29,7 @@ def timer_events(
 ) -> list[OutputEvent]:
     """What the engine says when the timer fires."""
     kind, *rest = timer.split("\t")
-    if kind == "view-end":
+    if kind == "end-view":
         return _expired_view(state, (rest[0], rest[1], rest[2]))
     portfolio = state.portfolios[rest[0]]
     if kind == "round" and portfolio.round is not None and not state.paused:
@@ -37,7 +37,7 @@ def timer_events(
         decided = sum(len(e.trades) for e in events if isinstance(e, AllocationDecided))
         view = portfolio_view(portfolio, state.market, at=state.clock)
         return [*events, view.model_copy(update={"open_trades": view.open_trades + decided})]
-    if kind == "trades-end":
+    if kind == "end-trades":
         return _expired_trades(state, portfolio, rest[1])
     if kind == "view":
         return _changed_view(state, portfolio)

@@ -42,7 +42,8 @@ SCALE_MIN = 1e-12
 class Scored:
     """A view ready to be pooled: row i belongs to one signal.
 
-    pick: its instrument's index in the round's instruments. score, skill: as in the module's
+    pick: its instrument's index in the round's instruments. soon: share of what is to come that
+    arrives within one session. score, skill: as in the module's
     notation.
     """
 
@@ -50,6 +51,7 @@ class Scored:
     pick: int
     score: float
     skill: float
+    soon: float = 0.0
 
     @property
     def k(self) -> float:
@@ -99,17 +101,21 @@ def skill(view: View, parameters: Parameters) -> float:
     return _SIGN_FACTOR * edge if is_sign else edge
 
 
-def skill_over(rho: float, *, horizon: float, age: float, ahead: float) -> float:
-    """rho over the next `ahead` sessions of a signal of that horizon and age (sessions).
+def arriving(*, horizon: float, age: float, ahead: float) -> float:
+    """phi: the part of a forecast that is still to come within `ahead` sessions.
 
-    Its forecast arrives with half-life equal to its horizon; phi is the part that is still to come
-    within `ahead`. Bounded by 1/2.
+    Its half-life is its horizon, and with the horizon it ends.
     """
 
     def arrived(x: float) -> float:
         return 2.0 * (1.0 - math.exp2(-min(x, horizon) / horizon))
 
-    phi = arrived(age + ahead) - arrived(age)
+    return arrived(age + ahead) - arrived(age)
+
+
+def skill_over(rho: float, *, horizon: float, age: float, ahead: float) -> float:
+    """rho over the next `ahead` sessions of a signal of that horizon and age. Bounded by 1/2."""
+    phi = arriving(horizon=horizon, age=age, ahead=ahead)
     moved = rho * phi * math.sqrt(horizon / ahead)
     return max(-SKILL_MAX, min(SKILL_MAX, moved))
 
@@ -126,6 +132,8 @@ def heard(state: State, portfolio: Portfolio) -> list[View]:
             continue
         known = state.sources[source]
         if known.muted or strategy in known.muted_strategies:
+            continue
+        if known.strategies and strategy not in known.strategies:
             continue
         found.append(state.views[key])
     return found
@@ -160,8 +168,13 @@ def scored_views(
         if pick is None or s == 0.0 or abs(rho) < max(parameters.skill_min, SKILL_LEAST):
             without.append(view)
         else:
-            rows.append(Scored(view, pick, s, rho))
+            rows.append(Scored(view, pick, s, rho, _soon(view.horizon, age, ahead)))
     return rows, without
+
+
+def _soon(horizon: float, age: float, ahead: float) -> float:
+    all_of_it = arriving(horizon=horizon, age=age, ahead=ahead)
+    return min(1.0, arriving(horizon=horizon, age=age, ahead=min(1.0, ahead)) / all_of_it)
 
 
 def view_returns(rows: list[Scored], volatility: Floats) -> Floats:

@@ -8,6 +8,7 @@ audit. No rule of the engine lives here; it only says what time it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from coordinator.bootstrap import build_engine, engine_started
 from coordinator.core.clock import SECOND
@@ -15,18 +16,13 @@ from coordinator.core.engine import Engine
 from coordinator.core.ports import Log
 from coordinator.core.route import Raw, RouteCounts, Router
 from coordinator.core.shard import Recovery, Shard
-from schemas.entries import decode_journal
-from schemas.journal import EngineStarted
+from schemas.journal import EngineSealed, EngineStarted
 
-__all__ = ["LocalShell", "OtherBuild"]
+__all__ = ["LocalShell"]
 
 IDLE_TICK = 10 * SECOND
 """An idle shard is told the time this often, so that its clock never lies far behind."""
 EngineFactory = Callable[[int, int], Engine]
-
-
-class OtherBuild(Exception):
-    """The log was begun by another engine: go on with that one, or in a new log."""
 
 
 def _engine(shard: int, shards: int) -> Engine:
@@ -50,36 +46,39 @@ class LocalShell:
     ) -> None:
         self._log = log
         self._clock = clock
-        self._started = started
+        self._started = partial(started, shards=shards)
         self._router = Router(log, shards=shards)
-        self._shards = [Shard(log, engines(number, shards)) for number in range(shards)]
+        ours = self._started(at=clock())
+        self._shards = [Shard(log, engines(number, shards), ours=ours) for number in range(shards)]
 
     def start(self) -> tuple[Recovery, ...]:
         """Begin the journals that are new, recover the others; returns what each shard found.
 
-        Raises OtherBuild, and Diverged when the log holds what this engine would not say.
+        A journal that another build has sealed goes on with this one. Raises OtherBuild where it
+        was not sealed, WrongShards for another number of shards, and Diverged when the log holds
+        what this engine would not say.
         """
-        now = self._clock()
-        event = self._started(at=now)
-        new = [shard.number for shard in self._shards if not self._log.end("journal", shard.number)]
-        if new:
-            self._router.write(event, shards=new, journal_time=now)
-        for shard in self._shards:
-            self._refuse_other_build(shard.number, event)
-        return tuple(shard.recover() for shard in self._shards)
+        self._begin([s for s in self._shards if not self._log.end("journal", s.number)])
+        found = tuple(shard.recover() for shard in self._shards)
+        self._begin([s for s in self._shards if s.engine.state.sealed])
+        self._pump()
+        return found
 
-    def _refuse_other_build(self, shard: int, ours: EngineStarted) -> None:
-        """Raise OtherBuild, before anything is decided, where another engine began the journal."""
-        record = next(self._log.read("journal", shard))
-        theirs = decode_journal(record.payload).event
-        here = (ours.build, ours.dependencies, ours.fingerprint)
-        if not isinstance(theirs, EngineStarted) or here != (
-            theirs.build,
-            theirs.dependencies,
-            theirs.fingerprint,
-        ):
-            message = f"shard {shard} was begun by another build, library or processor"
-            raise OtherBuild(message)
+    def _begin(self, shards: Sequence[Shard]) -> None:
+        """Say in these journals that from now on this build decides."""
+        if shards:
+            now = self._clock()
+            numbers = [shard.number for shard in shards]
+            self._router.write(self._started(at=now), shards=numbers, journal_time=now)
+
+    def seal(self, reason: str = "") -> None:
+        """The last thing this build does with the log: the next one starts behind the seal."""
+        now = self._clock()
+        event = EngineSealed(event_id=f"seal {now}", event_time=now, reason=reason)
+        numbers = [shard.number for shard in self._shards]
+        self._router.write(event, shards=numbers, journal_time=now)
+        self._pump()
+        self.stop()
 
     def accept(self, raws: Sequence[Raw]) -> RouteCounts:
         """Route messages into the journals and apply them; durable and decided on return."""

@@ -65,6 +65,7 @@ def _fixed_problem() -> AllocationProblem:
         working_sells=level,
         cash=0.5,
         lot_weight=level,
+        exit_odd_lot=np.ones(_SIZE, dtype=bool),
         cost_buy=level + 0.001,
         cost_sell=level + 0.002,
         trade_max=level + 0.05,

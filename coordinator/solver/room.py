@@ -88,5 +88,5 @@ def _reach(problem: AllocationProblem) -> Floats:
 
 def weights_before(problem: AllocationProblem) -> Floats:
     """(n,) weights that new trades start from: filled plus working, fractions of NAV."""
-    start: Floats = problem.filled + problem.working_buys + problem.working_sells
+    start: Floats = problem.start
     return start

@@ -121,7 +121,9 @@ def _exits(problem: AllocationProblem, wanted: Floats, size: Floats) -> Flags:
     against = wanted * problem.filled < 0.0
     lands = (np.abs(problem.filled + wanted) <= _EXIT_SNAP) & (np.abs(wanted) >= held / 2)
     crosses = (np.abs(wanted) <= held) & (size > held) & _inside(problem, -problem.filled, wanted)
-    possible = (held > 0.0) & (held <= problem.trade_max)
+    step = np.where(problem.lot_weight > 0.0, problem.lot_weight, 1.0)
+    odd = (problem.lot_weight > 0.0) & (np.abs(held / step - np.rint(held / step)) > _WHOLE_SNAP)
+    possible = (held > 0.0) & (held <= problem.trade_max) & (problem.exit_odd_lot | ~odd)
     result: Flags = idle & against & possible & (lands | crosses)
     return result
 

@@ -57,7 +57,7 @@ def record(log: Log, recording: Recording, *, shards: int = SHARDS_DEFAULT) -> R
     """Route every message of the recording into a log's journals, at its own time."""
     router = Router(log, shards=shards)
     found = messages(recording)
-    start = engine_started(at=found[0].journal_time)
+    start = engine_started(at=found[0].journal_time, shards=shards)
     router.write(start, shards=range(shards), journal_time=found[0].journal_time)
     return router.accept(
         [message.raw for message in found],

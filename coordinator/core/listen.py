@@ -1,0 +1,119 @@
+"""Listen: a signal's view takes its place, its end is set, and those who hear it are woken.
+
+Place in the flow: part of `evolve`, for everything about live views. The only place where views
+come and go.
+"""
+
+from __future__ import annotations
+
+import math
+
+from coordinator.core.clock import MILLISECOND
+from coordinator.core.rounds import hears, open_round
+from coordinator.core.state import Source, State, View
+from coordinator.core.views import raw_score
+from schemas.control import StrategyMuted
+from schemas.entries import Stamp
+from schemas.signals import SignalIssued
+from schemas.verdicts import SignalExpired
+
+__all__ = ["drop_view", "mute", "take_view", "view_timer"]
+
+
+def take_view(state: State, stamp: Stamp, event: SignalIssued) -> None:
+    """The signal's view takes its place; the one it supersedes was dropped before."""
+    source = state.sources[event.source]
+    view = _view_of(state, stamp, event, source)
+    if event.expected_return is not None:
+        source.raw_count += 1
+        source.raw_square_sum += view.raw * view.raw
+    state.views[view.key] = view
+    _set_end(state, view)
+    wake(state, event.source, event.instrument)
+
+
+def wake(state: State, source: str, instrument: str | None) -> None:
+    """Open a round of everybody who decides on that source's signals (on that instrument)."""
+    for name in state.hearers.get(source, ()):
+        portfolio = state.portfolios[name]
+        if portfolio.round is None and (instrument is None or hears(portfolio, instrument)):
+            open_round(state, portfolio, "signals")
+
+
+def _view_of(state: State, stamp: Stamp, event: SignalIssued, source: Source) -> View:
+    horizon = event.horizon_sessions or source.horizon_sessions
+    raw = 0.0
+    if event.expected_return is not None:
+        column = state.market.instruments[event.instrument].column
+        volatility = float(state.market.volatility(state.parameters)[column])
+        raw = raw_score(event.expected_return, volatility=volatility, horizon=horizon)
+    return View(
+        event.event_id,
+        event.source,
+        event.strategy,
+        event.instrument,
+        event.direction,
+        event.strength,
+        raw,
+        event.confidence,
+        horizon,
+        event.event_time,
+        stamp.appended_at,
+        _begins(state, stamp),
+        event.expires_at,
+    )
+
+
+def _begins(state: State, stamp: Stamp) -> float:
+    """The session from which the signal's age counts.
+
+    Observed: that of the first close at or after it was known, because nobody could trade on it
+    earlier than that session. By the clock: the topic's time. Both are the same for every shard and
+    order of arrival.
+    """
+    if state.parameters.sessions == "observed":
+        return float(state.market.session + (stamp.appended_at > state.market.closed_at))
+    return stamp.appended_at / (state.parameters.session_ms * MILLISECOND)
+
+
+def view_timer(view: View) -> str:
+    """Name of the timer that ends a view; no name holds a tab."""
+    return f"end-view\t{view.instrument}\t{view.source}\t{view.strategy}"
+
+
+def _set_end(state: State, view: View) -> None:
+    """Arm what ends the view: its expiry, and the end of its horizon."""
+    name = view_timer(view)
+    if state.parameters.sessions == "observed":
+        state.session_timers.arm(name, math.ceil(view.session + view.horizon))
+        if view.expires_at is not None:
+            state.timers.arm(name, view.expires_at)
+        return
+    over = int((view.session + view.horizon) * state.parameters.session_ms * MILLISECOND)
+    state.timers.arm(name, over if view.expires_at is None else min(over, view.expires_at))
+
+
+def drop_view(state: State, event: SignalExpired) -> None:
+    """Close the view of that very signal; one withdrawn wakes those who heard it."""
+    key = (event.instrument, event.source, event.strategy)
+    view = state.views.get(key)
+    if view is None or view.signal_id != event.signal_id:
+        return
+    name = view_timer(view)
+    state.timers.disarm(name)
+    state.session_timers.disarm(name)
+    del state.views[key]
+    if event.reason == "withdrawn":
+        wake(state, event.source, event.instrument)
+
+
+def mute(state: State, event: StrategyMuted) -> None:
+    """A source or strategy counts no more, or again: those who hear it decide anew."""
+    source = state.sources[event.source]
+    if event.strategy is None:
+        source.muted = event.muted
+    else:
+        others = tuple(name for name in source.muted_strategies if name != event.strategy)
+        muted = tuple(sorted((*others, event.strategy)))
+        source.muted_strategies = muted if event.muted else others
+    wake(state, event.source, None)
