@@ -37,6 +37,7 @@ def problems(draw: st.DrawFn, *, calm: bool = False, size_max: int = 12) -> Allo
     working = draw(vectors(n, st.sampled_from([0.0, 0.0, 0.0, -0.05, 0.02, 0.1])))
     trade_max = draw(vectors(n, st.sampled_from([0.3, 0.0, 0.01, 1.0])))
     lots = draw(vectors(n, st.sampled_from([0.0, 1e-6, 3e-4, 0.013, 0.2, 3.0])))
+    odd_lots = draw(vectors(n, st.sampled_from([1.0, 0.0]))) > 0.0
     bounds = draw(vectors(n, st.sampled_from([0.0, 0.05, 0.1, 0.3, 1.0])))
     floors = draw(vectors(n, st.sampled_from([-0.5, -0.1, 0.0, 0.05, 0.2])))
     problem = AllocationProblem(
@@ -50,6 +51,7 @@ def problems(draw: st.DrawFn, *, calm: bool = False, size_max: int = 12) -> Allo
         working_sells=np.minimum(working, 0.0),
         cash=draw(st.sampled_from([-0.3, 0.0, 0.001, 0.2, 1.0, 5.0])),
         lot_weight=lots,
+        exit_odd_lot=odd_lots,
         cost_buy=np.full(n, draw(st.sampled_from([0.0, 1e-4, 2e-3, 0.05]))),
         cost_sell=np.full(n, draw(st.sampled_from([0.0, 1e-4, 3e-3, 0.05]))),
         trade_max=trade_max,
@@ -114,7 +116,7 @@ def assert_whole(p: AllocationProblem, answer: Allocation) -> None:
             continue
         assert abs(count * lot - trade) <= 1e-9 * max(1.0, abs(trade))
         closes = trade == -p.filled[i]
-        assert count == round(count) or closes
+        assert count == round(count) or (closes and p.exit_odd_lot[i])
         assert trade == 0 or abs(trade) >= p.trade_min - 1e-9 or closes
 
 

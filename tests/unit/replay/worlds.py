@@ -55,7 +55,7 @@ def input_log(
     """The world, or the messages given, as a log."""
     log = MemoryLog(clock=lambda: 0)
     router = Router(log, shards=shards)
-    router.write(engine_started(at=START), shards=range(shards), journal_time=START)
+    router.write(engine_started(at=START, shards=shards), shards=range(shards), journal_time=START)
     raws, times = [], []
     for offset, (at, topic, payload) in enumerate(
         messages(sessions=sessions, seed=seed) if made is None else made

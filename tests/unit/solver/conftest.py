@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem
 
@@ -30,6 +31,7 @@ def build(n: int = 3, **changes: Any) -> AllocationProblem:
         working_sells=zeros,
         cash=1.0,
         lot_weight=zeros,
+        exit_odd_lot=np.ones(n, dtype=bool),
         cost_buy=zeros + 0.001,
         cost_sell=zeros + 0.002,
         trade_max=zeros + 1.0,
@@ -42,12 +44,16 @@ def build(n: int = 3, **changes: Any) -> AllocationProblem:
     )
     vectors = {name for name in changes if isinstance(getattr(base, name), np.ndarray)}
     given: dict[str, Any] = {
-        name: np.asarray(value, dtype=float) + (zeros if name != "covariance" else 0.0)
-        if name in vectors
-        else value
+        name: _spread(value, getattr(base, name)) if name in vectors else value
         for name, value in changes.items()
     }
     return replace(base, **given)
+
+
+def _spread(value: Any, like: NDArray[Any]) -> NDArray[Any]:
+    """The value in the shape and of the type of the field it replaces."""
+    given = np.asarray(value, dtype=like.dtype)
+    return given if given.shape == like.shape else given + np.zeros_like(like)
 
 
 @pytest.fixture

@@ -27,9 +27,9 @@ zero = np.zeros(n)
 problem = AllocationProblem(
     instruments=tuple(f"I{i:03d}" for i in range(n)), nav=1e6, mu=rng.normal(size=n) * 0.01,
     covariance=sigma * 5, risk_aversion=5.0, filled=zero + 0.008, working_buys=zero,
-    working_sells=zero, cash=-0.2, lot_weight=zero + 1e-4, cost_buy=zero + 0.001,
-    cost_sell=zero + 0.002, trade_max=zero + 0.02, position_min=zero, position_max=zero + 0.03,
-    gross_max=1.0, cash_floor=0.01, turnover_max=0.3, trade_min=5e-4,
+    working_sells=zero, cash=-0.2, lot_weight=zero + 1e-4, exit_odd_lot=zero == 0,
+    cost_buy=zero + 0.001, cost_sell=zero + 0.002, trade_max=zero + 0.02, position_min=zero,
+    position_max=zero + 0.03, gross_max=1.0, cash_floor=0.01, turnover_max=0.3, trade_min=5e-4,
 )
 answer = CvxAllocator(SolverSettings()).allocate(problem)
 assert answer.rung == "relaxed", answer.remarks

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -48,6 +49,24 @@ def test_odd_lot_is_sold_only_as_a_full_exit(make: Make) -> None:
     lots = rounded(p, [-0.034, -0.0339])
     assert lots.trades[0] == -0.034
     assert lots.counts == pytest.approx([-3.4, -3.0])
+
+
+def test_odd_remainder_stays_where_the_market_buys_whole_lots_only(make: Make) -> None:
+    p = make(2, lot_weight=0.01, filled=[0.034, 0.034], cash=0.9, exit_odd_lot=[False, True])
+    lots = rounded(p, [-0.034, -0.034])
+    assert lots.counts == pytest.approx([-3.0, -3.4])
+    assert p.filled + lots.trades == pytest.approx([0.004, 0.0])
+
+
+def test_whole_lots_are_sold_whole_wherever_odd_ones_are_not(make: Make) -> None:
+    p = make(1, lot_weight=0.01, filled=[0.03], cash=0.9, exit_odd_lot=False)
+    assert list(rounded(p, [-0.03]).trades) == [-0.03]
+
+
+def test_less_than_a_lot_cannot_be_sold_even_when_it_must(make: Make) -> None:
+    p = make(1, lot_weight=0.01, filled=[0.004], cash=0.9, position_max=0.0, exit_odd_lot=False)
+    assert list(rounded(p, [-0.004]).trades) == [0.0]
+    assert list(rounded(replace(p, exit_odd_lot=np.array([True])), [-0.004]).trades) == [-0.004]
 
 
 def test_odd_lot_is_kept_while_an_order_is_working(make: Make) -> None:
