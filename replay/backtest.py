@@ -18,9 +18,9 @@ from coordinator.bootstrap import build_engine, engine_started
 from coordinator.core.ports import Append, Log, LogReader
 from coordinator.log.lock import WriterLock
 from coordinator.log.sqlite import SqliteLog
-from replay.errors import OutputExists
 from replay.player import Played, ShardPlayer
 from replay.source import EngineFactory, Progress, Watch, opened, shards_of, span
+from replay.targets import is_log, refuse_target, written_beside
 
 __all__ = ["BacktestSummary", "backtest", "run_backtest"]
 
@@ -69,9 +69,10 @@ def backtest(
     Raises OutputExists, NothingToReplay, LogError; nothing is left at `out` then.
     """
     target = Path(out)
+    source = [Path(log)] if isinstance(log, str | Path) else []
+    refuse_target(target, force=force, ours=is_log, others=source, option="--out")
     with _locked(target), opened(log) as reader:
-        _refuse_overwriting(log, target, force=force)
-        with _partial(target) as path, closing(SqliteLog(path, durable=False)) as written:
+        with written_beside(target) as path, closing(SqliteLog(path, durable=False)) as written:
             return run_backtest(reader, written, progress=progress)
 
 
@@ -138,15 +139,6 @@ def _copy(inputs: LogReader, out: Log, topic: str, shard: int) -> int:
     return count
 
 
-def _refuse_overwriting(log: LogReader | str | Path, target: Path, *, force: bool) -> None:
-    if isinstance(log, (str, Path)) and target.exists() and target.samefile(log):
-        raise OutputExists(f"{target} is the log that is read; give --out another name")
-    if target.is_dir():
-        raise OutputExists(f"{target} is a folder; give --out the name of a file")
-    if target.exists() and not force:
-        raise OutputExists(f"{target} exists; choose another --out, or replace it with --force")
-
-
 def _beside(target: Path, suffix: str) -> Path:
     return target.with_name(target.name + suffix)
 
@@ -159,23 +151,3 @@ def _locked(target: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _partial(target: Path) -> Iterator[Path]:
-    """A path to write to, which becomes the target when all went well and vanishes otherwise."""
-    path = _beside(target, ".partial")
-    _discard(path)
-    try:
-        yield path
-        _discard(target)
-        path.replace(target)
-    except BaseException:
-        _discard(path)
-        raise
-
-
-def _discard(path: Path) -> None:
-    """Remove a SQLite file with what SQLite keeps beside it."""
-    for suffix in ("", "-wal", "-shm"):
-        _beside(path, suffix).unlink(missing_ok=True)

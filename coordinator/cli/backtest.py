@@ -11,6 +11,7 @@ from pathlib import Path
 from coordinator.cli.console import (
     FAILED,
     OK,
+    USAGE,
     Advance,
     clock_text,
     complain,
@@ -23,9 +24,10 @@ from coordinator.cli.console import (
 from coordinator.core.engine import EngineError
 from coordinator.log.errors import LogError
 from replay.backtest import BacktestSummary, backtest
-from replay.errors import ReplayError
+from replay.errors import OutputExists, ReplayError
 from replay.report import write_report
 from replay.source import Progress, opened
+from replay.targets import is_log, is_report, refuse_target
 
 __all__ = ["add_parser", "run", "stepping"]
 
@@ -38,13 +40,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
     parser.add_argument("--out", required=True, metavar="FILE", help="the SQLite log to write")
     parser.add_argument("--report", metavar="FILE", help="also write an HTML report of the run")
-    parser.add_argument("--force", action="store_true", help="replace --out when it exists")
+    parser.add_argument("--force", action="store_true", help="replace --out and --report")
     parser.add_argument("--json", action="store_true", help="the summary as one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Play, write the report if asked for, and show what was done."""
+    try:
+        _refuse_targets(args)
+    except OutputExists as error:
+        complain(error)
+        return USAGE
     try:
         with progress("playing") as advance:
             summary = backtest(args.log, args.out, force=args.force, progress=stepping(advance))
@@ -57,6 +64,17 @@ def run(args: argparse.Namespace) -> int:
     with quiet_pipe():
         _show(summary, args)
     return OK
+
+
+def _refuse_targets(args: argparse.Namespace) -> None:
+    """Before hours of work: may both results be written where they are wanted?"""
+    log, out = Path(args.log), Path(args.out)
+    refuse_target(out, force=args.force, ours=is_log, others=[log], option="--out")
+    if args.report is not None:
+        report = Path(args.report)
+        refuse_target(
+            report, force=args.force, ours=is_report, others=[log, out], option="--report"
+        )
 
 
 def stepping(advance: Advance) -> Progress:

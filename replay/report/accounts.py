@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from coordinator.core.ports import LogReader
-from projections.frames import shards_of
+from coordinator.core.shards import shards_in
 from replay.ledger import Curve, Ledger
 from schemas.base import Event
-from schemas.entries import decode_journal
+from schemas.entries import decode_journal, opening
 from schemas.market import PricesObserved
 from schemas.orders import OrderFilled, OrderPartlyFilled
 from schemas.portfolios import CashMoved, PortfolioOpened
@@ -22,14 +22,8 @@ from schemas.portfolios import CashMoved, PortfolioOpened
 __all__ = ["PORTFOLIO", "curves"]
 
 PORTFOLIO = "portfolio"
-_OPENED = b'{"type":"PortfolioOpened"'
-_BOOKED = (
-    _OPENED,
-    b'{"type":"PricesObserved"',
-    b'{"type":"OrderFilled"',
-    b'{"type":"OrderPartlyFilled"',
-    b'{"type":"CashMoved"',
-)
+_OPENED = opening(PortfolioOpened)
+_BOOKED = opening(PortfolioOpened, PricesObserved, OrderFilled, OrderPartlyFilled, CashMoved)
 _DAY = 86_400_000_000_000
 
 
@@ -90,7 +84,7 @@ class _Books:
 
 def curves(reader: LogReader) -> tuple[Curve, ...]:
     """One curve per portfolio of the log, in the order of their names."""
-    found = [curve for shard in shards_of(reader, "journal") for curve in _shard(reader, shard)]
+    found = [curve for shard in shards_in(reader, "journal") for curve in _shard(reader, shard)]
     return tuple(sorted(found, key=lambda curve: curve.name))
 
 

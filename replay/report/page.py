@@ -7,7 +7,6 @@ half file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from replay.ledger import SESSIONS_A_YEAR, Performance
 from replay.report import charts
 from replay.report.story import tell
 from replay.report.summary import FATES, Run, Summary, fold
+from replay.targets import written_beside
 
 __all__ = ["render", "write_report"]
 
@@ -58,12 +58,8 @@ def write_report(
     Raises OSError when path cannot be written; nothing of it is then left.
     """
     text = render(reader, run or fold(reader, baselines=baselines), title=title)
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with written_beside(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)  # noqa: PTH105 - Path.replace says the same, less plainly
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def render(reader: LogReader, run: Run, *, title: str) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pydantic_core import to_json
 
 from coordinator.core.ports import LogReader
+from coordinator.core.shards import shards_in
 from projections.apply import apply
-from projections.frames import shards_of
 from projections.rows import AsOf, ConflictRow, FillRow, SignalRow, TradeEndRow
 from replay.report.summary import Tally
 from schemas.decisions import (
@@ -26,7 +26,9 @@ from schemas.decisions import (
     Trade,
     TradesExpired,
 )
-from schemas.entries import OutputEntry, decode_journal, decode_output
+from schemas.entries import OutputEntry, decode_journal, decode_output, opening
+from schemas.orders import OrderCancelled, OrderFilled, OrderPartlyFilled, OrderRejected
+from schemas.signals import SignalIssued
 
 __all__ = ["Story", "TradeStory", "Voice", "choose", "tell"]
 
@@ -34,13 +36,8 @@ _WITH_LIMITS = (ConflictKind.MANDATE.value, ConflictKind.CAPACITY.value)
 VOICES_MAX = 24
 TRADES_MAX = 16
 LIMITS_MAX = 8
-_ANSWERS = (
-    b'{"type":"OrderFilled"',
-    b'{"type":"OrderPartlyFilled"',
-    b'{"type":"OrderCancelled"',
-    b'{"type":"OrderRejected"',
-)
-_ISSUED = b'{"type":"SignalIssued"'
+_ANSWERS = opening(OrderFilled, OrderPartlyFilled, OrderCancelled, OrderRejected)
+_ISSUED = opening(SignalIssued)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +173,7 @@ def _compose(
 def _voices(reader: LogReader, uses: list[SignalUse]) -> Iterator[Voice]:
     wanted = {use.signal for use in uses}
     found: dict[str, SignalRow] = {}
-    for shard in shards_of(reader, "journal")[:1]:
+    for shard in shards_in(reader, "journal")[:1]:
         for record in reader.read("journal", shard):
             if not record.payload.startswith(_ISSUED):
                 continue
