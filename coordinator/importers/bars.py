@@ -20,6 +20,7 @@ import polars as pl
 
 from coordinator.importers.errors import ImportFailed
 from coordinator.importers.sessions import Session, Times
+from coordinator.importers.sieve import BARE
 
 __all__ = ["Bar", "Closings", "closings", "opens_known_at", "owning_session"]
 
@@ -64,8 +65,7 @@ class Closings:
     """Which snapshots end a session.
 
     flagged: times whose own bars do. made: session closes that no bar stands at although the
-    session had bars, with the first moment of their session; there the last prices are said once
-    more.
+    session had bars, each with its session's open.
     """
 
     flagged: frozenset[int]
@@ -82,24 +82,27 @@ def owning_session(times: Times, session: Session) -> tuple[Times, Times]:
 def opens_known_at(bars: pl.DataFrame, *, bar: Bar | None, session: Session) -> pl.DataFrame:
     """The frame with "previous" (end of the instrument's bar before) and "open_at", ns or null.
 
-    bars: time, instrument, open, open_time (null where not given).
+    bars: time, "time#bare", instrument, open, open_time (null where not given). Where bar is None,
+    a row with a bare date is a daily bar, the length of the others is not known.
     """
     ordered = bars.sort("instrument", "time").with_columns(
         pl.col("time").shift(1).over("instrument").alias("previous")
     )
-    derived = pl.lit(None, pl.Int64)
-    if bar is not None:
-        distinct = ordered["time"].unique().sort()
-        opened, _ = owning_session(distinct.to_numpy(), session)
-        ordered = ordered.join(
-            pl.DataFrame({"time": distinct, "#opened": opened}), on="time", how="left"
-        )
-        bounds = [pl.col("#opened"), pl.col("previous")]
-        if bar.minutes is not None:
-            bounds.append(pl.col("time") - bar.minutes * _MINUTE)
-        derived = pl.max_horizontal(bounds)
+    if ordered.is_empty():
+        return ordered.with_columns(pl.lit(None, pl.Int64).alias("open_at"))
+    distinct = ordered["time"].unique().sort()
+    opened, _ = owning_session(distinct.to_numpy(), session)
+    ordered = ordered.join(
+        pl.DataFrame({"time": distinct, "#opened": opened}), on="time", how="left"
+    )
+    bounds = [pl.col("#opened"), pl.col("previous")]
+    if bar is not None and bar.minutes is not None:
+        bounds.append(pl.col("time") - bar.minutes * _MINUTE)
+    # By row: what other rows of the file look like must not change what this one says.
+    has_length = pl.lit(value=True) if bar is not None else pl.col("time" + BARE)
+    derived = pl.when(has_length).then(pl.max_horizontal(bounds))
     known = pl.when(pl.col("open").is_not_null()).then(pl.coalesce("open_time", derived))
-    return ordered.with_columns(known.alias("open_at")).drop("#opened", strict=False)
+    return ordered.with_columns(known.alias("open_at")).drop("#opened")
 
 
 def closings(times: Times, *, bar: Bar | None, session: Session) -> Closings:
@@ -107,7 +110,8 @@ def closings(times: Times, *, bar: Bar | None, session: Session) -> Closings:
 
     A bar that ends at its session's close does. Where a session has bars but none ends at its close
     (half days, thin data), the close itself is a record: at that moment it was known that no bar
-    came. A daily bar after the close (data published late) ends its session when nothing did
+    came. That holds for the last session of the file, too: whether it is the last is not known
+    then. A daily bar after the close (data published late) ends its session when nothing did
     before.
     """
     opened, closed = owning_session(times, session)
@@ -118,7 +122,7 @@ def closings(times: Times, *, bar: Bar | None, session: Session) -> Closings:
     for start, close in sorted(
         set(zip(opened[within].tolist(), closed[within].tolist(), strict=True))
     ):
-        if close not in ended and close <= times[-1]:
+        if close not in ended:
             made.append((close, start))
         ended.add(close)
     if bar is not None and bar.daily:

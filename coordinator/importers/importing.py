@@ -8,9 +8,7 @@ reads a clock: every time in the log comes from the files.
 from __future__ import annotations
 
 import hashlib
-import heapq
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,22 +19,17 @@ from coordinator.core.ports import Log
 from coordinator.core.shards import SHARDS_DEFAULT
 from coordinator.importers.bars import Bar
 from coordinator.importers.errors import ImportFailed
-from coordinator.importers.instruments import (
-    INSTRUMENT_COLUMNS,
-    LOT_DEFAULT,
-    TICK_DEFAULT,
-    Instruments,
-    read_instruments,
-)
+from coordinator.importers.instruments import INSTRUMENT_COLUMNS, Instruments, read_instruments
 from coordinator.importers.journal import Progress, Writer
-from coordinator.importers.messages import Message, by_time
+from coordinator.importers.notes import notes
+from coordinator.importers.parts import Parts
 from coordinator.importers.portfolios import Book, load_book
-from coordinator.importers.prices import PRICE_COLUMNS, Prices, read_prices
+from coordinator.importers.prices import PRICE_COLUMNS, read_prices
 from coordinator.importers.read import read_table
 from coordinator.importers.rejects import Rejects
 from coordinator.importers.report import FileCount, ImportReport
 from coordinator.importers.sessions import SESSION_DEFAULT, Session
-from coordinator.importers.signals import SIGNAL_COLUMNS, DatesKnownAt, Signals, read_signals
+from coordinator.importers.signals import SIGNAL_COLUMNS, DatesKnownAt, read_signals
 from coordinator.importers.tables import Table, table_from_frame
 from schemas.journal import EngineStarted
 
@@ -49,16 +42,12 @@ __all__ = [
     "import_frames",
 ]
 
-_OPENING_LEAD = 1_000_000_000
-"""How long before the first record portfolios open, ns."""
-_NAMES_SHOWN = 10
-
 
 class StartedAt(Protocol):
     """Says which engine the journals begin with."""
 
-    def __call__(self, *, at: int) -> EngineStarted:
-        """Its EngineStarted at a time, ns UTC."""
+    def __call__(self, *, at: int, shards: int) -> EngineStarted:
+        """Its EngineStarted at a time, ns UTC, for that many shards."""
         ...
 
 
@@ -119,35 +108,6 @@ class _Tables:
     def all(self) -> tuple[Table, ...]:
         given = (self.signals, self.prices, self.instruments)
         return tuple(table for table in given if table is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    book: Book
-    signals: Signals
-    prices: Prices
-    instruments: Instruments
-
-    @property
-    def rejects(self) -> tuple[Rejects, ...]:
-        given = (self.signals.rejects, self.prices.rejects, self.instruments.rejects)
-        return tuple(item for item in given if item is not None)
-
-    @property
-    def opened_at(self) -> int:
-        """Just before the first record."""
-        return min(self.signals.first_at, self.prices.first_at) - _OPENING_LEAD
-
-    def messages(self, currency: str | None) -> Iterator[Message]:
-        """Everything in order of time."""
-        at = self.opened_at
-        control = self.book.control_messages(self.signals.sources, opened_at=at)
-        listed = self.instruments.messages(
-            self.prices.instruments, opened_at=at, currency=currency or self.book.currency
-        )
-        opening, later = _split(listed, at)
-        yield from itertools.chain(control, opening, self.book.portfolio_messages(opened_at=at))
-        yield from heapq.merge(later, self.prices.messages(), self.signals.messages(), key=by_time)
 
 
 def import_files(
@@ -217,10 +177,9 @@ def _import(
     shards = settings.shards or min(SHARDS_DEFAULT, len(parts.book.portfolios))
     topic_id = f"import-{tables.content()}"
     writer = Writer(log, shards=shards, topic_id=topic_id)
-    writer.start(started(at=parts.opened_at), at=parts.opened_at)
+    writer.start(started(at=parts.opened_at, shards=shards), at=parts.opened_at)
     expected = parts.signals.frame.height + parts.prices.snapshots
-    messages = parts.messages(settings.currency)
-    last_at = writer.append(messages, expected=expected, progress=progress)
+    last_at = writer.append(parts.messages(), expected=expected, progress=progress)
     writer.bury(parts.rejects, at=last_at)
     return ImportReport(
         files=tuple(_count(t, r) for t, r in zip(tables.all, parts.rejects, strict=True)),
@@ -232,11 +191,11 @@ def _import(
         last_at=last_at,
         session=settings.session.text,
         bar=None if parts.prices.bar is None else parts.prices.bar.text,
-        notes=tuple(_notes(tables, parts)),
+        notes=tuple(notes(tables.all, parts)),
     )
 
 
-def _sieve(tables: _Tables, settings: ImportSettings) -> _Parts:
+def _sieve(tables: _Tables, settings: ImportSettings) -> Parts:
     """Each table's accepted rows. Raises RowRefused for the first bad row of a strict import."""
     signals = read_signals(
         tables.signals, session=settings.session, dates_known_at=settings.dates_known_at
@@ -247,7 +206,8 @@ def _sieve(tables: _Tables, settings: ImportSettings) -> _Parts:
         if tables.instruments is None
         else read_instruments(tables.instruments, session=settings.session)
     )
-    parts = _Parts(tables.book, signals, prices, instruments)
+    currency = settings.currency or tables.book.currency
+    parts = Parts.build(tables.book, signals, prices, instruments, currency=currency)
     if settings.strict:
         for rejects in parts.rejects:
             rejects.raise_first()
@@ -259,62 +219,8 @@ def _check_currency(currency: str | None) -> None:
         raise ImportFailed("--currency", f"no such {currency[:20]!r}", remedy="give e.g. USD")
 
 
-def _split(listed: Iterator[Message], at: int) -> tuple[list[Message], list[Message]]:
-    everything = list(listed)
-    cut = sum(1 for item in everything if item.known_at <= at)
-    return everything[:cut], everything[cut:]
-
-
 def _count(table: Table, rejects: Rejects) -> FileCount:
     return FileCount(table.name, table.rows, table.rows - len(rejects), len(rejects))
-
-
-def _notes(tables: _Tables, parts: _Parts) -> Iterator[str]:
-    """What was assumed or left out, in words."""
-    for table in tables.all:
-        if table.ignored:
-            yield f"{table.name}: other columns were ignored: {_some(table.ignored)}"
-    unlisted = parts.instruments.unlisted(parts.prices.instruments)
-    if unlisted:
-        yield (
-            f"without terms, so lot {LOT_DEFAULT} and tick {TICK_DEFAULT} are taken:"
-            f" {_some(unlisted)}"
-        )
-    unpriced = sorted(set(parts.signals.instruments) - set(parts.prices.instruments))
-    if unpriced:
-        yield f"with signals but without prices: {_some(unpriced)}"
-    unregistered = parts.book.unregistered(parts.signals.sources)
-    if unregistered:
-        yield f"sources registered as imported: {_some(unregistered)}"
-    for portfolio in parts.book.portfolios:
-        idle = sorted(set(portfolio.mandate.universe) - set(parts.prices.instruments))
-        mute = sorted(set(portfolio.mandate.sources) - set(parts.signals.sources))
-        if idle or mute:
-            yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(idle + mute)}"
-    yield from _price_notes(parts.prices)
-
-
-def _price_notes(prices: Prices) -> Iterator[str]:
-    unknown = prices.frame["open"].is_not_null() & prices.frame["open_at"].is_null()
-    if unknown.any():
-        yield (
-            f"{unknown.sum()} opens were not known before their bars' end, because no bar length is"
-            " stated: give --bar or a column open_time to have fills at opens"
-        )
-    if prices.closings.made:
-        yield (
-            f"{len(prices.closings.made)} sessions have bars but none at the close;"
-            " they were closed there with their last prices"
-        )
-    if not prices.closings.flagged and not prices.closings.made:
-        yield f"no bar ends a session {prices.session.text}: check --session and --bar"
-
-
-def _some(names: Iterable[str]) -> str:
-    """The first names, and how many there are beside them."""
-    listed = list(names)
-    more = len(listed) - _NAMES_SHOWN
-    return ", ".join(listed[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _digest_of_files(files: ImportFiles) -> str:

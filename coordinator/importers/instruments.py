@@ -1,12 +1,14 @@
 """Instruments: their terms from a file, or stated defaults, become InstrumentListed.
 
-Place in the flow: table to messages. Terms hold from valid_from, else from before the first record.
-An instrument that has prices and no terms gets the defaults, and the report says so.
+Place in the flow: table to messages. Terms are told at valid_from, else when the instrument is
+first heard of: at its first price. Never earlier, so that nobody acts on a name that only the rest
+of the file knows. An instrument that has prices and no terms gets the defaults, and the report says
+so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -25,7 +27,9 @@ __all__ = [
     "LOT_DEFAULT",
     "TICK_DEFAULT",
     "Instruments",
+    "Listing",
     "Terms",
+    "listing_messages",
     "read_instruments",
 ]
 
@@ -38,7 +42,10 @@ TICK_DEFAULT = "0.01"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """An instrument's terms from valid_from on, ns UTC (None: from the start); None: not given."""
+    """An instrument's terms from valid_from on, ns UTC; None: not given.
+
+    valid_from None: from when the instrument is first heard of.
+    """
 
     instrument: str
     sector: str | None = None
@@ -60,33 +67,51 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """Terms and the moment they are told, ns UTC."""
+
+    known_at: int
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
 class Instruments:
     """Accepted terms in the order of the file; rejects None: there was no file."""
 
     terms: tuple[Terms, ...] = ()
     rejects: Rejects | None = None
 
-    def unlisted(self, priced: tuple[str, ...]) -> tuple[str, ...]:
+    def unlisted(self, priced: Iterable[str]) -> tuple[str, ...]:
         """Which of the instruments with prices have no terms."""
         known = {terms.instrument for terms in self.terms}
         return tuple(name for name in priced if name not in known)
 
-    def messages(
-        self, priced: tuple[str, ...], *, opened_at: int, currency: str
-    ) -> Iterator[Message]:
-        """Terms in order of time: at opened_at those that hold by then, the others at valid_from.
+    def listings(self, first_priced: Mapping[str, int], *, opened_at: int) -> tuple[Listing, ...]:
+        """Terms in order of time: at valid_from, those without one when first heard of.
 
-        priced: sorted instruments with prices. currency: of those that state none.
+        That is the first price or another row's valid_from; without either they are left out. What
+        holds before the log opens is told when it does. first_priced: time of each instrument's
+        first price.
         """
-        defaults = tuple(Terms(name) for name in self.unlisted(priced))
-        ordered = sorted(
-            self.terms + defaults, key=lambda terms: (terms.valid_from or 0, terms.instrument)
-        )
-        for number, terms in enumerate(ordered):
-            known_at = max(terms.valid_from or 0, opened_at)
-            head = {"event_id": f"listed-{number}", "event_time": known_at}
-            fields = head | terms.fields(currency=currency)
-            yield message(known_at, Rank.TERMS, "InstrumentListed", fields)
+        heard = dict(first_priced)
+        for terms in self.terms:
+            if terms.valid_from is not None:
+                earlier = heard.get(terms.instrument, terms.valid_from)
+                heard[terms.instrument] = min(earlier, terms.valid_from)
+        found = []
+        for terms in self.terms + tuple(Terms(name) for name in self.unlisted(first_priced)):
+            known_at = heard.get(terms.instrument) if terms.valid_from is None else terms.valid_from
+            if known_at is not None:
+                found.append(Listing(max(known_at, opened_at), terms))
+        return tuple(sorted(found, key=_by_time))
+
+
+def listing_messages(listings: Iterable[Listing], *, currency: str) -> Iterator[Message]:
+    """One message a listing, in their order. currency: of those that state none."""
+    for number, item in enumerate(listings):
+        head = {"event_id": f"listed-{number}", "event_time": item.known_at}
+        fields = head | item.terms.fields(currency=currency)
+        yield message(item.known_at, Rank.TERMS, "InstrumentListed", fields)
 
 
 def read_instruments(table: Table, *, session: Session) -> Instruments:
@@ -118,6 +143,10 @@ def read_instruments(table: Table, *, session: Session) -> Instruments:
         else:
             sieve.refuse_rows(pl.Series([row]), problem)
     return Instruments(tuple(terms), sieve.rejects())
+
+
+def _by_time(item: Listing) -> tuple[int, int, str]:
+    return item.known_at, item.terms.valid_from or 0, item.terms.instrument
 
 
 def _problem(terms: Terms) -> str | None:

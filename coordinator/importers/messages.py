@@ -1,7 +1,8 @@
 """Messages: what files say, in the words of the input topics, ready for the router.
 
 Place in the flow: importers make messages, the journaling step puts them in order of time. At equal
-times: terms and portfolios, bars, opens, fills, signals. Never touches a log.
+times: terms and portfolios, bars, opens, fills, signals (after the sources they introduce). Never
+touches a log.
 """
 
 from __future__ import annotations

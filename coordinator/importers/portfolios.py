@@ -49,16 +49,25 @@ class Book:
         """Which of the sources the file does not register, sorted."""
         return tuple(sorted(set(sources) - {item.source for item in self.sources}))
 
-    def control_messages(self, sources: Iterable[str], *, opened_at: int) -> Iterator[Message]:
-        """The parameters, then every source; those not registered in the file as imported."""
+    def control_messages(self, *, opened_at: int) -> Iterator[Message]:
+        """The parameters, then every source that the file registers."""
         parameters = {"parameters": self.parameters.model_dump(mode="json"), "reason": "import"}
         yield _opening("ParametersChanged", "parameters", opened_at, parameters)
-        imported = [
-            SourceRegistered(event_id="source", event_time=0, source=name, kind="imported")
-            for name in self.unregistered(sources)
-        ]
-        for number, item in enumerate(sorted((*self.sources, *imported), key=lambda s: s.source)):
+        for number, item in enumerate(sorted(self.sources, key=lambda s: s.source)):
             yield _opening("SourceRegistered", f"source-{number}", opened_at, _fields(item))
+
+    def source_messages(self, first_heard: Mapping[str, int]) -> Iterator[Message]:
+        """Every source that the file does not register, as imported, in order of time.
+
+        first_heard: time of each source's first signal, ns UTC; that is when it registers, before
+        the signal.
+        """
+        strangers = sorted(self.unregistered(first_heard), key=lambda s: (first_heard[s], s))
+        for number, name in enumerate(strangers, len(self.sources)):
+            at = first_heard[name]
+            head = {"event_id": f"source-{number}", "event_time": at}
+            fields = head | {"source": name, "kind": "imported"}
+            yield message(at, Rank.SIGNAL, "SourceRegistered", fields)
 
     def portfolio_messages(self, *, opened_at: int) -> Iterator[Message]:
         """Every portfolio, in the order of the file."""

@@ -1,14 +1,14 @@
 """Prices: bars from a file become snapshots of the market, each at the moment it was known.
 
 Place in the flow: table to messages. One snapshot per bar end, one per moment at which opens were
-known, one per session close that no bar stands at. Never says a price before it was known: see
-bars.
+known, one without prices per session close that no bar stands at. Never says a price before it was
+known: see bars.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,8 @@ _DAY = 86_400_000_000_000
 class Prices:
     """Accepted bars by time and instrument, when their opens were known, and how sessions end.
 
-    bar: as stated, or daily where all times were bare dates; None: not known.
+    bar: as stated, or daily where all times were bare dates; None: not known (a bare date is a
+    daily bar all the same).
     """
 
     frame: pl.DataFrame
@@ -50,6 +51,12 @@ class Prices:
     def instruments(self) -> tuple[str, ...]:
         """Sorted names."""
         return tuple(self.frame["instrument"].unique().sort())
+
+    @property
+    def first_priced(self) -> dict[str, int]:
+        """When each instrument's first price was known, ns UTC, by sorted name."""
+        known = pl.min_horizontal("time", "open_at").min()
+        return dict(self.frame.group_by("instrument").agg(known).sort("instrument").iter_rows())
 
     @property
     def first_at(self) -> int:
@@ -93,12 +100,13 @@ class Prices:
     def _made(self) -> Iterator[Message]:
         for close, start in self.closings.made:
             inside = self.frame.filter(pl.col("time").is_between(start, close, closed="right"))
-            last = inside.group_by("instrument").agg(pl.col("close").last()).sort("instrument")
-            names, prices = last["instrument"].to_list(), last["close"].to_list()
+            names = inside["instrument"].unique().sort().to_list()
             for part in range(0, len(names), SNAPSHOT_ROWS):
-                cut = slice(part, part + SNAPSHOT_ROWS)
-                ends = cut.stop >= len(names)
-                yield _snapshot("bar", close, part, names[cut], {"price": prices[cut]}, ends=ends)
+                cut = names[part : part + SNAPSHOT_ROWS]
+                # No price: an old one said again would pass for one that can be traded at.
+                nothing = {"price": [None] * len(cut)}
+                ends = part + SNAPSHOT_ROWS >= len(names)
+                yield _snapshot("bar", close, part, cut, nothing, ends=ends)
 
 
 def read_prices(table: Table, *, bar: Bar | None, session: Session) -> Prices:
@@ -186,7 +194,7 @@ def _snapshot(
     time: int,
     part: int,
     names: list[str],
-    columns: dict[str, list[float]],
+    columns: Mapping[str, Sequence[float | None]],
     *,
     ends: bool,
 ) -> Message:

@@ -76,6 +76,12 @@ class Signals:
         return tuple(self.frame["instrument"].unique().sort())
 
     @property
+    def first_heard(self) -> dict[str, int]:
+        """When each source's first was known, ns UTC."""
+        first = self.frame.group_by("source").agg(pl.col("known_at").min()).sort("source")
+        return dict(first.iter_rows())
+
+    @property
     def first_at(self) -> int:
         """When the first was known."""
         return int(self.frame["known_at"][0])

@@ -47,9 +47,14 @@ def text_table(columns: Columns, *rows: dict[str, str]) -> Table:
     return table_from_frame(frame, name="rows", columns=columns)
 
 
-def started(*, at: int) -> EngineStarted:
+def started(*, at: int, shards: int) -> EngineStarted:
     return EngineStarted(
-        event_id="start", event_time=at, build="b", dependencies="d", fingerprint="f"
+        event_id="start",
+        event_time=at,
+        build="b",
+        dependencies="d",
+        fingerprint="f",
+        shards=shards,
     )
 
 

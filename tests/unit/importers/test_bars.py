@@ -23,6 +23,7 @@ def known(bar: Bar | None, *rows: tuple[str, str | None]) -> list[int | None]:
             "instrument": ["AAA"] * len(rows),
             "open": [1.0] * len(rows),
             "open_time": [None if given is None else at(given) for _, given in rows],
+            "time#bare": [False] * len(rows),
         },
         schema_overrides={"open_time": pl.Int64},
     )
@@ -75,6 +76,7 @@ def test_opens_lie_before_the_end_and_not_before_the_bar_before(
         pl.lit("AAA").alias("instrument"),
         pl.lit(1.0).alias("open"),
         pl.lit(None, pl.Int64).alias("open_time"),
+        pl.lit(value=False).alias("time#bare"),
     )
     found = opens_known_at(frame, bar=Bar(length), session=NEW_YORK)["open_at"].to_list()
     for i, (end, opened) in enumerate(zip(times, found, strict=True)):
@@ -95,8 +97,8 @@ def test_a_session_without_a_bar_at_its_close_is_closed_there_and_not_before() -
     assert flagged == {at("2025-01-07T21:00:00Z")}
 
 
-def test_a_session_that_the_data_do_not_outlive_is_left_open() -> None:
-    assert ends("2025-01-06T18:00:00Z") == (set(), [])
+def test_the_last_session_is_closed_as_every_other() -> None:
+    assert ends("2025-01-06T18:00:00Z") == (set(), [at("2025-01-06T21:00:00Z")])
 
 
 def test_bars_outside_hours_end_no_session() -> None:
@@ -120,7 +122,9 @@ def test_later_bars_do_not_change_which_earlier_ones_end_sessions(
         part = closings(times[:cut], bar=bar, session=NEW_YORK)
         last = times[cut - 1]
         assert part.flagged == {time for time in whole.flagged if time <= last}
-        assert part.made == tuple(item for item in whole.made if item[0] <= last)
+        assert {item for item in part.made if item[0] <= last} == {
+            item for item in whole.made if item[0] <= last
+        }
 
 
 def test_a_session_closed_without_a_bar_is_not_closed_again_by_a_late_one() -> None:

@@ -43,19 +43,42 @@ def names(events: list[tuple[int, InputEvent]]) -> list[str]:
     return [type(event).__name__ for _, event in events]
 
 
-def test_a_log_opens_with_engine_parameters_sources_instruments_and_portfolios(
+def test_a_log_opens_with_engine_parameters_and_portfolios_and_names_come_when_heard_of(
     tmp_path: Path,
 ) -> None:
     _, log = import_all(write_files(tmp_path))
     events = journal(log)
     assert names(events) == [
-        "EngineStarted", "ParametersChanged", "SourceRegistered", "InstrumentListed",
-        "PortfolioOpened", "PricesObserved", "SignalIssued", "PricesObserved", "PricesObserved",
+        "EngineStarted", "ParametersChanged", "PortfolioOpened", "InstrumentListed",
+        "PricesObserved", "SourceRegistered", "SignalIssued", "PricesObserved", "PricesObserved",
         "PricesObserved",
     ]  # fmt: skip
     times = [time for time, _ in events]
     assert times == sorted(times)
-    assert set(times[:5]) == {at("2025-01-06T14:29:59Z")}
+    assert set(times[:3]) == {at("2025-01-06T14:29:59Z")}
+    assert set(times[3:5]) == {at("2025-01-06T14:30:00Z")}
+    assert set(times[5:7]) == {at("2025-01-06T20:00:00Z")}
+
+
+def test_what_the_files_date_before_the_first_record_opens_the_log(tmp_path: Path) -> None:
+    listed = "instrument,valid_from\nAAA,2020-01-02\n"
+    book = BOOK + '[[source]]\nsource = "s"\n'
+    _, log = import_all(write_files(tmp_path, portfolios=book, instruments=listed))
+    assert names(journal(log))[:5] == [
+        "EngineStarted", "ParametersChanged", "SourceRegistered", "InstrumentListed",
+        "PortfolioOpened",
+    ]  # fmt: skip
+
+
+def test_at_one_moment_a_listing_comes_first_and_a_source_just_before_its_signal(
+    tmp_path: Path,
+) -> None:
+    said = SIGNALS.replace("2025-01-06T20:00:00Z", "2025-01-06T21:00:00Z")
+    _, log = import_all(write_files(tmp_path, signals=said, prices=PRICES.replace("10,", ",", 1)))
+    close = at("2025-01-06T21:00:00Z")
+    assert [type(event).__name__ for time, event in journal(log) if time == close] == [
+        "InstrumentListed", "PricesObserved", "SourceRegistered", "SignalIssued",
+    ]  # fmt: skip
 
 
 def test_every_shard_begins_with_engine_started_and_has_its_own_portfolios(tmp_path: Path) -> None:
@@ -161,6 +184,44 @@ def test_the_report_adds_up_and_tells_what_was_assumed(tmp_path: Path) -> None:
     told = "\n".join(report.notes)
     for part in ("note", "without terms", "AAA", "ZZZ", "registered as imported: s, t"):
         assert part in told
+    assert "1 signals come before their instrument is listed" in told
+
+
+def test_signals_before_their_instruments_first_price_are_told(tmp_path: Path) -> None:
+    early = "2025-01-06T14:29:00Z,s,AAA,buy,1\n2025-01-06T14:30:00Z,s,AAA,buy,1\n"
+    report, _ = import_all(write_files(tmp_path, signals=SIGNALS + early))
+    (told,) = [note for note in report.notes if "unknown_instrument" in note]
+    assert told.startswith("1 signals come before")
+
+
+def test_instruments_without_prices_or_valid_from_are_told_and_not_listed(tmp_path: Path) -> None:
+    listed = "instrument,valid_from\nAAA,\nBBB,\nCCC,2025-01-07\n"
+    report, log = import_all(write_files(tmp_path, instruments=listed))
+    found = [e.instrument for _, e in journal(log) if isinstance(e, InstrumentListed)]
+    assert found == ["AAA", "CCC"]
+    assert [note for note in report.notes if note.endswith("valid_from: BBB")]
+
+
+def test_an_instrument_priced_before_its_valid_from_is_listed_then_and_told(
+    tmp_path: Path,
+) -> None:
+    listed = "instrument,valid_from\nAAA,2025-01-07\n"
+    report, log = import_all(write_files(tmp_path, instruments=listed))
+    times = [time for time, event in journal(log) if isinstance(event, InstrumentListed)]
+    assert times == [at("2025-01-07T14:30:00Z")]
+    assert "with prices before their valid_from, listed only then: AAA" in report.notes
+
+
+def test_instruments_in_a_currency_of_no_portfolio_are_told(tmp_path: Path) -> None:
+    prices = PRICES + "".join(f"2025-01-07,{name},1,1,1,1,1\n" for name in ("BBB", "CCC"))
+    listed = "instrument,currency\nAAA,USD\nBBB,EUR\nCCC,JPY\n"
+    book = BOOK + BOOK.replace("one", "two").replace("USD", "JPY")
+    report, _ = import_all(
+        write_files(tmp_path, prices=prices, instruments=listed, portfolios=book)
+    )
+    assert [n for n in report.notes if "in a currency of no portfolio" in n] == [
+        "in a currency of no portfolio, so none can hold them: BBB (EUR)"
+    ]
 
 
 def test_unknown_opens_and_made_closes_are_told(tmp_path: Path) -> None:
@@ -177,7 +238,7 @@ def test_instruments_that_hold_later_are_listed_later(tmp_path: Path) -> None:
     listed = "instrument,lot,valid_from\nAAA,10,\nAAA,20,2025-01-07\n"
     _, log = import_all(write_files(tmp_path, instruments=listed))
     times = [time for time, event in journal(log) if type(event).__name__ == "InstrumentListed"]
-    assert times == [at("2025-01-06T14:29:59Z"), at("2025-01-07T14:30:00Z")]
+    assert times == [at("2025-01-06T14:30:00Z"), at("2025-01-07T14:30:00Z")]
 
 
 def test_the_currency_of_instruments_is_the_first_portfolios_unless_said(tmp_path: Path) -> None:
@@ -263,7 +324,7 @@ def test_accepted_and_rejected_add_up_for_any_rows(
     accepted = sum(isinstance(event, SignalIssued) for event in events)
     assert accepted == signals.accepted
     bars = [event for event in events if isinstance(event, PricesObserved) and event.kind == "bar"]
-    assert sum(len(event.instruments) for event in bars) == prices.accepted
+    assert sum(price is not None for event in bars for price in event.price) == prices.accepted
     assert len(dead_letters(log, "signals")) == signals.rejected == signals.rows - accepted
     assert len(dead_letters(log, "market")) == prices.rejected
 
@@ -300,8 +361,9 @@ def test_no_price_is_journaled_before_it_was_known(
         if not isinstance(event, PricesObserved):
             continue
         for price in event.price:
-            assert price is not None
-            if event.kind == "bar":
+            if price is None:
+                assert event.session_close
+            elif event.kind == "bar":
                 assert time >= ends[price]
             else:
                 before_that = previous[price]

@@ -3,20 +3,28 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from coordinator.importers.instruments import INSTRUMENT_COLUMNS, Instruments, read_instruments
+from coordinator.importers.instruments import (
+    INSTRUMENT_COLUMNS,
+    Instruments,
+    listing_messages,
+    read_instruments,
+)
 from coordinator.importers.tables import table_from_frame
 from schemas.market import InstrumentListed
 from tests.unit.importers.support import NEW_YORK, at, reasons, text_table
 
 START = at("2025-01-06T14:29:59Z")
+LATER = "2025-01-08T21:00:00Z"
 
 
 def read(*rows: dict[str, str]) -> Instruments:
     return read_instruments(text_table(INSTRUMENT_COLUMNS, *rows), session=NEW_YORK)
 
 
-def listed(found: Instruments, *priced: str) -> list[InstrumentListed]:
-    made = found.messages(priced, opened_at=START, currency="EUR")
+def listed(found: Instruments, **first_priced: str) -> list[InstrumentListed]:
+    """As listed when each instrument's first price is known at the given time."""
+    times = {name: at(text) for name, text in first_priced.items()}
+    made = listing_messages(found.listings(times, opened_at=START), currency="EUR")
     return [InstrumentListed.model_validate_json(item.payload) for item in made]
 
 
@@ -25,17 +33,40 @@ def test_terms_are_taken_from_the_row() -> None:
         "instrument": "AAA", "sector": "energy", "lot": "100", "tick": "0.05", "currency": "USD",
         "price_limit": "0.1",
     }  # fmt: skip
-    (seen,) = listed(read(row))
+    (seen,) = listed(read(row), AAA=LATER)
     assert (seen.sector, str(seen.lot), str(seen.tick)) == ("energy", "1E+2", "0.05")
-    assert (seen.currency, seen.price_limit, seen.event_time) == ("USD", 0.1, START)
+    assert (seen.currency, seen.price_limit, seen.event_time) == ("USD", 0.1, at(LATER))
 
 
 def test_what_is_not_given_and_who_is_not_listed_gets_the_defaults() -> None:
     found = read({"instrument": "AAA", "sector": ""})
-    for seen in listed(found, "AAA", "BBB"):
+    for seen in listed(found, AAA=LATER, BBB=LATER):
         assert (str(seen.lot), str(seen.tick), seen.currency) == ("1", "0.01", "EUR")
     assert found.unlisted(("AAA", "BBB")) == ("BBB",)
-    assert [seen.instrument for seen in listed(found, "AAA", "BBB")] == ["AAA", "BBB"]
+    assert [seen.instrument for seen in listed(found, AAA=LATER, BBB=LATER)] == ["AAA", "BBB"]
+
+
+def test_without_valid_from_terms_are_told_at_the_first_price_and_never_without_one() -> None:
+    found = read({"instrument": "AAA"}, {"instrument": "BBB"}, {"instrument": "CCC"})
+    seen = listed(found, BBB="2025-01-08T21:00:00Z", AAA="2025-01-09T21:00:00Z")
+    assert [(s.instrument, s.event_time) for s in seen] == [
+        ("BBB", at("2025-01-08T21:00:00Z")),
+        ("AAA", at("2025-01-09T21:00:00Z")),
+    ]
+
+
+def test_undated_terms_never_take_the_place_of_dated_ones() -> None:
+    found = read(
+        {"instrument": "AAA", "lot": "20", "valid_from": "2025-01-07"},
+        {"instrument": "AAA", "lot": "10"},
+    )
+    for first_price in ("2025-01-09T21:00:00Z", "2025-01-07T14:30:00Z", "2025-01-06T21:00:00Z"):
+        seen = listed(found, AAA=first_price)
+        dated = at("2025-01-07T14:30:00Z")
+        assert [(int(s.lot), s.event_time) for s in seen] == [
+            (10, min(at(first_price), dated)),
+            (20, dated),
+        ]
 
 
 def test_terms_hold_from_valid_from_but_not_before_the_log_begins() -> None:
@@ -52,7 +83,7 @@ def test_terms_hold_from_valid_from_but_not_before_the_log_begins() -> None:
 def test_float_columns_mean_their_shortest_decimals() -> None:
     frame = pl.DataFrame({"instrument": ["AAA"], "lot": [1.0], "tick": [1e-05]})
     table = table_from_frame(frame, name="instruments", columns=INSTRUMENT_COLUMNS)
-    (seen,) = listed(read_instruments(table, session=NEW_YORK))
+    (seen,) = listed(read_instruments(table, session=NEW_YORK), AAA=LATER)
     assert (float(seen.lot), float(seen.tick)) == (1.0, 1e-05)
 
 

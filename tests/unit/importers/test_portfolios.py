@@ -46,7 +46,7 @@ def test_cash_is_text_or_a_whole_number_and_currency_may_come_from_outside(tmp_p
 def test_parameters_are_written_out_whole_with_what_was_changed(tmp_path: Path) -> None:
     text = HEAD + '[parameters]\nskill_prior = 0.1\n[[parameters.modes]]\nmode = "balanced"\n'
     book = load(tmp_path, text + "risk_aversion = 4.0\n")
-    first, *sources = book.control_messages(["s"], opened_at=7)
+    (first,), sources = book.control_messages(opened_at=7), book.source_messages({"s": 9})
     changed = ParametersChanged.model_validate_json(first.payload)
     assert changed.parameters.skill_prior == 0.1
     assert [mode.risk_aversion for mode in changed.parameters.modes] == [4.0]
@@ -56,12 +56,15 @@ def test_parameters_are_written_out_whole_with_what_was_changed(tmp_path: Path) 
 
 def test_sources_of_the_file_keep_their_terms_and_others_are_registered(tmp_path: Path) -> None:
     book = load(tmp_path, HEAD + '[[source]]\nsource = "b"\nhorizon_sessions = 9.0\n')
-    _, *messages = book.control_messages(["a", "b"], opened_at=7)
+    _, *messages = book.control_messages(opened_at=7)
+    messages += book.source_messages({"a": 9, "b": 8, "c": 8})
     seen = [SourceRegistered.model_validate_json(item.payload) for item in messages]
-    assert [(s.source, s.kind, s.horizon_sessions) for s in seen] == [
-        ("a", "imported", 5.0),
-        ("b", "other", 9.0),
+    assert [(s.source, s.kind, s.horizon_sessions, s.event_time) for s in seen] == [
+        ("b", "other", 9.0, 7),
+        ("c", "imported", 5.0, 8),
+        ("a", "imported", 5.0, 9),
     ]
+    assert len({s.event_id for s in seen}) == 3
     assert book.unregistered(["a", "b"]) == ("a",)
 
 

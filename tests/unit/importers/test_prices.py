@@ -142,6 +142,24 @@ def test_the_length_of_bars_with_times_is_not_guessed() -> None:
     assert [seen.kind for seen in snapshots(found)] == ["bar"]
 
 
+def test_a_bare_date_is_a_daily_bar_whatever_the_other_rows_are() -> None:
+    timed = GOOD | {"time": "2025-01-07T21:00:00Z", "open": "9"}
+    seen = snapshots(read(GOOD | {"open": "9"}, timed))
+    assert [(s.kind, s.event_time) for s in seen] == [
+        ("open", at("2025-01-06T14:30:00Z")),
+        ("bar", at("2025-01-06T21:00:00Z")),
+        ("bar", at("2025-01-07T21:00:00Z")),
+    ]
+
+
+def test_an_instrument_is_first_priced_at_its_first_open_or_bar() -> None:
+    found = read(GOOD | {"open": "9"}, GOOD | {"instrument": "BBB"})
+    assert found.first_priced == {
+        "AAA": at("2025-01-06T14:30:00Z"),
+        "BBB": at("2025-01-06T21:00:00Z"),
+    }
+
+
 @pytest.mark.parametrize("midnight", ["2025-01-06T00:00:00Z", "2025-01-06T00:00:00-05:00"])
 def test_dates_in_disguise_are_refused_because_they_tell_prices_too_early(midnight: str) -> None:
     with pytest.raises(ImportFailed, match="every time is a midnight"):
@@ -153,7 +171,7 @@ def test_a_file_without_one_usable_row_is_refused_with_the_first_reason() -> Non
         read(GOOD | {"close": ""})
 
 
-def test_a_made_close_repeats_the_last_prices_of_its_session() -> None:
+def test_a_made_close_names_its_sessions_instruments_and_no_price() -> None:
     half_day = [
         GOOD | {"time": "2025-01-06T16:00:00Z", "close": "10"},
         GOOD | {"time": "2025-01-06T18:00:00Z", "close": "12"},
@@ -163,7 +181,7 @@ def test_a_made_close_repeats_the_last_prices_of_its_session() -> None:
     seen = snapshots(read(*half_day, bar=Bar(60)))
     (made,) = [s for s in seen if s.event_time == at("2025-01-06T21:00:00Z")]
     assert made.session_close
-    assert (made.instruments, made.price) == (("AAA", "BBB"), (12.0, 20.0))
+    assert (made.instruments, made.price) == (("AAA", "BBB"), (None, None))
     assert [s.session_close for s in seen] == [False, False, False, True, True]
 
 

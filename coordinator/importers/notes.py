@@ -1,0 +1,112 @@
+"""Notes: what an import assumed, left out or finds odd, in words.
+
+Place in the flow: last part of the report, made of what was accepted. Tells, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from coordinator.importers.instruments import LOT_DEFAULT, TICK_DEFAULT
+from coordinator.importers.parts import Parts
+from coordinator.importers.prices import Prices
+from coordinator.importers.tables import Table
+
+__all__ = ["notes"]
+
+_NAMES_SHOWN = 10
+
+
+def notes(tables: Iterable[Table], parts: Parts) -> Iterator[str]:
+    """One sentence each."""
+    for table in tables:
+        if table.ignored:
+            yield f"{table.name}: other columns were ignored: {_some(table.ignored)}"
+    yield from _instrument_notes(parts)
+    yield from _early_notes(parts)
+    unregistered = parts.book.unregistered(parts.signals.sources)
+    if unregistered:
+        yield f"sources registered as imported: {_some(unregistered)}"
+    for portfolio in parts.book.portfolios:
+        idle = sorted(set(portfolio.mandate.universe) - set(parts.prices.instruments))
+        mute = sorted(set(portfolio.mandate.sources) - set(parts.signals.sources))
+        if idle or mute:
+            yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(idle + mute)}"
+    yield from _price_notes(parts.prices)
+
+
+def _instrument_notes(parts: Parts) -> Iterator[str]:
+    """Terms assumed, missing or of no use to any portfolio."""
+    unlisted = parts.instruments.unlisted(parts.prices.instruments)
+    if unlisted:
+        yield (
+            f"without terms, so lot {LOT_DEFAULT} and tick {TICK_DEFAULT} are taken:"
+            f" {_some(unlisted)}"
+        )
+    listed_at = _listed_at(parts)
+    never = sorted({terms.instrument for terms in parts.instruments.terms} - listed_at.keys())
+    if never:
+        yield f"never listed, because they have neither prices nor valid_from: {_some(never)}"
+    priced = parts.prices.first_priced
+    late = sorted(name for name, at in listed_at.items() if priced.get(name, at) < at)
+    if late:
+        yield f"with prices before their valid_from, listed only then: {_some(late)}"
+    held = {portfolio.currency for portfolio in parts.book.portfolios}
+    foreign = {
+        f"{item.terms.instrument} ({currency})"
+        for item in parts.listings
+        if (currency := item.terms.currency or parts.currency) not in held
+    }
+    if foreign:
+        yield f"in a currency of no portfolio, so none can hold them: {_some(sorted(foreign))}"
+
+
+def _early_notes(parts: Parts) -> Iterator[str]:
+    """Signals about instruments of which nothing is known yet, or ever."""
+    unpriced = sorted(set(parts.signals.instruments) - set(parts.prices.instruments))
+    if unpriced:
+        yield f"with signals but without prices: {_some(unpriced)}"
+    listed = pl.col("instrument").replace_strict(
+        _listed_at(parts), default=None, return_dtype=pl.Int64
+    )
+    # One at the moment of the listing comes after it.
+    early = parts.signals.frame.filter(listed.is_null() | (pl.col("known_at") < listed))
+    if not early.is_empty():
+        yield (
+            f"{early.height} signals come before their instrument is listed, the engine rejects"
+            f" them as unknown_instrument: {_some(early['instrument'].unique().sort())}"
+        )
+
+
+def _listed_at(parts: Parts) -> dict[str, int]:
+    """When each instrument's first terms are told."""
+    first: dict[str, int] = {}
+    for item in parts.listings:
+        first.setdefault(item.terms.instrument, item.known_at)
+    return first
+
+
+def _price_notes(prices: Prices) -> Iterator[str]:
+    """How opens and closes were settled."""
+    unknown = prices.frame["open"].is_not_null() & prices.frame["open_at"].is_null()
+    if unknown.any():
+        yield (
+            f"{unknown.sum()} opens were not known before their bars' end, because no bar length is"
+            " stated: give --bar or a column open_time to have fills at opens"
+        )
+    if prices.closings.made:
+        yield (
+            f"{len(prices.closings.made)} sessions have bars but none at the close;"
+            " they were closed there without a price"
+        )
+    if not prices.closings.flagged and not prices.closings.made:
+        yield f"no bar ends a session {prices.session.text}: check --session and --bar"
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names, and how many there are beside them."""
+    listed = list(names)
+    more = len(listed) - _NAMES_SHOWN
+    return ", ".join(listed[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
