@@ -14,23 +14,21 @@ from typing import Any
 import polars as pl
 
 from coordinator.core.ports import LogReader
+from coordinator.core.shards import shards_in
 from projections.apply import apply
 from projections.rows import VIEWS, AsOf, Row
-from schemas.entries import decode_journal, decode_output
+from schemas.entries import decode_journal, decode_output, opening
+from schemas.market import PricesObserved
+from schemas.signals import SignalIssued, SignalWithdrawn
 
-__all__ = ["frames", "rows", "shards_of"]
+__all__ = ["frames", "rows"]
 
-_PRICES = b'{"type":"PricesObserved"'
-_SHARED = (_PRICES, b'{"type":"SignalIssued"', b'{"type":"SignalWithdrawn"')
+_PRICES = opening(PricesObserved)
+_SHARED = opening(PricesObserved, SignalIssued, SignalWithdrawn)
 """How entries begin that give no row (prices), or none in a later shard, where they are copies.
 
 They are most of a journal, so they are not even decoded.
 """
-
-
-def shards_of(reader: LogReader, topic: str) -> tuple[int, ...]:
-    """The shards of a topic that hold records, in order."""
-    return tuple(shard for name, shard in reader.partitions() if name == topic)
 
 
 def rows(reader: LogReader) -> Iterator[Row]:
@@ -38,12 +36,12 @@ def rows(reader: LogReader) -> Iterator[Row]:
 
     Signals stand in every shard's journal; only the first shard's copy gives a row.
     """
-    for turn, shard in enumerate(shards_of(reader, "journal")):
+    for turn, shard in enumerate(shards_in(reader, "journal")):
         skipped = _SHARED if turn else _PRICES
         for record in reader.read("journal", shard):
             if not record.payload.startswith(skipped):
                 yield from apply(decode_journal(record.payload), AsOf(shard, record.position))
-    for shard in shards_of(reader, "decisions"):
+    for shard in shards_in(reader, "decisions"):
         for record in reader.read("decisions", shard):
             entry = decode_output(record.payload)
             yield from apply(entry, AsOf(shard, entry.seq))

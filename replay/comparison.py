@@ -14,7 +14,8 @@ from typing import Protocol
 from coordinator.core.state import State
 from replay.divergence import Difference, differences_of_bytes
 from schemas.decisions import AllocationDecided, Target
-from schemas.entries import decode_output
+from schemas.entries import decode_output, opening
+from schemas.verdicts import SignalExpired, SignalRejected
 
 __all__ = ["Comparison", "Contract", "Exact"]
 
@@ -22,8 +23,7 @@ OBJECTIVE_TOLERANCE = 1e-6
 """0.01 basis points, as a fraction of NAV."""
 WEIGHT_TOLERANCE = 1e-4
 """Of NAV, where an instrument trades in any fraction and has no lot."""
-_DECIDED = b'{"type":"AllocationDecided"'
-_VERDICTS = (b'{"type":"SignalRejected"', b'{"type":"SignalExpired"')
+_CONCERNS = opening(AllocationDecided, SignalRejected, SignalExpired)
 
 
 class Comparison(Protocol):
@@ -61,7 +61,7 @@ class Contract:
 
     def concerns(self, output: bytes) -> bool:
         """Decisions and verdicts on signals."""
-        return output.startswith((_DECIDED, *_VERDICTS))
+        return output.startswith(_CONCERNS)
 
     def differences(self, recorded: bytes, derived: bytes, state: State) -> tuple[Difference, ...]:
         """Of two decisions, what exceeds the contract; of anything else, every field."""

@@ -13,7 +13,7 @@ from itertools import islice
 from coordinator.core.ports import LogReader, Record
 from schemas.base import Event
 from schemas.decisions import AllocationDecided, RoundClosed
-from schemas.entries import decode_journal, decode_output
+from schemas.entries import decode_journal, decode_output, opening
 from schemas.market import PricesObserved
 from schemas.orders import Fill
 from schemas.registry import SchemaError
@@ -24,6 +24,7 @@ __all__ = ["FINDINGS_MAX", "Finding", "findings"]
 FINDINGS_MAX = 100
 """Reported per shard."""
 _SECOND = 1_000_000_000
+_SAID = opening(AllocationDecided, RoundClosed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,6 @@ class _Rules:
 
 def _outputs(reader: LogReader, shard: int) -> Iterator[tuple[int, Event]]:
     for record in reader.read("decisions", shard):
-        if record.payload.startswith((b'{"type":"AllocationDecided"', b'{"type":"RoundClosed"')):
+        if record.payload.startswith(_SAID):
             entry = decode_output(record.payload)
             yield entry.position, entry.event

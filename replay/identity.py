@@ -9,13 +9,13 @@ from __future__ import annotations
 from coordinator.bootstrap import identity
 from coordinator.core.ports import Record
 from replay.errors import IdentityDifference, OtherEngine
-from schemas.entries import decode_journal
+from schemas.entries import decode_journal, opening
 from schemas.journal import EngineStarted
 from schemas.registry import SchemaError
 
 __all__ = ["refuse_other_engine"]
 
-_STARTED = b'{"type":"EngineStarted"'
+_STARTED = opening(EngineStarted)
 _FIELDS = ("build", "dependencies", "fingerprint")
 
 

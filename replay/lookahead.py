@@ -20,19 +20,22 @@ from coordinator.bootstrap import build_engine
 from coordinator.core.engine import Engine
 from coordinator.core.fold import Fold
 from coordinator.core.ports import LogReader, Record
+from coordinator.core.shards import shards_in
 from replay.datarules import Finding, findings
 from replay.divergence import Difference, differences_of_bytes
 from replay.errors import NothingToReplay, NotVerified
 from replay.identity import refuse_other_engine
 from replay.perturb import cut_off, perturbed
 from replay.source import EngineFactory, Progress, Watch, opened, shards_of
+from schemas.decisions import AllocationDecided
+from schemas.entries import opening
 
 __all__ = ["Cut", "LookaheadReport", "audit_lookahead"]
 
 CUTS = 5
 TAIL_RECORDS = 200
 """Records of the other future that each engine gets; the first fires every timer up to the cut."""
-_DECIDED = b'{"type":"AllocationDecided"'
+_DECIDED = opening(AllocationDecided)
 _FUTURES: tuple[tuple[str, Callable[[Record], Record]], ...] = (
     ("changed", perturbed),
     ("cut off", cut_off),
@@ -99,9 +102,8 @@ def cut_times(reader: LogReader, *, cuts: int, at: int | None) -> tuple[int, ...
     decided = sorted(
         {
             _decided_at(record.payload)
-            for topic, shard in reader.partitions()
-            if topic == "decisions"
-            for record in reader.read(topic, shard)
+            for shard in shards_in(reader, "decisions")
+            for record in reader.read("decisions", shard)
             if record.payload.startswith(_DECIDED)
         }
     )

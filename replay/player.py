@@ -19,7 +19,15 @@ from coordinator.core.ports import Append, Log, Record
 from coordinator.core.shard import Shard
 from replay.market import SimulatedMarket
 from schemas.base import InputEvent, Origin
-from schemas.entries import JournalEntry, Stamp, decode_journal, decode_output, encode_journal
+from schemas.decisions import AllocationDecided, TradesExpired
+from schemas.entries import (
+    JournalEntry,
+    Stamp,
+    decode_journal,
+    decode_output,
+    encode_journal,
+    opening,
+)
 from schemas.journal import ClockTicked, EngineStarted
 from schemas.registry import SchemaError
 
@@ -30,8 +38,8 @@ BACKTEST = "backtest"
 CHECKPOINT_DECISIONS = 8
 """The first checkpoint comes after that many decisions, each next after twice as many: few, and the
 last one leaves about half of the run to be verified from it."""
-_DECIDED = b'{"type":"AllocationDecided"'
-_EXPIRED = b'{"type":"TradesExpired"'
+_DECIDED = opening(AllocationDecided)
+_HEARD = opening(AllocationDecided, TradesExpired)
 
 
 @dataclass(slots=True)
@@ -127,7 +135,7 @@ class ShardPlayer:
         seconds = perf_counter() - started
         decided = sum(output.startswith(_DECIDED) for output in outputs)
         for output in outputs:
-            if output.startswith((_DECIDED, _EXPIRED)):
+            if output.startswith(_HEARD):
                 self._market.hear(decode_output(output).event)
         self.played.outputs += len(outputs)
         self.played.decisions += decided

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from coordinator.core.engine import Engine
 from coordinator.core.ports import LogReader
+from coordinator.core.shards import shards_in
 from coordinator.log.open import open_reader
 from replay.errors import NothingToReplay
 
@@ -45,23 +46,24 @@ def opened(log: LogReader | str | Path) -> Iterator[LogReader]:
 
 def shards_of(reader: LogReader) -> int:
     """How many shards the log was written with. Raises NothingToReplay when it has no journal."""
-    numbers = [shard for topic, shard in reader.partitions() if topic == "journal"]
-    if not numbers:
-        raise NothingToReplay("the log holds no journal; import your files, or give another log")
-    return max(numbers) + 1
+    return max(_journals(reader)) + 1
 
 
 def span(reader: LogReader) -> tuple[int, int]:
     """Journal times of the first and the last record of any shard, ns UTC."""
     firsts, lasts = [], []
-    for topic, shard in reader.partitions():
-        if topic == "journal":
-            firsts.append(next(iter(reader.read(topic, shard))).journal_time)
-            end = reader.end(topic, shard)
-            lasts.append(next(iter(reader.read(topic, shard, end - 1))).journal_time)
-    if not firsts:
-        raise NothingToReplay("the log holds no journal; import your files, or give another log")
+    for shard in _journals(reader):
+        firsts.append(next(iter(reader.read("journal", shard))).journal_time)
+        end = reader.end("journal", shard)
+        lasts.append(next(iter(reader.read("journal", shard, end - 1))).journal_time)
     return min(firsts), max(lasts)
+
+
+def _journals(reader: LogReader) -> tuple[int, ...]:
+    found = shards_in(reader, "journal")
+    if not found:
+        raise NothingToReplay("the log holds no journal; import your files, or give another log")
+    return found
 
 
 class Watch:

@@ -26,10 +26,12 @@ from replay.errors import NoCheckpoint
 from replay.identity import refuse_other_engine
 from replay.source import EngineFactory, Progress, Watch, opened, shards_of
 from replay.states import RecordedStates
+from schemas.decisions import AllocationDecided
+from schemas.entries import opening
 
 __all__ = ["FirstDifference", "ShardReport", "VerifyReport", "verify"]
 
-_DECIDED = b'{"type":"AllocationDecided"'
+_DECIDED = opening(AllocationDecided)
 FIELDS_MAX = 20
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "decode_output",
     "encode_journal",
     "encode_output",
+    "opening",
 ]
 
 GENESIS = "0" * 64
@@ -87,6 +88,11 @@ class OutputEntry:
     hash: str
     content: str
     event: Event
+
+
+def opening(*events: type[Event]) -> tuple[bytes, ...]:
+    """How the entries of these events begin, so that readers can leave others undecoded."""
+    return tuple(b'{"type":' + to_json(event.__name__) for event in events)
 
 
 def encode_journal(stamp: Stamp, event: Event) -> bytes:

@@ -30,6 +30,7 @@ from coordinator.core.ports import LogReader, Record
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
 from schemas.base import parse_time
+from schemas.entries import opening
 from schemas.registry import EVENTS
 
 __all__ = ["Filter", "Listed", "add_parser", "count_of", "listing", "run", "time_of"]
@@ -140,17 +141,22 @@ def _partition_wanted(topic: str, shard: int, wanted: Filter) -> bool:
 def _keyed(
     reader: LogReader, topic: str, shard: int, wanted: Filter
 ) -> Iterator[tuple[tuple[int, int, bool, str, int], Record]]:
-    needle = None if wanted.type is None else f'{{"type":"{wanted.type}"'.encode()
-    if wanted.type == _DEAD_LETTER:
-        needle = b'{"topic":'
+    needles = _needles(wanted.type)
     for record in reader.read(topic, shard):
         if wanted.until is not None and record.journal_time >= wanted.until:
             return
         if wanted.since is not None and record.journal_time < wanted.since:
             continue
-        if needle is None or record.payload.startswith(needle):
+        if record.payload.startswith(needles):
             key = (record.journal_time, shard, topic != "journal", topic, record.position)
             yield key, record
+
+
+def _needles(name: str | None) -> tuple[bytes, ...]:
+    """How wanted records begin."""
+    if name is None:
+        return (b"",)
+    return (b'{"topic":',) if name == _DEAD_LETTER else opening(EVENTS[name])
 
 
 def _listed(record: Record) -> Listed:

@@ -13,9 +13,10 @@ from difflib import get_close_matches
 from pydantic_core import to_json
 
 from coordinator.core.ports import LogReader, Record
+from coordinator.core.shards import shards_in
 from coordinator.quality.explain import Explanation, Place, explain
 from schemas.decisions import AllocationDecided, ConflictDetected, RoundClosed
-from schemas.entries import OutputEntry, decode_output
+from schemas.entries import OutputEntry, decode_output, opening
 
 __all__ = ["DecisionNotFound", "RoundWithoutDecision", "explain_decision"]
 
@@ -98,14 +99,14 @@ def _search(reader: LogReader, decision_id: str) -> _Found:
 
 
 def _decision_ids(reader: LogReader) -> Iterator[str]:
+    decided = opening(AllocationDecided)
     for record in _outputs(reader):
-        if record.payload.startswith(b'{"type":"AllocationDecided"'):
+        if record.payload.startswith(decided):
             event = decode_output(record.payload).event
             if isinstance(event, AllocationDecided):
                 yield event.decision_id
 
 
 def _outputs(reader: LogReader) -> Iterator[Record]:
-    for topic, shard in reader.partitions():
-        if topic == "decisions":
-            yield from reader.read(topic, shard)
+    for shard in shards_in(reader, "decisions"):
+        yield from reader.read("decisions", shard)

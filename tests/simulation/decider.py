@@ -18,13 +18,10 @@ from coordinator.core.fold import Fold
 from coordinator.core.ports import LogReader
 from coordinator.core.state import Portfolio, State, View
 from coordinator.log.open import open_reader
+from replay.source import shards_of
 from schemas.canonical import digest
 
-__all__ = ["decide_again", "shards_of"]
-
-
-def shards_of(reader: LogReader) -> int:
-    return 1 + max(shard for topic, shard in reader.partitions() if topic == "journal")
+__all__ = ["decide_again"]
 
 
 def decide_again(reader: LogReader, *, checkpoint: bool) -> dict[str, str]:

@@ -27,11 +27,12 @@ from coordinator.log.open import open_reader
 from coordinator.log.segments import export
 from coordinator.log.sqlite import SqliteLog
 from coordinator.solver import CvxAllocator
+from replay.source import shards_of
 from schemas.canonical import digest
 from schemas.decisions import AllocationDecided
 from tests.journals import events_of, lay, outputs, owners, zero_clock
 from tests.recorded import end_of, recorded
-from tests.simulation.decider import decide_again, shards_of
+from tests.simulation.decider import decide_again
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARDS = 2
