@@ -11,22 +11,20 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import cvxpy as cp
 import pytest
 
 from coordinator.bootstrap import build_engine
 from coordinator.core import allocate, views
 from coordinator.core.fold import Fold
-from coordinator.core.ports import Allocation, AllocationProblem, Append, Floats, LogReader
+from coordinator.core.ports import Append, LogReader
 from coordinator.log.memory import MemoryLog
 from coordinator.log.open import open_reader
 from coordinator.log.segments import export
 from coordinator.log.sqlite import SqliteLog
-from coordinator.solver import CvxAllocator
 from replay.source import shards_of
 from schemas.canonical import digest
 from schemas.decisions import AllocationDecided
@@ -151,19 +149,22 @@ def test_a_planted_walk_over_a_set_is_caught(sqlite: Path, recorded_hashes: dict
     assert recorded_hashes not in found
 
 
-def test_a_planted_warm_start_is_caught(sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = CvxAllocator.allocate
-    last: dict[CvxAllocator, Floats] = {}
+def test_a_planted_warm_start_is_caught(
+    sqlite: Path, recorded_hashes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cold = cp.Problem.solve
+    solves = []
 
-    def warm(self: CvxAllocator, problem: AllocationProblem) -> Allocation:
-        answer = real(self, problem)
-        before, last[self] = last.get(self, np.zeros(0)), answer.continuous
-        pull = 1e-9 * float(before.sum())
-        return replace(answer, objective_continuous=answer.objective_continuous + pull)
+    def warm(self: cp.Problem, **options: Any) -> Any:
+        """As asked for, but by the solver that the same model's last solve left behind."""
+        solves.append(options["warm_start"])
+        return cold(self, **{**options, "warm_start": True})
 
-    monkeypatch.setattr(CvxAllocator, "allocate", warm)
+    monkeypatch.setattr(cp.Problem, "solve", warm)
     whole = decide_again(in_memory(sqlite), checkpoint=False)
     resumed = decide_again(in_memory(sqlite), checkpoint=True)
+    assert not any(solves)
+    assert whole != recorded_hashes
     assert not resumed.items() <= whole.items()
 
 
