@@ -26,8 +26,10 @@ from pydantic import (
 
 __all__ = [
     "Amount",
+    "Balance",
     "Event",
     "Finite",
+    "Holdings",
     "InputEvent",
     "Model",
     "Money",
@@ -52,8 +54,9 @@ _RFC3339 = re.compile(
     r"([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 
+DIGITS_MAX = 40
 PLACES_MAX = 12  # decimal places of money and quantities
-_DECIMAL = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,12})?")
+_DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,12})?")
 
 
 def parse_time(value: object) -> int:
@@ -81,7 +84,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _ZERO = Decimal(0)
 # 19 digits before the point and 12 after it fit; the thread's own context would round at 28.
-_EXACT = Context(prec=40)
+_EXACT = Context(prec=60)
 
 
 def _spelled(value: Decimal) -> str:
@@ -90,7 +93,7 @@ def _spelled(value: Decimal) -> str:
 
 def _is_exact(value: object) -> bool:
     """Whether value is a Decimal that canonical bytes spell without rounding."""
-    if type(value) is not Decimal or not value.is_finite() or value.copy_abs() >= 10**19:
+    if type(value) is not Decimal or not value.is_finite() or value.copy_abs() >= 10**DIGITS_MAX:
         return False
     short = value.normalize(_EXACT)
     exponent = short.as_tuple().exponent
@@ -189,6 +192,8 @@ Price = Annotated[float, Field(gt=1e-9, le=1e12)]
 
 if TYPE_CHECKING:
     Money: TypeAlias = Decimal
+    Balance: TypeAlias = Decimal
+    Holdings: TypeAlias = Decimal
     Amount: TypeAlias = Decimal
     UnitPrice: TypeAlias = Decimal
     Quantity: TypeAlias = Decimal
@@ -197,6 +202,8 @@ else:
     Money = _decimal("money as a decimal string", largest=10**18)
     Amount = _decimal("money as a decimal string, not negative", largest=10**18, least="0")
     UnitPrice = _decimal("money per unit as a decimal string", largest=10**12, least="1e-12")
+    Balance = _decimal("money as a decimal string, as large as books grow", largest=10**36)
+    Holdings = _decimal("units as a decimal string, as large as books grow", largest=10**30)
     Quantity = _decimal("units as a decimal string", largest=10**15)
     Size = _decimal("units as a decimal string, not negative", largest=10**15, least="0")
 

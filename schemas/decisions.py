@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.base import (
+    Balance,
     Finite,
+    Holdings,
     Model,
-    Money,
     Name,
     OutputEvent,
     Probability,
-    Quantity,
     Reference,
     Text,
     Timestamp,
@@ -138,7 +138,7 @@ class Target(Model):
     """The optimum before whole lots."""
     weight: Finite
     """After this decision's trades."""
-    quantity: Quantity
+    quantity: Holdings
     """Units held when all open trades are filled."""
     expected_return: Finite
     """mu: combined opinion over the horizon, in excess of cash."""
@@ -153,7 +153,7 @@ class Trade(Model):
     """Id that its order and fills carry."""
     instrument: Name
     """What is traded."""
-    quantity: Quantity
+    quantity: Holdings
     """Buy positive, sell negative."""
     price: Annotated[float, Field(gt=0)]
     """Reference: the price the decision saw."""
@@ -272,7 +272,7 @@ class AllocationDecided(PortfolioOutput):
     """Number of the round in its portfolio."""
     mode: Name
     """Name of the preset it was decided under."""
-    nav: Money
+    nav: Balance
     """Value of the portfolio, money."""
     horizon_sessions: Annotated[float, Field(gt=0)]
     """Trading sessions the expected returns are about."""
@@ -321,7 +321,7 @@ class Holding(Model):
 
     instrument: Name
     """What is held."""
-    quantity: Quantity
+    quantity: Holdings
     """Units; short negative."""
     price: Annotated[float, Field(gt=0)] | None = None
     """Last known, money per unit; absent: none yet."""
@@ -332,9 +332,9 @@ class Holding(Model):
 class PortfolioViewUpdated(PortfolioOutput):
     """A portfolio as it stands."""
 
-    nav: Money
+    nav: Balance
     """Cash and holdings, money."""
-    cash: Money
+    cash: Balance
     """Money."""
     holdings: tuple[Holding, ...]
     """Sorted by instrument."""
@@ -344,9 +344,9 @@ class PortfolioViewUpdated(PortfolioOutput):
     """Sum of weights, fraction of NAV."""
     open_trades: Count
     """Decided trades that may still fill."""
-    traded: Money
+    traded: Balance
     """Value traded since the portfolio opened, both sides."""
-    fees: Money
+    fees: Balance
     """Fees paid since the portfolio opened."""
     fills: Count
     """Fills since the portfolio opened."""
@@ -368,9 +368,9 @@ class ReconciliationDiffered(PortfolioOutput):
 
     instrument: Name
     """What differs."""
-    folded: Quantity
+    folded: Holdings
     """Units that our fills add up to."""
-    reported: Quantity
+    reported: Holdings
     """Units that the custodian reports."""
     policy: Name
     """What was done about it."""

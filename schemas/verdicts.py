@@ -61,6 +61,7 @@ class InputRejection(StrEnum):
     WRONG_CURRENCY = "wrong_currency"
     DUPLICATE = "duplicate"
     STALE = "stale"
+    FUTURE = "future"
     TOO_LATE = "too_late"
     UNSUPPORTED = "unsupported"
 

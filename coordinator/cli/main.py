@@ -10,8 +10,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module, metadata
+from io import TextIOWrapper
+from pathlib import Path
 
 from coordinator.log.errors import LogError
 
@@ -47,26 +51,56 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code. Whatever goes wrong is one line on stderr."""
+    _ready_streams()
     words = sys.argv[1:] if argv is None else list(argv)
-    only = words[0] if words and words[0] in COMMANDS else None
-    arguments = build_parser(only).parse_args(words)
     try:
+        only = words[0] if words and words[0] in COMMANDS else None
+        arguments = build_parser(only).parse_args(words)
         code: int = arguments.run(arguments)
-    except (LogError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            return _pipe_closed()
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _pipe_closed()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return 130
+        return _said("interrupted", INTERRUPTED)
+    except MemoryError:
+        return _said("error: out of memory; give the command less, or the machine more", 1)
+    except (LogError, OSError) as error:
+        return _said(f"error: {error}", 1)
+    except Exception as error:  # noqa: BLE001 - a stranger gets a line to report, never a traceback
+        return _said(f"internal error, please report it: {_place(error)}", 1)
     return code
+
+
+INTERRUPTED = 130
+
+
+def _ready_streams() -> None:
+    """Streams that take any text, also where a shell has closed them or speaks only ASCII."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - lives as long as the process
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _said(line: str, code: int) -> int:
+    with suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+    return code
+
+
+def _place(error: Exception) -> str:
+    """What went wrong and where in the code, in one line."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
 
 
 def _pipe_closed() -> int:
     """Whoever read our output has enough: no complaint, nor one from the interpreter's exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -55,11 +55,21 @@ def _acquire(target: Path, path: Path) -> int:
             raise LogLocked(str(target), f"process {holder} writes it") from error
         # The holder before us may have removed the file between our open and our lock.
         if _same_file(handle, path):
-            os.ftruncate(handle, 0)
-            os.write(handle, f"{os.getpid()}\n".encode())
-            return handle
+            return _signed(handle, path)
         os.close(handle)
     raise LogLocked(str(target), "other writers come and go too fast")
+
+
+def _signed(handle: int, path: Path) -> int:
+    """Say who holds the lock; on a full disk nothing is left behind."""
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+    except OSError:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+        raise
+    return handle
 
 
 def _same_file(handle: int, path: Path) -> bool:

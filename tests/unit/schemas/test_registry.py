@@ -91,7 +91,7 @@ def _wrong(node: Document) -> tuple[Any, ...]:
         return (1, "x", [], True)
     kinds = {branch.get("type") for branch in branches}
     if any(branch.get("format") == "decimal" for branch in branches):
-        return (1.5, True, "1e3", "NaN", "Infinity", " 1", "1_000", "+1", "\u0661", "1" * 20)
+        return (1.5, True, "1e3", "NaN", "Infinity", " 1", "1_000", "+1", "\u0661", "1" * 41)
     table: dict[str, tuple[Any, ...]] = {
         "string": (1, 1.5, True, []),
         "integer": ("1", 1.5, True, []),
