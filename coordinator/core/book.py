@@ -54,7 +54,7 @@ def apply_fill(portfolio: Portfolio, fill: Fill, *, done: bool) -> None:
     held = EXACT.add(portfolio.positions.get(fill.instrument, Decimal(0)), fill.quantity)
     left = _left_open(portfolio, fill)
     portfolio.cash = EXACT.subtract(portfolio.cash, paid)
-    portfolio.traded = EXACT.add(portfolio.traded, abs(worth))
+    portfolio.traded = EXACT.add(portfolio.traded, worth.copy_abs())
     portfolio.fees = EXACT.add(portfolio.fees, fill.fee)
     portfolio.fills += 1
     if held:
@@ -77,7 +77,8 @@ def _left_open(portfolio: Portfolio, fill: Fill) -> Decimal | None:
     if trade is None or trade.instrument != fill.instrument:
         return None
     left = EXACT.subtract(trade.quantity, fill.quantity)
-    return left if left * trade.quantity > 0 and abs(left) <= abs(trade.quantity) else Decimal(0)
+    same_side = left.is_signed() == trade.quantity.is_signed()
+    return left if same_side and left.copy_abs() <= trade.quantity.copy_abs() else ZERO
 
 
 @dataclass(frozen=True, slots=True)

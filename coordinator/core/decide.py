@@ -11,7 +11,7 @@ from decimal import Decimal
 import numpy as np
 
 from coordinator.core.allocate import Situation, problem_digest, situation
-from coordinator.core.book import EXACT, ZERO, money, units_to_come
+from coordinator.core.book import EXACT, ZERO, money, units_to_come, value
 from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.conflicts import Conflict, find_conflicts
@@ -50,7 +50,8 @@ def close_round(
     """The events of a round that ends now: conflicts, the decision, the round's books."""
     found = situation(state, portfolio, risk_model)
     if found is None:
-        outcome: Outcome = "no_prices" if portfolio.positions else "no_value"
+        blind = bool(value(portfolio, state.market).unpriced)
+        outcome: Outcome = "no_prices" if blind else "no_value"
         return [_closed(state, portfolio, None, outcome=outcome, conflicts=0, reported=0)]
     if not found.problem.instruments:
         return [_closed(state, portfolio, found, outcome="nothing_to_do", conflicts=0, reported=0)]

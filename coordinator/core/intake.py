@@ -16,6 +16,7 @@ from schemas.base import Event, InputEvent, OutputEvent
 from schemas.control import (
     CoordinationPaused,
     CoordinationResumed,
+    Parameters,
     ParametersChanged,
     StrategyMuted,
     StrategyRegistered,
@@ -105,8 +106,16 @@ def judge(state: State, stamp: Stamp, event: Event, key: str | None) -> OutputEv
         return None if reason is None else _rejected_signal(state, event, *reason)
     if _known(state, key):
         return rejected_input(state, event, InputRejection.DUPLICATE)
+    if type(event) is market.PricesObserved and _is_ahead(state, stamp, event):
+        return rejected_input(state, event, InputRejection.FUTURE)
     rule = _RULES.get(type(event))
     return None if rule is None else rule(state, event)
+
+
+def _is_ahead(state: State, stamp: Stamp, event: market.PricesObserved) -> bool:
+    """Whether prices come from the future: until then, every true one would be older than they."""
+    ahead = event.event_time - stamp.appended_at
+    return ahead > state.parameters.clock_skew_ms_max * MILLISECOND
 
 
 def _signal_fault(
@@ -239,11 +248,16 @@ def _fill_fault(state: State, event: orders.Fill) -> OutputEvent | None:
 
 def _parameters(state: State, event: ParametersChanged) -> OutputEvent | None:
     """What a session is may change only before anything was counted in sessions."""
-    changes = event.parameters.sessions != state.parameters.sessions
+    changes = _session_rule(event.parameters) != _session_rule(state.parameters)
     if not changes or not (state.views or state.market.session):
         return None
     detail = "sessions can change only before the first signal and the first session close"
     return rejected_input(state, event, InputRejection.TOO_LATE, detail)
+
+
+def _session_rule(parameters: Parameters) -> tuple[str, int]:
+    """What a session is; its length matters where the clock counts them."""
+    return parameters.sessions, parameters.session_ms if parameters.sessions == "clock" else 0
 
 
 def _instrument(state: State, event: market.InstrumentHalted) -> OutputEvent | None:

@@ -120,7 +120,8 @@ class Market:
         """Fold a snapshot; returns whether it closed a session.
 
         Names that are not listed, and prices older than what is known, are left out. A close that
-        is no later than the last one closes nothing: two feeds may both tell of it.
+        is no later than the last one closes nothing: two feeds may both tell of it, or each of its
+        own names at the same moment, which then close with the others.
         """
         columns, keep = self._columns_of(event.instruments)
         prices = np.array(event.price, dtype=np.float64)
@@ -134,25 +135,30 @@ class Market:
         closes = event.session_close and event.event_time > self.closed_at
         if closes:
             self._close_session(event.event_time)
+        elif event.session_close and self.session and event.event_time == self.closed_at:
+            self._book((self.price_time == self.closed_at) & (self.close_session != self.session))
         return closes
 
     def _close_session(self, at: int) -> None:
-        """Step the session counter: everything priced since the last close has closed now.
-
-        A return is known only where the instrument took part in the session before, too.
-        """
-        traded = self.price_time > self.closed_at
+        """Step the session counter: everything priced since the last close has closed now."""
         self.session += 1
         self.row = self.session % len(self.returns)
         self.rows = min(self.rows + 1, len(self.returns))
+        self.returns[self.row] = np.nan
+        self._book(self.price_time > self.closed_at)
+        self.closed_at = at
+
+    def _book(self, traded: NDArray[np.bool_]) -> None:
+        """Those columns close the present session at their last price.
+
+        A return is known only where the instrument took part in the session before, too.
+        """
         follows = traded & (self.close_session == self.session - 1)
-        row = np.full(len(self.price), np.nan)
-        row[follows] = self.price[follows] / self.close[follows] - 1.0
-        self.returns[self.row] = row
+        self.returns[self.row, follows] = self.price[follows] / self.close[follows] - 1.0
         self.close[traded] = self.price[traded]
         self.close_session[traded] = self.session
         self.price_session[traded] = self.session
-        self.closed_at = at
+        self._volatility = None
 
     def unknown(self, instruments: tuple[str, ...]) -> tuple[str, ...]:
         """Those of instruments that are not listed."""
@@ -198,10 +204,12 @@ class Market:
 
         The common scale of forecasts' raw scores; the allocation's risk is the risk model's.
         """
-        key = (self.session, len(self.price))
+        key = (self.session, len(self.instruments))
         if self._volatility is None or self._volatility[:2] != key:
-            seen = np.nan_to_num(self.returns) ** 2
-            count = (~np.isnan(self.returns)).sum(axis=0)
+            # Only columns in use: a sum over one column alone rounds unlike one among many.
+            returns = self.returns[:, : len(self.instruments)]
+            seen = np.nan_to_num(returns) ** 2
+            count = (~np.isnan(returns)).sum(axis=0)
             prior = parameters.risk_weight_prior
             variance = (prior * parameters.risk_volatility_prior**2 + seen.sum(axis=0)) / (
                 prior + count

@@ -70,7 +70,7 @@ class Shard:
         self._checkpoint_every = checkpoint_every
         self._ours = ours
         self._checkpointed = 0
-        self._recorded: deque[bytes] = deque()
+        self._recorded: deque[Record] = deque()
         self._equal = self._missing = 0
 
     def recover(self) -> Recovery:
@@ -83,7 +83,7 @@ class Shard:
         self._checkpointed = self.engine.decisions
         tail = self._log.read("decisions", self.number, decisions_from)
         links = follow(tail, seq=self.engine.seq - 1, last_hash=self.engine.last_hash)
-        self._recorded = deque(link.record.payload for link in links)
+        self._recorded = deque(link.record for link in links)
         self._equal = self._missing = 0
         records = self.pump()
         if self._recorded:
@@ -138,7 +138,7 @@ class Shard:
         """Whether the log holds that output already."""
         if not self._recorded:
             return False
-        if self._recorded.popleft() != entry:
+        if self._recorded.popleft().payload != entry:
             raise Diverged(self.number, record.position, "another output than the log holds")
         self._equal += 1
         return True
@@ -150,10 +150,11 @@ class Shard:
         self._log.append([Append("journal", self.number, entry, at)])
 
     def checkpoint(self) -> None:
-        """Write the state down, to recover from."""
+        """Write the state down, to recover from, with where its next output stands or will."""
         self._checkpointed = self.engine.decisions
-        head = str(self._log.end("decisions", self.number)).encode()
+        end = self._log.end("decisions", self.number)
+        next_output = self._recorded[0].position if self._recorded else end
         body = self.engine.checkpoint()
         self._fold.rebase(body)
-        payload = head + b"\n" + body
+        payload = str(next_output).encode() + b"\n" + body
         self._log.append([Append("checkpoints", self.number, payload, self.engine.clock)])

@@ -58,9 +58,9 @@ class LocalShell:
         was not sealed, WrongShards for another number of shards, and Diverged when the log holds
         what this engine would not say.
         """
-        self._begin([s for s in self._shards if not self._log.end("journal", s.number)])
-        found = tuple(shard.recover() for shard in self._shards)
-        self._begin([s for s in self._shards if s.engine.state.sealed])
+        new = [s for s in self._shards if not self._log.end("journal", s.number)]
+        found = tuple(shard.recover() for shard in self._shards)  # before anything is written
+        self._begin([*new, *(s for s in self._shards if s.engine.state.sealed)])
         self._pump()
         return found
 
