@@ -40,7 +40,12 @@ _SIGNALS, _CHANGES, _CONFLICTS, _LIMITS = 10, 8, 4, 4
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `explain` to the commands."""
-    parser = commands.add_parser("explain", help="why a decision came out as it did")
+    parser = commands.add_parser(
+        "explain",
+        help="why a decision came out as it did",
+        description="Tells one decision and its reasons: signals and what became of them, "
+        "conflicts, limits, trades.",
+    )
     parser.add_argument("decision_id", metavar="DECISION_ID", help='for example "balanced:12"')
     parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
@@ -77,6 +82,7 @@ def _head(told: Explanation) -> Iterator[RenderableType]:
         f"  {clock_text(told.decided_at)}  mode ", safe(told.mode), f"  NAV {told.nav:,.2f}",
         f"  horizon {told.horizon_sessions:g} sessions",
         "" if told.trigger is None else f"  trigger {told.trigger}",
+        f"  priority {told.priority:.2f}",
     )  # fmt: skip
 
 
@@ -142,8 +148,8 @@ def _changes(told: Explanation) -> Iterator[RenderableType]:
         f"expected cost {_bps(told.cost)}"
     )
     rows = table(
-        "instrument", "before", "wanted", "after", "trade", "at", "opinion",
-        right=("before", "wanted", "after", "trade", "at", "opinion"),
+        "instrument", "before", "wanted", "after", "trade", "at", "urgency", "opinion",
+        right=("before", "wanted", "after", "trade", "at", "urgency", "opinion"),
     )  # fmt: skip
     for one in told.changes[:_CHANGES]:
         rows.add_row(*_change(one))
@@ -163,7 +169,8 @@ def _change(one: Change) -> tuple[RenderableType, ...]:
     trade = "" if one.trade is None else f"{one.trade:+,f}"
     return (
         safe(one.instrument), _percent(one.before), _percent(one.wanted), _percent(one.after),
-        trade, f"{one.price:g}", _percent(one.expected_return),
+        trade, f"{one.price:g}", "" if one.urgency is None else f"{one.urgency:.2f}",
+        _percent(one.expected_return),
     )  # fmt: skip
 
 

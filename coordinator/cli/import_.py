@@ -40,7 +40,10 @@ _SHARDS_MAX = 1_024
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `import` to the commands."""
     parser = commands.add_parser(
-        "import", help="make a log of your own signals, prices and portfolios"
+        "import",
+        help="make a log of your own signals, prices and portfolios",
+        description="Reads your signals, prices and portfolios and makes a log of them that "
+        "`coordinator backtest` can play; reports what it rejected and what it assumed.",
     )
     parser.add_argument(
         "--signals", required=True, type=Path, metavar="FILE", help=".csv, .parquet"

@@ -34,7 +34,12 @@ _VALUE_WIDTH = 300
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `replay` to the commands."""
-    parser = commands.add_parser("replay", help="decide a recorded log again and compare")
+    parser = commands.add_parser(
+        "replay",
+        help="decide a recorded log again and compare",
+        description="Decides a recorded log again and compares every output with the log's, byte "
+        "by byte.",
+    )
     parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
     parser.add_argument(
         "--verify", action="store_true", required=True, help="compare every output with the log's"

@@ -24,7 +24,10 @@ PUBLISHED = Path(schemas.__file__).parent / "published"
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `schema` to the commands."""
     parser = commands.add_parser(
-        "schema", help="JSON Schema of every event and one AsyncAPI document"
+        "schema",
+        help="JSON Schema of every event and one AsyncAPI document",
+        description="Writes the published schemas of all events, or says where they are out of "
+        "date.",
     )
     parser.add_argument(
         "--out", type=Path, default=PUBLISHED, metavar="DIR", help="default: schemas/published"
