@@ -140,10 +140,9 @@ def engine(shard: int, shards: int) -> Engine:
     return Engine(shard=shard, shards=shards, allocator=allocator, risk_model=risk_model)
 
 
-def started(at: int = T0, build: str = "build") -> EngineStarted:
-    return EngineStarted(
-        event_id=f"start {at}", event_time=at, build=build, dependencies="d", fingerprint="f"
-    )
+def started(at: int = T0, build: str = "build", *, shards: int = 1) -> EngineStarted:
+    names = {"build": build, "dependencies": "d", "fingerprint": "f"}
+    return EngineStarted(event_id=f"start {at}", event_time=at, shards=shards, **names)
 
 
 def lay(
@@ -159,7 +158,7 @@ def lay(
     end: time of a last tick of every shard.
     """
     router = Router(log, shards=shards)
-    router.write(started(), shards=range(shards), journal_time=T0)
+    router.write(started(shards=shards), shards=range(shards), journal_time=T0)
     waiting = sorted(ticks, reverse=True)
     for one in inputs:
         while waiting and waiting[-1] <= one.at:

@@ -143,14 +143,14 @@ def test_a_broken_shared_record_pauses_nobody_and_leaves_the_state_as_if_it_neve
 
 def test_a_broken_signal_has_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
     clean = run(journal(), end=END)
-    real = evolve._signal
+    real = evolve.take_view
 
     def broken(state: State, stamp: Any, event: SignalIssued) -> None:
         real(state, stamp, event)
         if event.event_id == BAD:
             boom()
 
-    monkeypatch.setattr(evolve, "_signal", broken)
+    monkeypatch.setattr(evolve, "take_view", broken)
     log = run(journal(bad="SignalIssued"), end=END)
     said_of_q, (quarantine,) = settled(log)
     assert said_of_q == contents(clean, shards=1)["q"]

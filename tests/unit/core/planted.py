@@ -8,9 +8,8 @@ from typing import Any
 from coordinator.core.evolve import evolve_input
 from coordinator.core.state import State, View
 from schemas.entries import Stamp
-from schemas.journal import EngineStarted
 from schemas.registry import parse_event
-from tests.journals import T0, Input, Inputs
+from tests.journals import T0, Input, Inputs, started
 
 __all__ = ["feed", "state_of", "view"]
 
@@ -27,8 +26,7 @@ def feed(state: State, one: Input) -> None:
 def state_of(*inputs: Input) -> State:
     """A started state with the inputs in it; without any: two names, two sources, one portfolio."""
     state = State(shard=0, shards=1)
-    start = EngineStarted(event_id="s", event_time=T0, build="b", dependencies="d", fingerprint="f")
-    evolve_input(state, Stamp("journal", "", 0, -1, T0), start)
+    evolve_input(state, Stamp("journal", "", 0, -1, T0), started())
     make = Inputs()
     usual = [make.listed("A"), make.listed("B"), make.registered("s"), make.registered("u")]
     usual += [make.opened("p"), make.close({"A": 10.0, "B": 20.0}, T0)]

@@ -49,7 +49,7 @@ def fill(
 
 
 def market(**prices: float) -> Market:
-    made = Market(window=4, volume_window=2)
+    made = Market(window=4)
     for name in prices:
         made.list(listed(name))
     made.observe(seen(dict(prices)))

@@ -24,7 +24,7 @@ def problem(covariance: Floats, mu: Floats) -> AllocationProblem:
     return AllocationProblem(
         instruments=tuple(f"N{i}" for i in range(n)), nav=1e6, mu=mu, covariance=covariance,
         risk_aversion=5.0, filled=flat, working_buys=flat, working_sells=flat, cash=1.0,
-        lot_weight=flat, cost_buy=flat, cost_sell=flat, trade_max=flat + 1.0,
+        lot_weight=flat, exit_odd_lot=flat > 0, cost_buy=flat, cost_sell=flat, trade_max=flat + 1.0,
         position_min=flat - 0.5, position_max=flat + 0.5, gross_max=100.0, cash_floor=0.0,
         turnover_max=1.0, trade_min=0.0,
     )  # fmt: skip

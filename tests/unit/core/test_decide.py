@@ -87,13 +87,12 @@ def test_trades_expire_at_the_close_of_their_last_session_and_are_decided_anew(
 
 def test_trades_expire_by_the_clock_where_sessions_are_the_clocks() -> None:
     make = Inputs()
-    base = days(make)
     clock = {"sessions": "clock", "session_ms": 3_600_000}
-    change = make.make("control", "ParametersChanged", T0 + SECOND, parameters=clock)
-    log = run([*base, change, strong(make, AT)], end=T0 + DAY)
+    change = make.make("control", "ParametersChanged", T0, parameters=clock)
+    log = run([change, *days(make), strong(make, AT)], end=T0 + DAY)
     (decision,) = events_of(log, AllocationDecided)
     (expired,) = events_of(log, TradesExpired)
-    assert expired.decided_at == decision.decided_at + HOUR
+    assert expired.decided_at == decision.valid_until == decision.decided_at + HOUR
 
 
 def test_a_fill_after_the_expiry_still_counts() -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from coordinator.core.evolve import evolve_output, view_timer
+from coordinator.core.evolve import evolve_output
+from coordinator.core.listen import view_timer
 from coordinator.core.state import State
+from coordinator.log.memory import MemoryLog
 from schemas.verdicts import SignalExpired
-from tests.journals import DAY, HOUR, T0, Inputs
+from tests.journals import DAY, HOUR, T0, Input, Inputs, engine, lay, zero_clock
 from tests.unit.core.planted import feed, state_of
 
 KEY = ("A", "s", "s")
@@ -28,6 +30,14 @@ def signalled(**fields: Any) -> State:
     return state
 
 
+def state_after(inputs: list[Input]) -> State:
+    """The state of a whole engine: with what it said to the inputs applied, too."""
+    one = engine(0, 1)
+    for record in lay(inputs, MemoryLog(clock=zero_clock), shards=1).read("journal", 0):
+        one.step(record)
+    return one.state
+
+
 def expired(signal_id: str) -> SignalExpired:
     return SignalExpired(
         decided_at=T0, source="s", strategy="s", signal_id=signal_id, instrument="A", expired_at=T0
@@ -35,10 +45,14 @@ def expired(signal_id: str) -> SignalExpired:
 
 
 def test_a_later_signal_takes_the_place_of_the_earlier_and_its_end_too() -> None:
-    state, make = signalled(expires_at=T0 + 2 * HOUR), Inputs()
-    feed(state, make.signal("s", "A", T0 + HOUR, event_id="2", direction=-1))
+    make = Inputs()
+    inputs = [make.listed("A"), make.registered("s"), make.close({"A": 10.0}, T0)]
+    inputs.append(make.signal("s", "A", T0 + HOUR, expires_at=T0 + 2 * HOUR))
+    inputs.append(make.signal("s", "A", T0 + HOUR, event_id="2", direction=-1))
+    state = state_after(inputs)
     assert (state.views[KEY].signal_id, len(state.views)) == ("2", 1)
     assert state.timers.deadline(view_timer(state.views[KEY])) is None
+    assert state.session_timers.items() == [(view_timer(state.views[KEY]), 7)]
 
 
 def test_an_expiry_ends_its_own_signal_and_not_the_one_in_its_place() -> None:
@@ -47,16 +61,16 @@ def test_an_expiry_ends_its_own_signal_and_not_the_one_in_its_place() -> None:
     assert KEY in state.views
     evolve_output(state, expired("2"))
     assert (state.views, state.session_timers.items()) == ({}, [])
-    assert not [name for name, _ in state.timers.items() if name.startswith("view-end")]
+    assert not [name for name, _ in state.timers.items() if name.startswith("end-view")]
 
 
 def test_a_view_ends_with_its_horizon_in_sessions_or_by_the_clock() -> None:
     state = signalled(horizon_sessions=2.5)
-    assert state.session_timers.items() == [("view-end\tA\ts\ts", 4)]
+    assert state.session_timers.items() == [("end-view\tA\ts\ts", 5)]
     clock = {"parameters": {"sessions": "clock"}}
     state = after(("control", "ParametersChanged", clock))
     feed(state, Inputs().signal("s", "A", T0, horizon_sessions=2.0))
-    assert abs((state.timers.deadline("view-end\tA\ts\ts") or 0) - (T0 + 2 * DAY)) < 1_000_000
+    assert abs((state.timers.deadline("end-view\tA\ts\ts") or 0) - (T0 + 2 * DAY)) < 1_000_000
 
 
 def test_a_forecast_adds_to_its_sources_spread_and_a_direction_does_not() -> None:

@@ -1,4 +1,4 @@
-"""The market: last prices, windows of returns and volumes, ages; late names and other windows."""
+"""The market: last prices, windows of returns; late prices, late names, other windows."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ def listed(name: str, **fields: object) -> InstrumentListed:
     return InstrumentListed.model_validate({**terms, "currency": "USD", **fields})
 
 
-def seen(prices: Prices, *, close: bool = True, volume: float | None = None) -> PricesObserved:
+def seen(prices: Prices, at: int = T0, *, close: bool = True) -> PricesObserved:
     return PricesObserved(
         event_id="1",
-        event_time=T0,
+        event_time=at,
         kind="bar" if close else "quote",
         instruments=tuple(prices),
         price=tuple(prices.values()),
-        volume=None if volume is None else tuple(volume for _ in prices),
         session_close=close,
     )
 
 
-def market(*names: str, window: int = 4, volume_window: int = 3) -> Market:
-    made = Market(window=window, volume_window=volume_window)
+def market(*names: str, window: int = 4) -> Market:
+    made = Market(window=window)
     for name in names:
         made.list(listed(name))
     return made
@@ -44,36 +43,78 @@ def window(made: Market, *names: str) -> list[list[float]]:
 
 def test_returns_are_from_close_to_close_and_quotes_between_do_not_count() -> None:
     made = market("A")
-    made.observe(seen({"A": 10.0}))
-    made.observe(seen({"A": 99.0}, close=False))
+    made.observe(seen({"A": 10.0}, T0))
+    assert not made.observe(seen({"A": 99.0}, T0 + 1, close=False))
     assert made.price_of("A") == 99.0
-    made.observe(seen({"A": 11.0}))
+    assert made.observe(seen({"A": 11.0}, T0 + 2))
     assert np.isnan(window(made, "A")[0][0])
     assert window(made, "A")[1:] == [[0.1]]
 
 
 def test_the_window_keeps_the_newest_sessions_oldest_first() -> None:
     made = market("A", window=3)
-    for close in (10.0, 11.0, 11.0, 22.0, 11.0):
-        made.observe(seen({"A": close}))
+    for n, close in enumerate((10.0, 11.0, 11.0, 22.0, 11.0)):
+        made.observe(seen({"A": close}, T0 + n))
     assert window(made, "A") == [[0.0], [1.0], [-0.5]]
 
 
-def test_a_session_without_a_price_is_unknown_and_the_next_return_spans_it() -> None:
+def test_the_return_over_a_gap_is_of_no_session_and_so_unknown() -> None:
     made = market("A", "B")
-    made.observe(seen({"A": 10.0, "B": 5.0}))
-    made.observe(seen({"A": None, "B": 6.0}))
-    made.observe(seen({"A": 12.0, "B": 6.0}))
-    assert np.isnan(window(made, "A")[1][0])
-    assert window(made, "A")[2] == [0.2]
-    assert window(made, "B")[1:] == [[0.2], [0.0]]
+    made.observe(seen({"A": 10.0, "B": 5.0}, T0))
+    made.observe(seen({"A": None, "B": 6.0}, T0 + 1))
+    made.observe(seen({"A": 12.0, "B": 6.0}, T0 + 2))
+    made.observe(seen({"A": 15.0}, T0 + 3))
+    assert np.isnan(window(made, "A")[:3]).all()
+    assert window(made, "A")[3] == [0.25]
+    assert window(made, "B")[1:3] == [[0.2], [0.0]]
+    assert np.isnan(window(made, "B")[3][0])
+
+
+def test_a_close_books_what_was_priced_earlier_in_its_session() -> None:
+    made = market("A", "B")
+    made.observe(seen({"A": 10.0, "B": 5.0}, T0))
+    made.observe(seen({"B": 6.0}, T0 + 1, close=False))
+    made.observe(seen({"A": 11.0}, T0 + 2))
+    assert window(made, "A", "B")[1] == [0.1, 0.2]
+
+
+def test_a_price_older_than_the_known_one_is_left_out_and_named() -> None:
+    made = market("A", "B")
+    made.observe(seen({"A": 10.0}, T0 + 5, close=False))
+    late = seen({"A": 9.0, "B": 5.0, "X": 1.0}, T0 + 4, close=False)
+    assert made.older(late) == ("A",)
+    made.observe(late)
+    assert (made.price_of("A"), made.price_of("B")) == (10.0, 5.0)
+    same = seen({"A": 11.0}, T0 + 5, close=False)
+    assert made.older(same) == ()
+    made.observe(same)
+    assert made.price_of("A") == 11.0
+
+
+@pytest.mark.parametrize("later", [0, -1])
+def test_a_close_no_later_than_the_last_closes_nothing(later: int) -> None:
+    made = market("A")
+    assert made.observe(seen({"A": 10.0}, T0))
+    assert not made.observe(seen({"A": 10.5}, T0 + later))
+    assert (made.session, made.closed_at) == (1, T0)
+
+
+def test_a_close_that_comes_in_parts_is_one_close_of_all_its_names() -> None:
+    whole, parts = market("A", "B"), market("A", "B")
+    for n, (a, b) in enumerate([(10.0, 5.0), (11.0, 6.0), (12.1, 6.0)]):
+        whole.observe(seen({"A": a, "B": b}, T0 + n))
+        closed = [parts.observe(seen(one, T0 + n)) for one in ({"A": a}, {"B": b})]
+        assert closed == [True, False]
+        usual = whole.volatility(Parameters()).tolist()
+        assert parts.volatility(Parameters()).tolist() == usual
+    assert window(parts, "A", "B")[1:] == window(whole, "A", "B")[1:] == [[0.1, 0.2], [0.1, 0.0]]
 
 
 def test_a_name_listed_later_gets_a_column_of_unknowns() -> None:
     made = market("A")
-    made.observe(seen({"A": 10.0}))
+    made.observe(seen({"A": 10.0}, T0))
     made.list(listed("B"))
-    made.observe(seen({"A": 11.0, "B": 3.0}))
+    made.observe(seen({"A": 11.0, "B": 3.0}, T0 + 1))
     assert made.price_of("B") == 3.0
     assert np.isnan(made.window(made.columns(("A", "B")))[:, 1]).all()
 
@@ -87,35 +128,41 @@ def test_unlisted_names_are_left_out_until_they_are_listed() -> None:
     assert (made.unknown(("A", "X")), made.price_of("X")) == ((), 2.0)
 
 
-@pytest.mark.parametrize("sizes", [(2, 1), (3, 2), (9, 9)])
-def test_another_window_keeps_the_newest_rows_that_fit(sizes: tuple[int, int]) -> None:
-    made = market("A", window=5, volume_window=4)
+@pytest.mark.parametrize("size", [2, 3, 9])
+def test_another_window_keeps_the_newest_rows_that_fit(size: int) -> None:
+    made = market("A", window=5)
     for n, close in enumerate((10.0, 11.0, 11.0, 22.0, 11.0, 12.1)):
-        made.observe(seen({"A": close}, volume=float(n)))
+        made.observe(seen({"A": close}, T0 + n))
     before = window(made, "A")
-    volumes = sorted(made.volumes[~np.isnan(made.volumes)].tolist())
-    made.resize(window=sizes[0], volume_window=sizes[1])
-    assert window(made, "A") == before[-sizes[0] :]
-    assert sorted(made.volumes[~np.isnan(made.volumes)].tolist()) == volumes[-sizes[1] :]
-    made.observe(seen({"A": 24.2}))
-    assert window(made, "A") == [*before, [1.0]][-sizes[0] :]
+    made.resize(window=size)
+    assert window(made, "A") == before[-size:]
+    made.observe(seen({"A": 24.2}, T0 + 9))
+    assert window(made, "A") == [*before, [1.0]][-size:]
 
 
-def test_a_name_trades_with_a_fresh_price_unless_halted_or_delisted() -> None:
+def test_room_for_more_names_changes_no_bit() -> None:
+    grown, wide = market("A", window=60), market("A", window=60)
+    wide.list(listed("B"))
+    tight = Market(window=60)
+    tight.list(listed("A"))
+    for name in ("price", "price_time", "price_session", "close", "close_session", "returns"):
+        setattr(tight, name, getattr(tight, name)[..., :1])
+    for n in range(60):
+        for made in (grown, wide, tight):
+            made.observe(seen({"A": 10.0 + (n * 7 % 13) / 7}, T0 + n))
+    assert tight.volatility(Parameters())[0] == grown.volatility(Parameters())[0]
+    for n in range(200):
+        grown.list(listed(f"N{n}"))
+    assert window(grown, "A", "N199")[5][0] == window(tight, "A")[5][0]
+    assert grown.price_of("N199") is None
+
+
+def test_a_name_listed_anew_has_new_terms_and_stays_halted() -> None:
     made = market("A")
-    made.observe(seen({"A": 10.0}))
-    instrument = made.instruments["A"]
-
-    def fresh(now: float) -> bool:
-        return made.tradable(instrument, session_now=now, age_max=2.0)
-
-    assert (fresh(1.0), fresh(3.0), fresh(4.0)) == (True, True, False)
-    instrument.halted = True
-    assert not fresh(1.0)
+    made.instruments["A"].halted = True
     made.list(listed("A", lot="100"))
     assert made.instruments["A"].halted
     assert made.instruments["A"].lot == 100
-    assert market("B").tradable(market("B").instruments["B"], session_now=0.0, age_max=2.0) is False
 
 
 def test_volatility_starts_at_the_prior_and_moves_to_what_was_seen() -> None:
@@ -124,5 +171,5 @@ def test_volatility_starts_at_the_prior_and_moves_to_what_was_seen() -> None:
     price = 100.0
     for n in range(41):
         price *= 1.05 if n % 2 else 1 / 1.05
-        made.observe(seen({"A": price}))
+        made.observe(seen({"A": price}, T0 + n))
     assert made.volatility(parameters)[0] == pytest.approx(0.049, abs=2e-3)

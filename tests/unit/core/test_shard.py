@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from coordinator.core.chain import ChainBroken
-from coordinator.core.fold import newest_checkpoint
+from coordinator.core.fold import checkpoints
 from coordinator.core.ports import Append
 from coordinator.core.shard import Diverged, Shard
 from coordinator.log.memory import MemoryLog
@@ -111,12 +111,12 @@ def test_early_and_doubled_ticks_do_nothing() -> None:
         assert owner.engine.decisions == said
 
 
-def test_the_newest_checkpoint_is_the_last_one_written() -> None:
+def test_the_two_newest_checkpoints_are_found_the_newest_first() -> None:
     log = MemoryLog(clock=zero_clock)
-    assert newest_checkpoint(log, 0) is None
-    for body in (b"3\none", b"7\ntwo\nlines"):
+    assert checkpoints(log, 0) == []
+    for body in (b"1\nnone", b"3\none", b"7\ntwo\nlines"):
         log.append([Append("checkpoints", 0, body)])
-    assert newest_checkpoint(log, 0) == (b"two\nlines", 7)
+    assert checkpoints(log, 0) == [(b"two\nlines", 7), (b"one", 3)]
 
 
 def test_an_applied_position_gives_nothing_a_second_time() -> None:

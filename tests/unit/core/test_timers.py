@@ -8,9 +8,9 @@ from tests.journals import DAY, HOUR, T0, Inputs, events_of, run
 
 
 def test_a_timer_belongs_to_its_portfolio_and_a_views_to_nobody() -> None:
-    names = ["round\tp", "interval\tp", "view\tp", "trades-end\tp\tp:1"]
+    names = ["round\tp", "interval\tp", "view\tp", "end-trades\tp\tp:1"]
     assert {owner_of(name) for name in names} == {"p"}
-    assert owner_of("view-end\tA\ts\ts") is None
+    assert owner_of("end-view\tA\ts\ts") is None
 
 
 def test_a_view_is_shown_on_its_grid_only_when_something_changed() -> None:

@@ -29,7 +29,7 @@ USUAL = Parameters()
 
 
 def source(**changes: float) -> Source:
-    made = Source("s", "other", 5.0, (), home=True)
+    made = Source("s", "other", 5.0, ())
     made.raw_count = int(changes.get("count", 0))
     made.raw_square_sum = changes.get("squares", 0.0)
     return made

@@ -9,7 +9,8 @@ import pytest
 from coordinator.core.ports import Log
 from coordinator.log.memory import MemoryLog
 from coordinator.log.sqlite import SqliteLog
-from coordinator.shells.local import IDLE_TICK, LocalShell, OtherBuild
+from coordinator.core.shard import OtherBuild
+from coordinator.shells.local import IDLE_TICK, LocalShell
 from schemas.decisions import AllocationDecided
 from schemas.entries import decode_journal
 from schemas.journal import ClockTicked
@@ -35,7 +36,7 @@ def shell(log: Log, clock: Clock, build: str = "build") -> LocalShell:
         shards=SHARDS,
         clock=clock,
         engines=engine,
-        started=lambda *, at: started(at, build),
+        started=lambda *, at, shards: started(at, build, shards=shards),
     )
 
 
@@ -89,7 +90,7 @@ def test_another_build_is_refused_before_it_says_anything() -> None:
     clock, log = Clock(), MemoryLog(clock=lambda: 0)
     shell(log, clock).start()
     ends = {key: log.end(*key) for key in log.partitions()}
-    with pytest.raises(OtherBuild, match="another build"):
+    with pytest.raises(OtherBuild, match="build build decides here"):
         shell(log, clock, build="next").start()
     assert {key: log.end(*key) for key in log.partitions()} == ends
 
