@@ -63,6 +63,9 @@ def _decision(entry: OutputEntry, as_of: AsOf) -> list[Row]:
         mode=event.mode,
         nav=event.nav,
         horizon_sessions=event.horizon_sessions,
+        valid_sessions=event.valid_sessions,
+        valid_until=None if event.valid_until is None else parse_time(event.valid_until),
+        priority=event.priority,
         rung=solver.rung.value,
         solver=solver.solver,
         status=solver.status,
@@ -95,6 +98,7 @@ def _trades(event: AllocationDecided, as_of: AsOf) -> list[TradeRow]:
             price=trade.price,
             weight=trade.weight,
             cost=trade.cost,
+            urgency=trade.urgency,
         )
         for trade in event.trades
     ]

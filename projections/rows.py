@@ -60,6 +60,9 @@ class DecisionRow:
     mode: str
     nav: Decimal
     horizon_sessions: float
+    valid_sessions: int
+    valid_until: int | None
+    priority: float
     rung: str
     solver: str
     status: str
@@ -94,6 +97,7 @@ class TradeRow:
     price: float
     weight: float
     cost: float
+    urgency: float
 
 
 @dataclass(frozen=True, slots=True)

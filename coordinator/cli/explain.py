@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "render", "run"]
 
 _SIGNALS, _CHANGES, _CONFLICTS, _LIMITS = 10, 8, 4, 4
+_BESIDE = 60
+"""Columns that stand beside a signal's id in its table."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -69,8 +71,13 @@ def run(args: argparse.Namespace) -> int:
 
 def render(told: Explanation, console: Console) -> None:
     """Print the explanation for a person; the longest lists are cut, and say so."""
+    longest = max((len(one.signal) for one in told.signals[:_SIGNALS]), default=0)
+    if not console.is_terminal:
+        console.width = max(console.width, longest + _BESIDE)
+    whole = longest + _BESIDE <= console.width
+    signals = _signals(told, whole=whole)
     console.print(
-        Group(*_head(told), *_signals(told), *_conflicts(told), *_limits(told), *_changes(told)),
+        Group(*_head(told), *signals, *_conflicts(told), *_limits(told), *_changes(told)),
         *_foot(told),
         sep="\n",
     )
@@ -86,12 +93,14 @@ def _head(told: Explanation) -> Iterator[RenderableType]:
     )  # fmt: skip
 
 
-def _signals(told: Explanation) -> Iterator[RenderableType]:
+def _signals(told: Explanation, *, whole: bool) -> Iterator[RenderableType]:
+    """whole: the ids fit on a line, so that no other column may make them fold."""
     yield _title(f"Signals used: {len(told.signals)}, dropped: {len(told.signals_dropped)}")
     rows = table(
-        "signal", "instrument", "verdict", "score", "skill", "opinion", "contribution",
-        right=("score", "skill", "opinion", "contribution"),
+        "signal", "instrument", "verdict", "score", "skill", "opinion", "part",
+        right=("score", "skill", "opinion", "part"),
     )  # fmt: skip
+    rows.columns[0].no_wrap = whole
     for one in told.signals[:_SIGNALS]:
         rows.add_row(
             safe(one.signal), safe(one.instrument), safe(one.verdict, _COLOURS[one.verdict]),
@@ -100,7 +109,7 @@ def _signals(told: Explanation) -> Iterator[RenderableType]:
     yield rows
     yield from _more(len(told.signals), _SIGNALS)
     yield Text(
-        f"contributions {_bps(told.contributions)} (prior {_bps(told.prior_utility)}) "
+        f"parts together {_bps(told.contributions)} (prior {_bps(told.prior_utility)}) "
         f"= expected return {_bps(told.after.expected_return)} over the horizon"
     )
 

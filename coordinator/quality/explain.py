@@ -62,6 +62,8 @@ class Change(Model):
     price: float
     cost: float
     """Expected cost of the trade, fraction of NAV."""
+    urgency: float | None
+    """How much of the opinion arrives within a session, 0 to 1; absent without a trade."""
     expected_return: float
     """The combined opinion over the horizon."""
     opinions: tuple[SignalUse, ...]
@@ -82,6 +84,11 @@ class Explanation(Model):
     mode: str
     nav: Decimal
     horizon_sessions: float
+    valid_sessions: int
+    valid_until: int | None
+    """Nanoseconds UTC; absent where sessions are not counted by the clock."""
+    priority: float
+    """Expected gain of the trades as a share of gain and cost together, 0 to 1."""
     signals: tuple[SignalUse, ...]
     """Every signal used, by the size of its contribution."""
     signals_dropped: tuple[str, ...]
@@ -126,6 +133,9 @@ def explain(
         mode=decision.mode,
         nav=decision.nav,
         horizon_sessions=decision.horizon_sessions,
+        valid_sessions=decision.valid_sessions,
+        valid_until=None if decision.valid_until is None else parse_time(decision.valid_until),
+        priority=decision.priority,
         signals=tuple(sorted(decision.signals, key=lambda one: (-abs(one.utility), one.signal))),
         signals_dropped=() if closed is None else closed.signals_dropped,
         conflicts=tuple(sorted(conflicts, key=lambda one: (-one.severity, one.signals))),
@@ -173,6 +183,7 @@ def _changes(decision: AllocationDecided) -> tuple[Change, ...]:
                 trade_id=None if trade is None else trade.trade_id,
                 price=target.price,
                 cost=0.0 if trade is None else trade.cost,
+                urgency=None if trade is None else trade.urgency,
                 expected_return=target.expected_return,
                 opinions=tuple(about),
             )

@@ -110,7 +110,8 @@ def use(source: str, verdict: str, own: float) -> SignalUse:
 def allocation(decision_id: str, at: int, uses: Sequence[SignalUse]) -> AllocationDecided:
     return AllocationDecided(
         decision_id=decision_id, portfolio="main", decided_at=at, round=1, mode="balanced",
-        nav=Decimal(1000), horizon_sessions=5.0, valid_sessions=1, turnover=0.25, cost=0.0005,
+        nav=Decimal(1000), horizon_sessions=5.0, valid_sessions=1, priority=0.75,
+        turnover=0.25, cost=0.0005,
         targets=(
             Target(
                 instrument="ABC", weight_before=0.0, weight_wanted=0.51, weight=0.5,
@@ -120,7 +121,7 @@ def allocation(decision_id: str, at: int, uses: Sequence[SignalUse]) -> Allocati
         trades=(
             Trade(
                 trade_id=f"{decision_id}:ABC", instrument="ABC", quantity=Decimal(50), price=10.0,
-                weight=0.5, cost=0.0005,
+                weight=0.5, cost=0.0005, urgency=0.25,
             ),
         ),
         before=_PROFILE, after=_PROFILE, signals=tuple(uses), prior_utility=0.0,

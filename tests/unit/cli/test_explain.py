@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from coordinator.cli import explain
 from coordinator.log.segments import export
+from coordinator.quality.reasons import explain_decision
 from tests.unit.replay.planted import allocation, closed, conflict, output_log, target, trade, use
 
 HOSTILE = "[bold red]x[/]\x1b[31m\u202e"
@@ -44,6 +47,50 @@ def test_the_whole_story_fits_the_screen(log: str, capsys: pytest.CaptureFixture
     for word in ("p:1", "a/1", "outvoted", "opposite_direction", "fake optimal", "seq 1", "+10"):
         assert word in text
     assert len(text.splitlines()) < 45
+
+
+def test_a_long_signal_id_stands_whole_on_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "momentum-of-the-larger-names/" + "2025-03-10T15:45:00-04:00-" * 3
+    made = output_log(allocation(signals=(use(name, "A"),), targets=(target("A"),)), closed())
+    export(made, tmp_path / "log")
+    assert run("p:1", "--log", str(tmp_path / "log")) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if name in line]
+    assert line.split()[1:3] == ["A", "followed"]
+
+
+def shown(width: int, name: str) -> list[str]:
+    """The lines of a signal's row on a terminal of that width."""
+    made = output_log(allocation(signals=(use(name, "A"),), targets=(target("A"),)), closed())
+    screen = Console(file=StringIO(), width=width, force_terminal=True, color_system=None)
+    with screen.capture() as capture:
+        explain.render(explain_decision(made, "p:1"), screen)
+    before, _, _ = capture.get().partition("\nparts together")
+    _, _, row = before.partition("\nsignal ")
+    return row.splitlines()[1:]
+
+
+def test_an_id_folds_only_where_the_terminal_is_too_narrow_and_is_never_cut() -> None:
+    name = "momentum-of-the-larger-names/2025-03-10T15:45:00-04:00"
+    [line] = shown(120, name)
+    assert line.startswith(f"{name} ")
+    folded = shown(70, name)
+    assert len(folded) > 1
+    assert "".join(line.split()[0] for line in folded) == name
+
+
+def test_how_much_a_decision_matters_and_how_soon_is_told(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("p:1", "--log", log)
+    text = capsys.readouterr().out
+    assert "priority 0.75" in text
+    assert " 0.25 " in next(line for line in text.splitlines() if "+10" in line)
+    assert run("p:1", "--log", log, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["priority"], told["valid_sessions"], told["valid_until"]) == (0.75, 1, None)
+    assert [one["urgency"] for one in told["changes"]] == [0.25]
 
 
 def test_hostile_names_reach_the_terminal_escaped(

@@ -4,9 +4,10 @@ from dataclasses import fields
 from decimal import Decimal
 
 from projections import VIEWS, AsOf, apply, frames, rows
-from projections.rows import DecisionRow, FillRow, SignalRow, TradeEndRow, TradeRow
-from schemas.entries import decode_journal, decode_output
+from projections.rows import DecisionRow, FillRow, RoundRow, SignalRow, TradeEndRow, TradeRow
+from schemas.entries import GENESIS, decode_journal, decode_output, encode_output
 from tests.support.planted_run import HOSTILE, planted_run
+from tests.unit.replay.planted import allocation, closed
 
 LOG = planted_run()
 
@@ -55,6 +56,21 @@ def test_decision_becomes_its_trades_and_the_use_of_its_signals() -> None:
     assert isinstance(trade, TradeRow)
     assert (decision.rung, decision.trades, decision.signals) == ("solved", 1, 3)
     assert (trade.decision_id, trade.quantity) == ("main:1", Decimal(50))
+    assert (decision.priority, decision.valid_until, trade.urgency) == (0.75, None, 0.25)
+
+
+def test_round_without_value_is_told_as_one() -> None:
+    entry = decode_output(encode_output(0, 0, 0, GENESIS, closed(outcome="no_value")))
+    [row] = apply(entry, AsOf(0, 0))
+    assert isinstance(row, RoundRow)
+    assert row.outcome == "no_value"
+
+
+def test_end_of_validity_is_a_time_where_sessions_are_counted_by_the_clock() -> None:
+    until = allocation().model_copy(update={"valid_until": 1_700_000_000_000_000_000})
+    [row] = apply(decode_output(encode_output(0, 0, 0, GENESIS, until)), AsOf(0, 0))
+    assert isinstance(row, DecisionRow)
+    assert row.valid_until == 1_700_000_000_000_000_000
 
 
 def test_parts_of_a_fill_stay_apart_and_money_stays_exact() -> None:

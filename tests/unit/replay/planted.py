@@ -30,7 +30,7 @@ HASH = "0" * 64
 def trade(instrument: str, quantity: str, *, trade_id: str, price: float = 10.0) -> Trade:
     return Trade(
         trade_id=trade_id, instrument=instrument, quantity=Decimal(quantity), price=price,
-        weight=0.01, cost=0.0,
+        weight=0.01, cost=0.0, urgency=0.25,
     )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def allocation(
     return AllocationDecided(
         decided_at=decided_at, portfolio=portfolio, decision_id=f"{portfolio}:{round_number}",
         round=round_number, mode="balanced", nav=Decimal(nav), horizon_sessions=5.0,
-        valid_sessions=1, turnover=0.01, cost=0.0001, targets=targets, trades=trades,
+        valid_sessions=1, priority=0.75, turnover=0.01, cost=0.0001, targets=targets, trades=trades,
         before=profile(), after=profile(0.1), signals=signals, prior_utility=0.0, limits=limits,
         solver=SolverReport(
             rung=Rung.SOLVED, solver="fake", status="optimal", iterations=7, objective=objective,
