@@ -64,3 +64,15 @@ def test_timers_that_are_moved_again_and_again_do_not_pile_up() -> None:
         timers.disarm("gone")
     assert len(timers._heap) < 3_000
     assert (timers.first(), timers.earliest) == ("moved", 10**6 + 9_999)
+
+
+def test_timers_moved_a_hundred_thousand_times_do_not_pile_up() -> None:
+    timers = Timers([("end", 5)])
+    for n in range(100_000):
+        timers.arm(f"view {n % 10}", 10**9 + n)
+        timers.arm(f"round {n}", 10**9)
+        timers.disarm(f"round {n}")
+    assert len(timers._heap) < 3_000
+    assert (timers.earliest, len(timers.items())) == (5, 11)
+    timers.disarm("end")
+    assert timers.first() == "view 0"

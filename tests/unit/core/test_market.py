@@ -141,14 +141,11 @@ def test_another_window_keeps_the_newest_rows_that_fit(size: int) -> None:
 
 
 def test_room_for_more_names_changes_no_bit() -> None:
-    grown, wide = market("A", window=60), market("A", window=60)
-    wide.list(listed("B"))
-    tight = Market(window=60)
-    tight.list(listed("A"))
+    grown, tight = market("A", window=60), market("A", window=60)
     for name in ("price", "price_time", "price_session", "close", "close_session", "returns"):
         setattr(tight, name, getattr(tight, name)[..., :1])
     for n in range(60):
-        for made in (grown, wide, tight):
+        for made in (grown, tight):
             made.observe(seen({"A": 10.0 + (n * 7 % 13) / 7}, T0 + n))
     assert tight.volatility(Parameters())[0] == grown.volatility(Parameters())[0]
     for n in range(200):
