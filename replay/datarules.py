@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from coordinator.core.ports import LogReader, Record
+from replay.known import KnownPrices
 from schemas.base import Event
 from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import decode_journal, decode_output, opening
@@ -42,9 +43,9 @@ def findings(reader: LogReader, shard: int) -> tuple[Finding, ...]:
 
     price_before_its_time: a snapshot was journaled before the time it is of. time_went_back: a
     record's journal time lies before the one before it. price_not_seen: a decision valued an
-    instrument at another price than the last one journaled by then. signal_not_seen: a round used a
-    signal that was not journaled by then. fill_before_decision: a trade was filled at or before the
-    time it was decided.
+    instrument at another price than the newest one journaled by then. signal_not_seen: a round used
+    a signal that was not journaled by then. fill_before_decision: a trade was filled at or before
+    the time it was decided.
     """
     return tuple(islice(_Rules(shard).check(reader), FINDINGS_MAX))
 
@@ -55,7 +56,7 @@ class _Rules:
 
     shard: int
     time: int = 0
-    prices: dict[str, float] = field(default_factory=dict)
+    known: KnownPrices = field(default_factory=KnownPrices)
     snapshots: set[str] = field(default_factory=set)
     signals: set[str] = field(default_factory=set)
     decided: dict[str, int] = field(default_factory=dict)
@@ -75,7 +76,7 @@ class _Rules:
             for trade in event.trades:
                 self.decided[trade.trade_id] = event.decided_at
             for target in event.targets:
-                seen = self.prices.get(target.instrument)
+                seen = self.known.prices.get(target.instrument)
                 if seen != target.price:
                     what = f"{event.decision_id} valued {target.instrument} at {target.price}"
                     yield self._finding("price_not_seen", position, f"{what}, seen was {seen}")
@@ -113,9 +114,7 @@ class _Rules:
         if event.event_id in self.snapshots:
             return  # told twice; it counted once
         self.snapshots.add(event.event_id)
-        for name, price in zip(event.instruments, event.price, strict=True):
-            if price is not None:
-                self.prices[name] = price
+        self.known.take(event)
 
     def _finding(self, rule: str, position: int, what: str) -> Finding:
         return Finding(rule, self.shard, position, what)

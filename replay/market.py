@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 
+from replay.known import KnownPrices
 from replay.pricing import (
     EXACT,
     InstrumentTerms,
@@ -88,6 +89,8 @@ class SimulatedMarket:
         self._halted: set[str] = set()
         self._closes: dict[str, float] = {}
         self._latest: dict[str, float] = {}
+        self._known = KnownPrices()
+        self._closed_at = 0
 
     def hear(self, output: Event) -> None:
         """Take in what the engine said: new trades wait for a price, expired ones do no longer."""
@@ -147,9 +150,10 @@ class SimulatedMarket:
 
     def _trade(self, seen: PricesObserved, at: int) -> list[JournalEntry]:
         """Fill what the snapshot has prices for; then remember what it shows for later."""
-        prices = dict(zip(seen.instruments, seen.price, strict=True))
+        prices = self._known.take(seen)
         # A snapshot that arrives late shows prices of its own time, maybe from before the decision.
-        seen_at = min(at, parse_time(seen.event_time))
+        shown_at = parse_time(seen.event_time)
+        seen_at = min(at, shown_at)
         said: list[JournalEntry] = []
         for name in sorted(self._accounts):
             account = self._accounts[name]
@@ -158,8 +162,10 @@ class SimulatedMarket:
                 price = prices.get(trade.instrument)
                 if price is not None and self._tradable(trade, seen_at):
                     said += self._fill(account, trade, exact(price), at)
-        self._latest.update((name, price) for name, price in prices.items() if price is not None)
-        if seen.session_close:  # of everything priced in the session, whatever this snapshot holds
+        self._latest.update(prices)
+        # Of everything priced in the session, whatever this snapshot holds.
+        if seen.session_close and shown_at >= self._closed_at:
+            self._closed_at = shown_at
             self._closes.update(self._latest)
             self._latest.clear()
         return said

@@ -16,12 +16,13 @@ from replay.datarules import findings
 from replay.errors import NothingToReplay, NotVerified
 from replay.lookahead import audit_lookahead, cut_times
 from replay.perturb import cut_off, perturbed
-from schemas.entries import decode_journal
+from schemas.entries import decode_journal, decode_output
 from schemas.journal import ClockTicked
 from schemas.market import PricesObserved
 from schemas.orders import Fill
 from schemas.signals import SignalIssued
-from tests.unit.replay.worlds import START, copied, input_log, journal
+from schemas.verdicts import InputRejected
+from tests.unit.replay.worlds import HOUR, NAMES, START, copied, input_log, journal, messages
 
 
 class Peeking(Engine):
@@ -109,6 +110,23 @@ def moved(log: MemoryLog, kind: bytes, before: int) -> MemoryLog:
 def test_a_price_journaled_before_its_own_time_is_found(run: MemoryLog) -> None:
     found = findings(moved(run, b'{"type":"PricesObserved"', 5), 1)
     assert {one.rule for one in found} >= {"price_before_its_time"}
+
+
+def test_prices_that_came_too_late_to_count_are_no_finding() -> None:
+    world = messages(sessions=4)
+    for at, topic, seen in list(world):
+        if seen.get("kind") == "open":
+            # A quote at half past, and before the signals another one that is older than it.
+            quote = {**seen, "kind": "quote", "event_id": f"quote {at}"}
+            world.append((at + HOUR // 2, topic, {**quote, "event_time": at + HOUR // 2}))
+            late = {**quote, "event_id": f"late {at}", "price": [1.0] * len(NAMES)}
+            world.append((at + HOUR * 3 // 4, topic, late))
+    world.sort(key=lambda one: one[0])
+    run = MemoryLog(clock=lambda: 0)
+    run_backtest(input_log(shards=1, made=world), run)
+    said = [decode_output(record.payload).event for record in run.read("decisions", 0)]
+    assert any(isinstance(one, InputRejected) and one.reason == "stale" for one in said)
+    assert findings(run, 0) == ()
 
 
 def test_a_fill_no_later_than_its_decision_and_time_running_back_are_found(run: MemoryLog) -> None:

@@ -239,6 +239,17 @@ def test_a_late_snapshot_of_prices_from_before_the_decision_fills_nothing() -> N
     assert sim.see(prices("open", 99, A=9.0), 110) == []
 
 
+def test_late_prices_do_not_take_the_place_of_newer_ones() -> None:
+    sim = market(opened(), listed("A", limit=0.1), listed("B"))
+    sim.see(prices("bar", 50, close=True, A=10.0, B=1.0), 50)
+    sim.see(prices("quote", 40, A=5.0), 60)
+    sim.see(prices("bar", 70, close=True, B=1.0), 70)
+    sim.see(prices("bar", 45, close=True, A=5.0), 80)
+    sim.hear(decided(("A", "10")))
+    [answer] = sim.see(prices("quote", 110, A=10.5), 110)
+    assert isinstance(answer.event, OrderFilled)
+
+
 def test_a_portfolios_fills_are_the_same_bytes_whoever_shares_its_shard() -> None:
     def run(*names: str) -> list[bytes]:
         sim = market(*(opened(name=name) for name in names), listed("A"))

@@ -1,0 +1,35 @@
+"""The last price of each instrument, by the prices' own times.
+
+Place in the flow: whoever follows a journal beside the engine (simulated market, rules of the
+audit) must know the same prices as it does. A snapshot that arrives late must never bring back
+what a newer one has replaced.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from schemas.base import parse_time
+from schemas.market import PricesObserved
+
+__all__ = ["KnownPrices"]
+
+
+@dataclass(slots=True)
+class KnownPrices:
+    """Prices by instrument, money per unit, and the time each is of, ns UTC."""
+
+    prices: dict[str, float] = field(default_factory=dict)
+    times: dict[str, int] = field(default_factory=dict)
+
+    def take(self, seen: PricesObserved) -> dict[str, float]:
+        """What a snapshot has that is no older than what is known; that is known from now on."""
+        at = parse_time(seen.event_time)
+        news = {
+            name: price
+            for name, price in zip(seen.instruments, seen.price, strict=True)
+            if price is not None and self.times.get(name, at) <= at
+        }
+        self.prices.update(news)
+        self.times.update(dict.fromkeys(news, at))
+        return news
