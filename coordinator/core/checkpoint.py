@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
 from coordinator.core.clock import Timers
@@ -44,8 +44,63 @@ _ARRAYS = {
 """Arrays of the market and how their numbers are spelled; all but the last have one row."""
 
 
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Index = Annotated[int, Field(ge=-1, lt=2**63)]
+_Time = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
 class CheckpointError(ValueError):
     """No complete checkpoint of this format: start from an older one or the beginning."""
+
+
+@with_config(ConfigDict(strict=True))
+@dataclass(frozen=True, slots=True)
+class _EngineTree:
+    """The part `engine` as it must be: hashes say that it is complete, not that it makes sense."""
+
+    shard: _Count
+    shards: _Count
+    position: _Index
+    clock: _Time
+    seq: _Count
+    last_hash: str
+    decisions: _Count
+    build: str
+    dependencies: str
+    fingerprint: str
+    sealed: bool
+    paused: bool
+    marks: list[tuple[str, int, int]]
+    seen: list[tuple[str, int]]
+    seen_own: list[tuple[str, int]]
+    timers: list[tuple[str, int]]
+    session_timers: list[tuple[str, int]]
+    hearers: list[tuple[str, list[str]]]
+
+
+@with_config(ConfigDict(strict=True))
+@dataclass(frozen=True, slots=True)
+class _MarketTree:
+    """The part `market` as it must be; arrays in base64."""
+
+    session: _Count
+    row: _Index
+    rows: _Count
+    closed_at: _Time
+    instruments: list[dict[str, Any]]
+    price: str
+    price_time: str
+    price_session: str
+    close: str
+    close_session: str
+    returns: str
+
+
+_ENGINE = TypeAdapter(_EngineTree)
+_MARKET = TypeAdapter(_MarketTree)
+_BROKEN = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, IndexError,
+           RecursionError)  # fmt: skip
+"""What reading the state of a hostile checkpoint may raise; pydantic's errors are ValueErrors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,31 +214,35 @@ def decode_state(data: bytes) -> State:
         expected = [found for _, found in head["parts"]]
         complete = head["format"] == FORMAT and [digest(body) for body in bodies] == expected
         state = _rebuilt(dict(zip(names, bodies, strict=True))) if complete else None
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        agreed = state is not None and all(
+            type(head[name]) is type(getattr(state, name)) and head[name] == getattr(state, name)
+            for name in ("position", "seq", "last_hash", "build")
+        )
+    except _BROKEN as error:
         message = f"not a checkpoint of this format: {error}"
         raise CheckpointError(message) from error
-    if state is None:
+    if state is None or not agreed:
         message = "a part of the checkpoint is missing or changed"
         raise CheckpointError(message)
     return state
 
 
 def _rebuilt(parts: dict[str, bytes]) -> State:
-    tree = from_json(parts["engine"])
+    tree = _ENGINE.validate_json(parts["engine"])
     parameters = Parameters.model_validate_json(parts["parameters"])
-    state = State(shard=tree["shard"], shards=tree["shards"], parameters=parameters)
+    state = State(shard=tree.shard, shards=tree.shards, parameters=parameters)
     for name in ("position", "clock", "seq", "last_hash", "decisions", "build", "dependencies",
                  "fingerprint", "sealed", "paused"):  # fmt: skip
-        setattr(state, name, tree[name])
-    state.marks = {(topic, partition): offset for topic, partition, offset in tree["marks"]}
-    state.seen = dict(tree["seen"])
-    state.seen_own = dict(tree["seen_own"])
-    state.timers = Timers((name, deadline) for name, deadline in tree["timers"])
-    state.session_timers = Timers((name, due) for name, due in tree["session_timers"])
-    state.hearers = {source: list(names) for source, names in tree["hearers"]}
+        setattr(state, name, getattr(tree, name))
+    state.marks = {(topic, partition): offset for topic, partition, offset in tree.marks}
+    state.seen = dict(tree.seen)
+    state.seen_own = dict(tree.seen_own)
+    state.timers = Timers(tree.timers)
+    state.session_timers = Timers(tree.session_timers)
+    state.hearers = dict(tree.hearers)
     state.sources = {s.name: s for s in _SOURCES.validate_json(parts["sources"])}
     state.views = {v.key: v for v in _VIEWS.validate_json(parts["views"])}
-    _fill_market(state.market, from_json(parts["market"]))
+    _fill_market(state.market, _MARKET.validate_json(parts["market"]))
     for name, body in parts.items():
         if name.startswith("portfolio "):
             portfolio = _PORTFOLIO.validate_json(body)
@@ -191,14 +250,20 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     return state
 
 
-def _fill_market(market: Market, tree: dict[str, Any]) -> None:
-    instruments = _INSTRUMENTS.validate_json(to_json(tree["instruments"]))
+def _fill_market(market: Market, tree: _MarketTree) -> None:
+    instruments = _INSTRUMENTS.validate_json(to_json(tree.instruments))
+    if [one.column for one in instruments] != list(range(len(instruments))):
+        message = "instruments without a column of their own"
+        raise CheckpointError(message)
     market.instruments = {i.name: i for i in instruments}
-    market.session, market.row, market.rows = tree["session"], tree["row"], tree["rows"]
-    market.closed_at = tree["closed_at"]
+    market.session, market.row, market.rows = tree.session, tree.row, tree.rows
+    market.closed_at = tree.closed_at
     if not instruments:
         return
     for name, kind in _ARRAYS.items():
-        flat = np.frombuffer(base64.b64decode(tree[name]), dtype=kind)
+        flat = np.frombuffer(base64.b64decode(getattr(tree, name)), dtype=kind)
         rows = flat.reshape(-1, len(instruments)) if name == "returns" else flat
+        if rows.shape[-1] != len(instruments):
+            message = f"{name} of {rows.shape[-1]} instruments, not {len(instruments)}"
+            raise CheckpointError(message)
         setattr(market, name, rows.astype(getattr(market, name).dtype))

@@ -16,6 +16,8 @@ from coordinator.core.ports import LogReader, Record
 __all__ = ["Fold", "checkpoints"]
 
 NOTHING: Mapping[str, str] = {}
+POSITION_DIGITS = 19
+"""A position fits in 64 bits; more digits are no position, and too many not even a number."""
 
 
 class Fold:
@@ -65,8 +67,13 @@ class Fold:
 def checkpoints(reader: LogReader, shard: int) -> list[tuple[bytes, int]]:
     """The two newest checkpoints, newest first: the state, and the decisions position to read from.
 
-    More are not kept for recovery; who can use neither starts from the journal's beginning.
+    More are not kept for recovery; who can use neither starts from the journal's beginning. One
+    that does not begin with a position is passed over; what follows it is for `restore` to judge.
     """
     newest = deque(reader.read("checkpoints", shard), maxlen=2)
     parts = [record.payload.partition(b"\n") for record in reversed(newest)]
-    return [(body, int(head)) for head, _, body in parts if head.isdigit()]
+    return [
+        (body, int(head))
+        for head, _, body in parts
+        if head.isdigit() and len(head) <= POSITION_DIGITS
+    ]
