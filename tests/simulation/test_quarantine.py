@@ -11,6 +11,7 @@ from coordinator.core import engine as engine_module
 from coordinator.core import evolve, intake, timers
 from coordinator.core.decide import close_round
 from coordinator.core.fold import Fold
+from coordinator.core.listen import take_view
 from coordinator.core.ports import Append
 from coordinator.core.shard import Shard
 from coordinator.core.state import State
@@ -143,10 +144,9 @@ def test_a_broken_shared_record_pauses_nobody_and_leaves_the_state_as_if_it_neve
 
 def test_a_broken_signal_has_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
     clean = run(journal(), end=END)
-    real = evolve.take_view
 
     def broken(state: State, stamp: Any, event: SignalIssued) -> None:
-        real(state, stamp, event)
+        take_view(state, stamp, event)
         if event.event_id == BAD:
             boom()
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from coordinator.core import evolve
+from coordinator.core.listen import take_view
 from coordinator.core.shards import shard_of
 from coordinator.core.state import State
 from schemas.market import PricesObserved
@@ -23,7 +24,9 @@ def boom(*_: Any) -> None:
 
 def broken_on(shard: int, real: Any) -> Any:
     def change(state: State, *rest: Any) -> None:
-        return boom() if state.shard == shard else real(state, *rest)
+        if state.shard == shard:
+            boom()
+        real(state, *rest)
 
     return change
 
@@ -37,10 +40,10 @@ def test_what_went_wrong_on_a_shard_is_said_there(
     inputs.append(make.signal("s", "A", T0 + 2 * HOUR))
     changes: dict[Any, Any] = evolve._INPUTS
     monkeypatch.setitem(changes, PricesObserved, broken_on(shard, changes[PricesObserved]))
-    monkeypatch.setattr(evolve, "take_view", broken_on(shard, evolve.take_view))
+    monkeypatch.setattr(evolve, "take_view", broken_on(shard, take_view))
     log = run(inputs, shards=SHARDS, end=T0 + DAY)
     for number in range(SHARDS):
-        said = [e for e in events_of(log, RecordQuarantined, shards=number + 1)]
+        said = events_of(log, RecordQuarantined, shards=number + 1)
         expected = ["PricesObserved", SignalIssued.__name__] if number >= shard else []
         assert [e.event for e in said] == expected
 

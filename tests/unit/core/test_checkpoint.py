@@ -16,7 +16,7 @@ from coordinator.core.checkpoint import (
 from coordinator.core.fold import Fold
 from coordinator.core.state import State
 from coordinator.log.memory import MemoryLog
-from tests.journals import T0, Inputs, engine, law, lay, zero_clock
+from tests.journals import DAY, HOUR, T0, Inputs, engine, law, lay, zero_clock
 from tests.recorded import end_of, recorded
 from tests.unit.core.planted import feed, state_of
 
@@ -38,6 +38,51 @@ def test_an_engine_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(
     for record in records[stop:]:
         assert second.step(record) == first.step(record)
     assert state_digest(second.state) == state_digest(first.state)
+
+
+def test_a_checkpoint_amid_the_instant_of_a_close_keeps_what_is_to_end_there() -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.registered("s"), make.opened("p", mode="aggressive")]
+    inputs += [make.close({"A": 10.0}, T0), make.signal("s", "A", T0 + HOUR, horizon_sessions=1.0)]
+    inputs += [make.close({"A": 10.0}, T0 + n * DAY) for n in (1, 2)]
+    inputs += [make.fill("p", "A", "1", "10", T0 + 2 * DAY)]
+    inputs += [make.prices({"A": 10.0}, T0 + 2 * DAY)]
+    log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=T0 + 3 * DAY)
+    one, ends = engine(0, 1), 0
+    for record in log.read("journal", 0):
+        other = engine(0, 1)
+        other.restore(one.checkpoint())
+        moved = [n for n, at in one.state.timers.items() if n[:4] == "end-" and at == one.clock]
+        ends += len(moved)
+        assert other.step(record) == one.step(record)
+        assert other.checkpoint() == one.checkpoint()
+    assert ends >= 3
+
+
+@law(20)
+@given(
+    names=st.sampled_from(["A", "AB", "ABC"]),
+    moves=st.lists(st.floats(-0.1, 0.1), min_size=10, max_size=40),
+    cut=st.floats(0.2, 0.9),
+)
+def test_no_bit_of_a_forecasts_scale_depends_on_a_restart(
+    names: str, moves: list[float], cut: float
+) -> None:
+    make, price = Inputs(), 100.0
+    inputs = [make.listed(name) for name in names] + [make.registered("s")]
+    for n, move in enumerate(moves):
+        price *= 1.0 + move
+        inputs.append(make.close(dict.fromkeys(names, price), T0 + n * DAY))
+        forecast = {"expected_return": 0.01, "horizon_sessions": 9.0}
+        inputs.append(make.signal("s", "A", T0 + n * DAY + HOUR, **forecast))
+    records = list(lay(inputs, MemoryLog(clock=zero_clock), shards=1).read("journal", 0))
+    one, other = engine(0, 1), engine(0, 1)
+    for record in records[: int(cut * len(records))]:
+        one.step(record)
+    other.restore(one.checkpoint())
+    for record in records[int(cut * len(records)) :]:
+        assert other.step(record) == one.step(record)
+    assert other.checkpoint() == one.checkpoint()
 
 
 def test_a_state_of_extremes_can_be_read_back() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from schemas.decisions import (
     RoundClosed,
     TradesExpired,
 )
-from tests.journals import DAY, HOUR, SECOND, T0, Input, Inputs, events_of, run
+from tests.journals import DAY, HOUR, SECOND, T0, Input, Inputs, events_of, outputs, run
 
 AT = T0 + HOUR
 
@@ -161,3 +161,120 @@ def test_verdicts_follow_what_the_decision_did() -> None:
     (decision,) = decided([*base, strong(make, AT), against])
     found = {use.signal.partition("/")[0]: use.verdict for use in decision.signals}
     assert found == {"s": "followed", "u": "outvoted"}
+
+
+def test_a_decision_within_a_session_is_filled_at_its_close_before_it_expires() -> None:
+    make = Inputs()
+    inputs = [*days(make), strong(make, AT), make.close({"A": 10.0}, T0 + DAY)]
+    (trade,) = decided(inputs)[0].trades
+    fill = make.fill("p", "A", str(trade.quantity), "10", T0 + DAY, trade_id=trade.trade_id)
+    log = run([*inputs, fill], end=T0 + 2 * DAY)
+    assert events_of(log, TradesExpired) == []
+    last = events_of(log, PortfolioViewUpdated)[-1]
+    assert (last.holdings[0].quantity, last.open_trades) == (trade.quantity, 0)
+
+
+def test_a_part_filled_at_the_close_expires_with_the_rest_of_it() -> None:
+    make = Inputs()
+    inputs = [*days(make), strong(make, AT), make.close({"A": 10.0}, T0 + DAY)]
+    (trade,) = decided(inputs)[0].trades
+    fill = make.fill("p", "A", "1", "10", T0 + DAY, trade_id=trade.trade_id, partly=True)
+    (expired,) = events_of(run([*inputs, fill], end=T0 + 2 * DAY), TradesExpired)
+    assert (expired.decided_at, expired.trade_ids) == (T0 + DAY, (trade.trade_id,))
+
+
+def test_a_decision_at_a_close_begins_without_the_trades_that_ended_there() -> None:
+    make = Inputs()
+    inputs = [*days(make), strong(make, AT, horizon_sessions=9.0)]
+    daily = make.opened("d", T0, mode="aggressive", schedule={"kind": "session_close"})
+    closes = [make.close({"A": 10.0}, T0 + n * DAY) for n in (1, 2)]
+    found = [e for e in decided([*inputs, daily, *closes]) if e.portfolio == "d"]
+    assert [e.before.gross for e in found] == [0.0, 0.0]
+    assert all(e.trades for e in found)
+
+
+def test_another_currency_is_left_out_and_its_signals_are_named() -> None:
+    make = Inputs()
+    inputs = [*days(make), make.listed("E", currency="EUR"), make.prices({"E": 9.0}, T0 + SECOND)]
+    inputs += [make.signal("s", "E", AT, confidence=1.0, horizon_sessions=40.0), strong(make, AT)]
+    log = run(inputs, end=T0 + DAY)
+    (closed,) = events_of(log, RoundClosed)
+    assert closed.signals_dropped == ("s/signals-1-0",)
+    (decision,) = events_of(log, AllocationDecided)
+    assert [target.instrument for target in decision.targets] == ["A"]
+    assert decision.horizon_sessions == 5.0
+
+
+def test_neither_no_opinion_nor_an_unpriced_name_moves_the_horizon() -> None:
+    make = Inputs()
+    inputs = [*days(make), make.listed("X"), make.registered("v"), make.registered("w")]
+    inputs += [make.signal("u", "X", AT, horizon_sessions=90.0)]
+    inputs += [make.signal("v", "A", AT, direction=0, horizon_sessions=90.0)]
+    inputs += [strong(make, AT, "w", horizon_sessions=7.0)]
+    (decision,) = decided(inputs)
+    assert decision.horizon_sessions == 7.0
+
+
+@pytest.mark.parametrize(
+    ("held", "price", "outcome"),
+    [(False, 10.0, "no_value"), (True, 7.0, "no_value"), (True, None, "no_prices")],
+)
+def test_a_round_without_value_is_told_from_one_without_prices(
+    held: bool, price: float | None, outcome: str
+) -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.registered("s"), make.opened("p", cash="0")]
+    inputs += [make.fill("p", "A", "5", "8", T0)] if held else []
+    inputs += [make.prices({"A": price}, T0)] if price else []
+    (closed,) = events_of(run([*inputs, make.signal("s", "A", AT)], end=T0 + DAY), RoundClosed)
+    assert (closed.outcome, closed.signals_dropped) == (outcome, ("s/signals-1-0",))
+
+
+@pytest.mark.parametrize(("least", "verdict"), [(0.0, "followed"), (-0.0001, "limited")])
+def test_a_sale_of_nothing_is_followed_only_where_nothing_may_be_short(
+    least: float, verdict: str
+) -> None:
+    make = Inputs()
+    inputs = days(make, position_min=least, trade_min=0.01)
+    (decision,) = decided([*inputs, make.signal("s", "A", AT, direction=-1, confidence=1.0)])
+    assert decision.trades == ()
+    assert [use.verdict for use in decision.signals] == [verdict]
+
+
+def test_a_trade_is_the_more_urgent_the_sooner_its_opinions_come_true() -> None:
+    found = []
+    for horizon in (1.0, 5.0, 20.0):
+        make = Inputs()
+        (decision,) = decided([*days(make), strong(make, AT, horizon_sessions=horizon)])
+        found.append(decision.trades[0].urgency)
+        assert 0.0 < decision.priority < 1.0
+        assert decision.valid_until is None
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 2 * found[2] > 0.0
+
+
+def test_what_ends_a_breach_is_most_urgent() -> None:
+    make = Inputs()
+    inputs = days(make, position_max=0.1)
+    inputs += [make.fill("p", "A", "9500", "10", AT), make.close({"A": 14.0}, T0 + DAY)]
+    (decision,) = decided(inputs)
+    assert (decision.priority, [t.urgency for t in decision.trades]) == (1.0, [1.0])
+
+
+@pytest.mark.parametrize("context", [Context(prec=8), Context(rounding=ROUND_UP, prec=3)])
+def test_the_ambient_decimal_context_changes_nothing(context: Context) -> None:
+    make = Inputs()
+    base = [*days(make), make.listed("F", lot="0"), make.prices({"F": 3.3333}, T0 + SECOND)]
+    base.append(make.fill("p", "A", "1234.12345678", "10.12345678", AT))
+    base += [make.signal("s", "F", AT, confidence=1.0), strong(make, AT, direction=-1)]
+    usual = run(base, end=T0 + DAY)
+    trade = events_of(usual, AllocationDecided)[0].trades[-1]
+    against = make.fill(
+        "p", "F", "-0.00000001", "3.3333", AT + SECOND, trade_id=trade.trade_id, partly=True
+    )
+    inputs = [*base, against, make.signal("u", "F", AT + HOUR, confidence=1.0)]
+    usual = run(inputs, end=T0 + DAY)
+    with localcontext(context):
+        strange = run(inputs, end=T0 + DAY)
+    assert trade.instrument == "F"
+    assert [e.hash for e in outputs(strange)] == [e.hash for e in outputs(usual)]

@@ -9,6 +9,8 @@ import pytest
 from coordinator.core import evolve
 from coordinator.core.engine import EvolveFailed
 from coordinator.core.fold import Fold
+from coordinator.core.route import Router
+from coordinator.core.shard import Shard
 from coordinator.log.memory import MemoryLog
 from schemas.portfolios import CashMoved
 from schemas.verdicts import RecordQuarantined
@@ -61,3 +63,29 @@ def test_a_quarantine_that_breaks_itself_is_raised(monkeypatch: pytest.MonkeyPat
     fold.step(second)
     with pytest.raises(EvolveFailed, match="position 2, record: RuntimeError"):
         fold.step(third)
+
+
+def test_after_a_checkpoint_a_rebuild_does_not_go_back_to_the_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = journal(40)
+    starts: list[int] = []
+    read = MemoryLog.read
+
+    def noted(self: MemoryLog, topic: str, shard: int, start: int = 0, stop: Any = None) -> Any:
+        starts.append(start)
+        return read(self, topic, shard, start, stop)
+
+    owner = Shard(log, engine(0, 1))
+    owner.recover()
+    owner.checkpoint()
+    at, state = owner.engine.position, owner.engine.checkpoint()
+    monkeypatch.setattr(MemoryLog, "read", noted)
+    monkeypatch.setitem(INPUTS, CashMoved, broken)
+    money = Inputs({("portfolios", 0): 41}).make("portfolios", "CashMoved", T0 + 50, **MONEY)
+    Router(log, shards=1).accept([money.raw], journal_times=[money.at])
+    assert owner.pump() == 1
+    assert set(starts) == {at + 1}
+    assert owner.engine.state.portfolios["p"].paused
+    owner.engine.restore(state)
+    assert owner.engine.position == at

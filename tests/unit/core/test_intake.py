@@ -88,7 +88,17 @@ INPUT_CASES: list[tuple[InputRejection, tuple[Callable[[Inputs], Input], ...]]] 
     (R.UNKNOWN_MODE, (other("portfolios", "MandateChanged", portfolio="p", mandate={}, mode="w"),)),
     (R.UNKNOWN_TRADE, (other("orders", "OrderCancelled", portfolio="p", instrument="A"),)),
     (R.WRONG_CURRENCY, (other("portfolios", "CashMoved", **CASH | {"currency": "EUR"}),)),
+    (
+        R.WRONG_CURRENCY,
+        (
+            lambda make: make.listed("E", currency="EUR"),
+            other("orders", "OrderFilled", **FILL | {"instrument": "E"}),
+        ),
+    ),
     (R.DUPLICATE, (other("portfolios", "CashMoved", event_id="1", **CASH),) * 2),
+    (R.STALE, (lambda make: make.prices({"A": 9.0}, NOON, event_time=T0),)),
+    (R.FUTURE, (lambda make: make.prices({"A": 9.0}, NOON, event_time=NOON + 6 * SECOND),)),
+    (R.TOO_LATE, (other("control", "ParametersChanged", parameters={"sessions": "clock"}),)),
     (R.UNSUPPORTED, (other("market", "RatesObserved", name="r", rate=0.1),)),
 ]
 
@@ -143,3 +153,49 @@ def test_a_late_fill_of_a_closed_portfolio_still_counts() -> None:
     assert (
         events_of(run(after(CLOSED, other("orders", "OrderFilled", **FILL))), InputRejected) == []
     )
+
+
+CLOCK = {"sessions": "clock", "session_ms": 3_600_000}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "reasons"),
+    [
+        ({}, CLOCK, [R.TOO_LATE]),
+        (CLOCK, {}, [R.TOO_LATE]),
+        (CLOCK, CLOCK | {"session_ms": 1_000}, [R.TOO_LATE]),
+        (CLOCK, CLOCK | {"skill_prior": 0.1}, []),
+        ({}, {"session_ms": 1_000}, []),
+    ],
+)
+def test_what_a_session_is_can_not_change_once_something_was_counted_in_it(
+    first: dict[str, Any], then: dict[str, Any], reasons: list[InputRejection]
+) -> None:
+    make = Inputs()
+    changes = [make.make("control", "ParametersChanged", T0, parameters=p) for p in (CLOCK, first)]
+    inputs = [*changes, make.listed("A"), make.registered("s"), make.signal("s", "A", NOON)]
+    later = make.make("control", "ParametersChanged", NOON, parameters=then)
+    found = events_of(run([*inputs, later]), InputRejected)
+    assert [event.reason for event in found] == reasons
+
+
+def test_a_price_from_the_future_does_not_shut_out_the_true_ones() -> None:
+    wild = lambda make: make.prices({"A": 99.0}, NOON, event_time=NOON + 900 * DAY)  # noqa: E731
+    true = lambda make: make.close({"A": 11.0}, NOON + SECOND)  # noqa: E731
+    makes: tuple[Callable[[Inputs], Input], ...] = (wild, true)
+    assert [e.reason for e in events_of(run(after(*makes)), InputRejected)] == [R.FUTURE]
+
+
+def test_an_id_of_a_portfolio_and_the_same_of_a_source_are_two() -> None:
+    make = Inputs()
+    inputs = [*usual(make), make.registered("p", T0 + SECOND), make.opened("s", T0 + SECOND)]
+    inputs.append(make.signal("p", "A", NOON, event_id="1"))
+    inputs += [
+        make.make("portfolios", "CashMoved", NOON, **CASH | {"portfolio": name}, event_id="1")
+        for name in ("p", "s")
+    ]
+    inputs.append(make.fill("p", "A", "1", "1", NOON, event_id="1"))
+    for shards in (1, 3):
+        log = run(inputs, shards=shards)
+        assert events_of(log, InputRejected, shards=shards) == []
+        assert events_of(log, SignalRejected, shards=shards) == []

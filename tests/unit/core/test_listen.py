@@ -88,7 +88,11 @@ def test_who_hears_a_source_decides_anew_when_it_is_muted_or_heard_again(
         inputs.append(make.make("control", "StrategyMuted", T0 + 3 * HOUR, **off))
     log = run(inputs, end=T0 + DAY)
     last = events_of(log, RoundClosed)[-1]
-    assert (last.portfolio, last.trigger, len(last.signals_used)) == ("p", "signals", int(not muted))
+    assert (last.portfolio, last.trigger, len(last.signals_used)) == (
+        "p",
+        "signals",
+        int(not muted),
+    )
     assert last.decided_at == T0 + (2 if muted else 3) * HOUR + 10 * MS
 
 
@@ -96,9 +100,7 @@ def test_a_withdrawal_undoes_what_its_signal_brought() -> None:
     make = Inputs()
     inputs = [*base(make, mode="aggressive"), make.signal("s", "A", T0 + HOUR, confidence=1.0)]
     bought = events_of(run(inputs, end=T0 + DAY), AllocationDecided)[0].trades[0]
-    fill = make.fill(
-        "p", "A", str(bought.quantity), "10", T0 + 2 * HOUR, trade_id=bought.trade_id
-    )
+    fill = make.fill("p", "A", str(bought.quantity), "10", T0 + 2 * HOUR, trade_id=bought.trade_id)
     gone = {"source": "s", "signal_id": "signals-1-0"}
     withdrawn = make.make("signals", "SignalWithdrawn", T0 + 3 * HOUR, **gone)
     last = events_of(run([*inputs, fill, withdrawn], end=T0 + DAY), RoundClosed)[-1]

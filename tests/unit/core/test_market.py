@@ -103,7 +103,9 @@ def test_a_close_that_comes_in_parts_is_one_close_of_all_its_names() -> None:
     whole, parts = market("A", "B"), market("A", "B")
     for n, (a, b) in enumerate([(10.0, 5.0), (11.0, 6.0), (12.1, 6.0)]):
         whole.observe(seen({"A": a, "B": b}, T0 + n))
-        closed = [parts.observe(seen(one, T0 + n)) for one in ({"A": a}, {"B": b})]
+        closed = [
+            parts.observe(seen({name: price}, T0 + n)) for name, price in (("A", a), ("B", b))
+        ]
         assert closed == [True, False]
         usual = whole.volatility(Parameters()).tolist()
         assert parts.volatility(Parameters()).tolist() == usual

@@ -126,6 +126,53 @@ def test_what_an_intervention_opens(
     assert [r.trigger for r in found] == ["constraint"] * opened
 
 
+@pytest.mark.parametrize("pauses", [({}, "p"), ("p", {}), ({}, {})])
+def test_who_is_paused_alone_stays_so_when_everybody_goes_on(pauses: tuple[Any, Any]) -> None:
+    make = Inputs()
+    inputs = [*days(make), make.opened("q")]
+    for n, who in enumerate(pauses):
+        about = {"portfolio": who} if who else {}
+        inputs.append(make.make("control", "CoordinationPaused", T0 + HOUR + n, **about))
+    inputs.append(make.signal("s", "A", T0 + 2 * HOUR))
+    inputs.append(make.make("control", "CoordinationResumed", T0 + 3 * HOUR))
+    found = rounds(inputs)
+    woken = ["q"] if "p" in pauses else ["p", "q"]
+    assert [(r.portfolio, r.trigger, r.opened_at) for r in found] == [
+        (name, "constraint", T0 + 3 * HOUR) for name in woken
+    ]
+
+
+def test_to_go_on_alone_is_not_enough_while_everybody_is_paused() -> None:
+    make = Inputs()
+    base = days(make)
+    pause = make.make("control", "CoordinationPaused", T0 + HOUR)
+    resume = make.make("control", "CoordinationResumed", T0 + 2 * HOUR, portfolio="p")
+    signal = make.signal("s", "A", T0 + 3 * HOUR)
+    assert rounds([*base, pause, resume, signal]) == []
+
+
+@pytest.mark.parametrize("about", [{"portfolio": "p"}, {}])
+def test_sessions_do_not_count_while_paused(about: dict[str, str]) -> None:
+    make = Inputs()
+    inputs = days(make, schedule={"kind": "session_close", "every": 3})
+    closes = [make.close({"A": 10.0, "B": 5.0}, T0 + n * DAY) for n in range(1, 6)]
+    off = make.make("control", "CoordinationPaused", T0 + DAY + HOUR, **about)
+    on = make.make("control", "CoordinationResumed", T0 + 3 * DAY + HOUR, **about)
+    found = rounds([*inputs, closes[0], off, *closes[1:3], on, *closes[3:]], T0 + 6 * DAY)
+    at = [(r.decided_at - T0) // DAY for r in found if r.trigger == "session_close"]
+    assert at == [4]
+
+
+@pytest.mark.parametrize("about", [{"portfolio": "p"}, {}])
+def test_an_interval_goes_on_after_a_pause(about: dict[str, str]) -> None:
+    make = Inputs()
+    inputs = days(make, schedule={"kind": "interval", "every": 3600})
+    off = make.make("control", "CoordinationPaused", T0 + 90 * SECOND, **about)
+    on = make.make("control", "CoordinationResumed", T0 + 2 * HOUR + SECOND, **about)
+    found = rounds([*inputs, off, on], T0 + 4 * HOUR + 1)
+    assert [(r.decided_at - T0) // HOUR for r in found if r.trigger == "interval"] == [3, 4]
+
+
 def test_a_pause_stops_the_open_round_and_a_general_one_stops_all() -> None:
     for about in ({"portfolio": "p"}, {}):
         make = Inputs()

@@ -7,13 +7,26 @@ from dataclasses import replace
 import pytest
 
 from coordinator.core.chain import ChainBroken
+from coordinator.core.engine import WrongShards
 from coordinator.core.fold import checkpoints
 from coordinator.core.ports import Append
-from coordinator.core.shard import Diverged, Shard
+from coordinator.core.shard import Diverged, OtherBuild, Shard
 from coordinator.log.memory import MemoryLog
 from schemas.canonical import digest
+from schemas.decisions import AllocationDecided
 from schemas.entries import decode_output, encode_output
-from tests.journals import T0, Inputs, engine, lay, owners, run, zero_clock
+from tests.journals import (
+    HOUR,
+    T0,
+    Inputs,
+    engine,
+    events_of,
+    lay,
+    owners,
+    run,
+    started,
+    zero_clock,
+)
 from tests.recorded import end_of, recorded
 
 INPUTS = recorded(1)
@@ -126,3 +139,66 @@ def test_an_applied_position_gives_nothing_a_second_time() -> None:
     record = list(log.read("journal", 0))[-1]
     assert owner.engine.step(record) == []
     assert owner.engine.step(replace(record, position=0)) == []
+
+
+def _decisions(log: MemoryLog) -> list[bytes]:
+    return [record.payload for record in log.read("decisions", 0)]
+
+
+@pytest.mark.parametrize("damage", [b"7\nnothing", b"x", b"5\n{}\n{}", b"12\n"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_damaged_checkpoint_falls_back_to_the_older_and_two_to_the_beginning(
+    damage: bytes, count: int
+) -> None:
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=END)
+    first = owners(log, shards=1, every=10)[0]
+    first.recover()
+    older = fresh(log).recover().from_position
+    said = _decisions(log)
+    for _ in range(count):
+        log.append([Append("checkpoints", 0, damage)])
+    again = fresh(log)
+    found = again.recover()
+    assert found.from_position == (older if count == 1 else -1)
+    assert (found.outputs_missing, _decisions(log)) == (0, said)
+    assert again.engine.checkpoint() == first.engine.checkpoint()
+
+
+def test_a_checkpoint_written_amid_a_recovery_knows_which_outputs_come_after_it() -> None:
+    log = run(INPUTS, end=END)
+    said = _decisions(log)
+    half = len(events_of(log, AllocationDecided)) // 2 + 1
+    Shard(log, engine(0, 1), checkpoint_every=half).recover()
+    assert log.end("checkpoints", 0) == 1
+    found = fresh(log).recover()
+    assert 0 < found.from_position < log.end("journal", 0) - 1
+    assert (found.outputs_missing, _decisions(log)) == (0, said)
+    assert found.outputs_equal > 0
+
+
+@pytest.mark.parametrize("with_checkpoint", [False, True])
+def test_a_journal_of_another_number_of_shards_is_refused(with_checkpoint: bool) -> None:
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=3, end=END)
+    for owner in owners(log, shards=3):
+        owner.recover()
+        if with_checkpoint:
+            owner.checkpoint()
+    ends = {key: log.end(*key) for key in log.partitions()}
+    for owner in owners(log, shards=5)[:3]:
+        with pytest.raises(WrongShards, match="has 3 shards, not 5"):
+            owner.recover()
+    assert {key: log.end(*key) for key in log.partitions()} == ends
+
+
+@pytest.mark.parametrize("with_checkpoint", [False, True])
+def test_another_build_says_nothing_where_it_does_not_decide(with_checkpoint: bool) -> None:
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=END)
+    if with_checkpoint:
+        owner = fresh(log)
+        owner.recover()
+        owner.checkpoint()
+    said = _decisions(log)
+    with pytest.raises(OtherBuild, match="build build decides here"):
+        Shard(log, engine(0, 1), ours=started(T0 + HOUR, build="next")).recover()
+    assert _decisions(log) == said
+    assert Shard(log, engine(0, 1), ours=started()).recover().records >= 0

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.core.engine import EngineSealedError, WrongShards
 from coordinator.core.ports import Log
+from coordinator.core.route import Router
+from coordinator.core.shard import OtherBuild
 from coordinator.log.memory import MemoryLog
 from coordinator.log.sqlite import SqliteLog
-from coordinator.core.shard import OtherBuild
 from coordinator.shells.local import IDLE_TICK, LocalShell
 from schemas.decisions import AllocationDecided
 from schemas.entries import decode_journal
@@ -30,10 +32,10 @@ class Clock:
         return self.now
 
 
-def shell(log: Log, clock: Clock, build: str = "build") -> LocalShell:
+def shell(log: Log, clock: Clock, build: str = "build", *, shards: int = SHARDS) -> LocalShell:
     return LocalShell(
         log,
-        shards=SHARDS,
+        shards=shards,
         clock=clock,
         engines=engine,
         started=lambda *, at, shards: started(at, build, shards=shards),
@@ -93,6 +95,67 @@ def test_another_build_is_refused_before_it_says_anything() -> None:
     with pytest.raises(OtherBuild, match="build build decides here"):
         shell(log, clock, build="next").start()
     assert {key: log.end(*key) for key in log.partitions()} == ends
+
+
+def _ends(log: Log) -> dict[tuple[str, int], int]:
+    return {key: log.end(*key) for key in log.partitions()}
+
+
+def test_another_number_of_shards_is_refused_and_leaves_the_log_as_it_was() -> None:
+    clock, log = Clock(), MemoryLog(clock=lambda: 0)
+    shell(log, clock).start()
+    ends = _ends(log)
+    for shards in (SHARDS + 2, SHARDS - 1):
+        with pytest.raises(WrongShards, match=f"has {SHARDS} shards, not {shards}"):
+            shell(log, clock, shards=shards).start()
+        assert _ends(log) == ends
+
+
+def test_another_build_begins_no_missing_journal_where_it_is_refused() -> None:
+    clock, log = Clock(), MemoryLog(clock=lambda: 0)
+    Router(log, shards=SHARDS).write(started(shards=SHARDS), shards=[1], journal_time=T0)
+    ends = _ends(log)
+    with pytest.raises(OtherBuild):
+        shell(log, clock, build="next").start()
+    assert _ends(log) == ends
+    shell(log, clock).start()
+    assert all(log.end("journal", shard) == 1 for shard in range(SHARDS))
+
+
+def sealed_halfway(log: Log, clock: Clock, inputs: tuple[Input, ...]) -> LocalShell:
+    first = shell(log, clock)
+    first.start()
+    live(first, clock, inputs[: len(inputs) // 2])
+    first.seal("the next one is ready")
+    return first
+
+
+def test_a_sealed_shell_accepts_nothing_more() -> None:
+    inputs, clock, log = recorded(4, 2), Clock(), MemoryLog(clock=lambda: 0)
+    sealed = sealed_halfway(log, clock, inputs)
+    said = contents(log, shards=SHARDS)
+    with pytest.raises(EngineSealedError):
+        sealed.accept([inputs[-1].raw])
+    assert contents(log, shards=SHARDS) == said
+
+
+def test_the_next_build_goes_on_behind_the_seal(tmp_path: Path) -> None:
+    inputs, clock = recorded(4, 2), Clock()
+    with SqliteLog(tmp_path / "live.sqlite", clock=clock) as log:
+        sealed_halfway(log, clock, inputs)
+        for _ in range(2):
+            following = shell(log, clock, build="next")
+            assert all(r.outputs_missing == 0 for r in following.start())
+        live(following, clock, inputs[len(inputs) // 2 :])
+        clock.now = end_of(inputs)
+        following.tick()
+        decided = events_of(log, AllocationDecided, shards=SHARDS)
+        assert {e.identity.build for e in decided} == {"build", "next"}
+        replayed = run(inputs, shards=SHARDS, end=end_of(inputs))
+        usual = events_of(replayed, AllocationDecided, shards=SHARDS)
+        assert [e.trades for e in decided] == [e.trades for e in usual]
+        with pytest.raises(OtherBuild):
+            shell(log, clock).start()
 
 
 def test_an_idle_shard_is_told_the_time() -> None:
