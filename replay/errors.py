@@ -4,6 +4,7 @@
     ├── NothingToReplay   the log holds no journal, or no decisions where some are needed
     ├── OutputExists      the file to be written is there already, or is the one that is read
     ├── OtherEngine       the log was written by another build, libraries or numeric fingerprint
+    ├── TimeOutOfRange    a journal record's time is none that an event can have
     ├── NoCheckpoint      asked to start from a checkpoint, and there is none that can be used
     └── NotVerified       an audit found that the log's decisions do not follow from its own journal
 
@@ -22,6 +23,7 @@ __all__ = [
     "OtherEngine",
     "OutputExists",
     "ReplayError",
+    "TimeOutOfRange",
 ]
 
 
@@ -35,6 +37,18 @@ class NothingToReplay(ReplayError):
 
 class OutputExists(ReplayError):
     """Writing would overwrite something."""
+
+
+class TimeOutOfRange(ReplayError):
+    """A journal record's time (ns UTC) lies before 1970 or after 2116: no clock said that."""
+
+    def __init__(self, shard: int, position: int, time: int) -> None:
+        super().__init__(
+            f"journal/{shard} position {position}: journal time {time} is no time of an event "
+            "(nanoseconds UTC from 1970 to 2116)"
+        )
+        self.shard = shard
+        self.position = position
 
 
 class NoCheckpoint(ReplayError):

@@ -26,13 +26,15 @@ from replay.divergence import Difference, differences_of_bytes
 from replay.errors import NothingToReplay, NotVerified
 from replay.identity import refuse_other_engine
 from replay.perturb import cut_off, perturbed
-from replay.source import EngineFactory, Progress, Watch, opened, shards_of
+from replay.source import NO_DECISIONS, EngineFactory, Progress, Watch, opened, shards_of
 from schemas.decisions import AllocationDecided
 from schemas.entries import opening
 
-__all__ = ["Cut", "LookaheadReport", "audit_lookahead"]
+__all__ = ["CUTS", "CUTS_MAX", "Cut", "LookaheadReport", "audit_lookahead"]
 
 CUTS = 5
+CUTS_MAX = 1_000
+"""Each costs two engines for every shard; more would show nothing new."""
 TAIL_RECORDS = 200
 """Records of the other future that each engine gets; the first fires every timer up to the cut."""
 _DECIDED = opening(AllocationDecided)
@@ -81,9 +83,13 @@ def audit_lookahead(
 ) -> LookaheadReport:
     """Audit a log that holds decisions.
 
-    cuts: how many times are tried, spread evenly over the times of its decisions. at: one time
-    more, ns UTC. Raises NothingToReplay, OtherEngine, NotVerified, LogError.
+    cuts: how many times are tried, 1 to 1000, spread evenly over the times of its decisions. at:
+    one time more, ns UTC. Raises NothingToReplay, OtherEngine, NotVerified, TimeOutOfRange,
+    LogError, and ValueError for another number of cuts.
     """
+    if not 1 <= cuts <= CUTS_MAX:
+        message = f"cuts must be 1 to {CUTS_MAX}, not {cuts}"
+        raise ValueError(message)
     with opened(log) as reader:
         shards = shards_of(reader)
         times = cut_times(reader, cuts=cuts, at=at)
@@ -101,14 +107,14 @@ def cut_times(reader: LogReader, *, cuts: int, at: int | None) -> tuple[int, ...
     """Times of decisions, evenly spread, and the one asked for; ascending."""
     decided = sorted(
         {
-            _decided_at(record.payload)
+            _said_at(record)
             for shard in shards_in(reader, "decisions")
             for record in reader.read("decisions", shard)
             if record.payload.startswith(_DECIDED)
         }
     )
     if not decided:
-        raise NothingToReplay("the log holds no decisions; run coordinator backtest on it first")
+        raise NothingToReplay(NO_DECISIONS)
     count = len(decided)
     picked = {decided[(2 * i + 1) * count // (2 * cuts)] for i in range(cuts)}
     return tuple(sorted(picked | ({at} if at is not None else picked)))
@@ -139,6 +145,8 @@ class _ShardAudit:
             for output in self._fold.step(record):
                 self._confirm(output, record.position)
             watch.saw(record.journal_time)
+        if next(self._recorded, None) is not None:
+            raise NotVerified(self._shard, self._fold.engine.position)
 
     def _fresh(self) -> Engine:
         return self._engines(shard=self._shard, shards=self._shards)
@@ -157,7 +165,7 @@ class _ShardAudit:
         recorded = [
             one.payload
             for one in takewhile(
-                lambda one: _decided_at(one.payload) <= at,
+                lambda one: _said_at(one) <= at,
                 self._reader.read("decisions", self._shard, self._next),
             )
         ]
@@ -183,6 +191,17 @@ def _apart(recorded: list[bytes], derived: list[bytes]) -> tuple[Difference, ...
     if len(recorded) != len(derived):
         return (Difference("number of outputs", len(recorded), len(derived)),)
     return ()
+
+
+def _said_at(record: Record) -> int:
+    """When a recorded output says it was made. Raises NotVerified where it says nothing."""
+    try:
+        at = _decided_at(record.payload)
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotVerified(record.shard, record.position) from error
+    if type(at) is not int:
+        raise NotVerified(record.shard, record.position)
+    return at
 
 
 def _decided_at(output: bytes) -> int:

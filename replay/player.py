@@ -18,7 +18,7 @@ from coordinator.core.intake import identity_key, judge, repeated
 from coordinator.core.ports import Append, Log, Record
 from coordinator.core.shard import Shard
 from replay.market import SimulatedMarket
-from schemas.base import InputEvent, Origin
+from schemas.base import TIME_MAX, InputEvent, Origin
 from schemas.decisions import AllocationDecided, TradesExpired
 from schemas.entries import (
     JournalEntry,
@@ -104,7 +104,7 @@ class ShardPlayer:
         """After the inputs: what is due by then, and the rounds that the last of them opened."""
         parameters = self._engine.state.parameters
         window = (parameters.window_ms + parameters.round_spacing_ms) * MILLISECOND
-        self.tick(last + window + 1)
+        self.tick(min(last + window + 1, TIME_MAX - 1))
 
     def _dropped(self, entry: JournalEntry) -> bool:
         """Whether the record belongs to the recorded run and not to the world."""

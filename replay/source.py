@@ -1,26 +1,49 @@
 """What replays read from: a log's shards, its span of time, and how they are opened.
 
-Place in the flow: shared by backtest, verify and the audits; reads through the log port only.
+Place in the flow: shared by backtest, verify and the audits; reads through the log port only. What
+a log must be before anything is decided from it is settled here: all its shards are there, and its
+times are times.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from coordinator.core.engine import Engine
-from coordinator.core.ports import LogReader
+from coordinator.core.ports import LogReader, Record
 from coordinator.core.shards import shards_in
 from coordinator.log.open import open_reader
-from replay.errors import NothingToReplay
+from replay.divergence import ABSENT, Difference
+from replay.errors import NothingToReplay, TimeOutOfRange
+from schemas.base import TIME_MAX
+from schemas.entries import decode_journal
+from schemas.journal import EngineStarted
+from schemas.registry import SchemaError
 
-__all__ = ["EngineFactory", "Progress", "Watch", "opened", "shards_of", "span"]
+__all__ = [
+    "NO_DECISIONS",
+    "EngineFactory",
+    "Layout",
+    "Progress",
+    "Watch",
+    "layout_of",
+    "opened",
+    "shards_of",
+    "span",
+]
 
 Progress = Callable[[int, int, int], None]
 """Called with records done, records there are, and the journal time reached (ns UTC)."""
+NO_DECISIONS = "the log holds no decisions; run coordinator backtest on it first"
+_NO_JOURNAL = "the log holds no journal; import your files, or give another log"
 _PROGRESS_RECORDS = 64
+_NAMED_MAX = 5
+_OURS = ("journal", "decisions", "checkpoints")
+"""Topics that each shard has for itself."""
 
 
 class EngineFactory(Protocol):
@@ -33,37 +56,118 @@ class EngineFactory(Protocol):
 
 @contextmanager
 def opened(log: LogReader | str | Path) -> Iterator[LogReader]:
-    """A reader of the log: opened and closed here for a path, the caller's own otherwise."""
+    """A reader of the log: opened and closed here for a path, the caller's own otherwise.
+
+    Reading a journal record whose time is none raises TimeOutOfRange.
+    """
     if not isinstance(log, (str, Path)):
-        yield log
+        yield _InTime(log)
         return
     reader = open_reader(log)
     try:
-        yield reader
+        yield _InTime(reader)
     finally:
         reader.close()
 
 
+class _InTime:
+    """A reader whose journal holds only times that events can have."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self._reader = reader
+        self.end = reader.end
+        self.partitions = reader.partitions
+        self.close = reader.close
+
+    def read(
+        self, topic: str, shard: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[Record]:
+        """As of the reader within."""
+        records = self._reader.read(topic, shard, start, stop)
+        return self._checked(records) if topic == "journal" else records
+
+    @staticmethod
+    def _checked(records: Iterator[Record]) -> Iterator[Record]:
+        for record in records:
+            if not 0 <= record.journal_time < TIME_MAX:
+                raise TimeOutOfRange(record.shard, record.position, record.journal_time)
+            yield record
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How many shards a log has by its own word, and which partitions do not fit to that.
+
+    journals: shards whose journal is there and belongs there. odd: paths are "topic/shard"; a
+    journal that is missing, or a partition of no shard.
+    """
+
+    shards: int
+    journals: tuple[int, ...]
+    odd: tuple[Difference, ...]
+
+
+def layout_of(reader: LogReader) -> Layout:
+    """A log's layout. Raises NothingToReplay when it holds nothing of any shard."""
+    partitions = [one for one in reader.partitions() if one[0] in _OURS]
+    if not partitions:
+        raise NothingToReplay(_NO_JOURNAL)
+    journals = shards_in(reader, "journal")
+    shards = _declared(reader, journals)
+    there = tuple(shard for shard in journals if shard < shards)
+    named = f"a journal of {shards} shards"
+    missing = [
+        Difference(f"journal/{shard}", ABSENT, named)
+        for shard in sorted(set(range(shards)) - set(there))
+    ]
+    stray = [
+        Difference(f"{topic}/{shard}", f"records up to {reader.end(topic, shard) - 1}", ABSENT)
+        for topic, shard in partitions
+        if shard >= shards
+    ]
+    return Layout(shards, there, (*missing, *stray))
+
+
+def _declared(reader: LogReader, journals: tuple[int, ...]) -> int:
+    """What the first journal's first record says; as many as there are where it says nothing."""
+    if not journals:
+        return 0
+    try:
+        event = decode_journal(next(iter(reader.read("journal", journals[0]))).payload).event
+    except SchemaError:
+        event = None
+    return event.shards if isinstance(event, EngineStarted) else max(journals) + 1
+
+
 def shards_of(reader: LogReader) -> int:
-    """How many shards the log was written with. Raises NothingToReplay when it has no journal."""
-    return max(_journals(reader)) + 1
+    """How many shards the log was written with.
+
+    Raises NothingToReplay when it has no journal, lacks a shard's, or holds what is of no shard.
+    """
+    layout = layout_of(reader)
+    if not layout.shards:
+        raise NothingToReplay(_NO_JOURNAL)
+    if layout.odd:
+        named = ", ".join(
+            f"{one.path} is {'missing' if one.recorded == ABSENT else 'of no shard'}"
+            for one in layout.odd[:_NAMED_MAX]
+        )
+        more = len(layout.odd) - _NAMED_MAX
+        rest = f" and {more} more" if more > 0 else ""
+        raise NothingToReplay(f"the log is laid out for {layout.shards} shards: {named}{rest}")
+    return layout.shards
 
 
 def span(reader: LogReader) -> tuple[int, int]:
     """Journal times of the first and the last record of any shard, ns UTC."""
     firsts, lasts = [], []
-    for shard in _journals(reader):
+    for shard in shards_in(reader, "journal"):
         firsts.append(next(iter(reader.read("journal", shard))).journal_time)
         end = reader.end("journal", shard)
         lasts.append(next(iter(reader.read("journal", shard, end - 1))).journal_time)
+    if not firsts:
+        raise NothingToReplay(_NO_JOURNAL)
     return min(firsts), max(lasts)
-
-
-def _journals(reader: LogReader) -> tuple[int, ...]:
-    found = shards_in(reader, "journal")
-    if not found:
-        raise NothingToReplay("the log holds no journal; import your files, or give another log")
-    return found
 
 
 class Watch:

@@ -1,53 +1,126 @@
 """Recorded checkpoints, held against the state that the journal leads to.
 
-Place in the flow: verify asks after each record. A checkpoint that is not the state would make
-every later start from it another history. It must never restore anything: it only compares.
+Place in the flow: verify asks at the start and after each record. A checkpoint that is not the
+state would make every later start from it another history, so each one that the log holds is either
+the state at a position of the journal, byte for byte, or a difference. It must never restore
+anything: it only compares.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from pydantic_core import from_json
 
 from coordinator.core.engine import Engine
-from coordinator.core.ports import LogReader
-from replay.divergence import Difference, differences_of_bytes
+from coordinator.core.ports import LogReader, Record
+from replay.divergence import ABSENT, Difference, Json, differences_of_bytes
 
 __all__ = ["RecordedStates"]
 
+_POSITION_DIGITS = 19
+
 
 class RecordedStates:
-    """A shard's checkpoints in order; one that cannot be read is passed over."""
+    """A shard's checkpoints, by the journal position that each one claims."""
 
     def __init__(self, reader: LogReader, shard: int) -> None:
-        self._states = self._read(reader, shard)
-        self._next = next(self._states, None)
+        self._reader = reader
+        self._shard = shard
+        self._waiting: dict[int, list[int]] = {}  # journal position to checkpoint records
+        self._unreadable: list[int] = []
+        for record in reader.read("checkpoints", shard):
+            position = _position(record.payload)
+            if position is None:
+                self._unreadable.append(record.position)
+            else:
+                self._waiting.setdefault(position, []).append(record.position)
 
-    def differences(self, engine: Engine) -> tuple[Difference, ...]:
-        """What differs between the engine and the checkpoint at its position; empty without one."""
-        while self._next is not None and self._next[0] < engine.position:
-            self._next = next(self._states, None)
-        if self._next is None or self._next[0] != engine.position:
+    def differences(self, engine: Engine, decisions: tuple[int, int]) -> tuple[Difference, ...]:
+        """What differs between the engine and the checkpoints at its position; empty without one.
+
+        decisions: least and largest position at which the next output may stand.
+        """
+        places = self._waiting.pop(engine.position, ())
+        if not places:
             return ()
-        recorded = self._next[1].split(b"\n")
-        derived = engine.checkpoint().split(b"\n")
-        names = ["head", *(name for name, _ in from_json(derived[0])["parts"])]
+        derived = engine.checkpoint()
         return tuple(
-            Difference(f"state[{name}].{one.path}", one.recorded, one.derived)
-            for name, left, right in zip(names, recorded, derived, strict=False)
-            # The head repeats the hashes of the parts; the parts say what is in them.
-            if name != "head" or len(recorded) != len(derived)
-            for one in (differences_of_bytes(left, right) if left != right else ())
+            found
+            for place in places
+            for record in self._reader.read("checkpoints", self._shard, place, place + 1)
+            for found in _apart(record, derived, engine.clock, decisions)
         )
 
-    @staticmethod
-    def _read(reader: LogReader, shard: int) -> Iterator[tuple[int, bytes]]:
-        for record in reader.read("checkpoints", shard):
-            _, _, body = record.payload.partition(b"\n")
-            head, _, _ = body.partition(b"\n")
-            try:
-                position = from_json(head)["position"]
-            except (ValueError, KeyError, TypeError):
-                continue
-            yield int(position), body
+    def left_over(self, after: int) -> tuple[Difference, ...]:
+        """Checkpoints that cannot be read, and those of positions > after that never came."""
+        unreadable = [
+            Difference(_named(place), "no checkpoint that can be read", ABSENT)
+            for place in self._unreadable
+        ]
+        unmatched = [
+            Difference(_named(place), f"a state at position {position}", ABSENT)
+            for position, places in sorted(self._waiting.items())
+            if position > after
+            for place in places
+        ]
+        return (*unreadable, *unmatched)
+
+
+def _named(place: int) -> str:
+    return f"checkpoint record {place}"
+
+
+def _position(payload: bytes) -> int | None:
+    """The journal position in a checkpoint's head, None when there is none to be read."""
+    head = payload.partition(b"\n")[2].partition(b"\n")[0]
+    try:
+        position = from_json(head)["position"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return position if type(position) is int else None
+
+
+def _apart(
+    record: Record, derived: bytes, clock: int, decisions: tuple[int, int]
+) -> Iterator[Difference]:
+    offset, _, body = record.payload.partition(b"\n")
+    if not _is_between(offset, *decisions):
+        yield Difference("decisions offset", offset.decode("ascii", "replace"), decisions[0])
+    if body != derived:
+        yield from _apart_in_parts(body, derived)
+    if record.journal_time != clock:
+        yield Difference("journal_time", record.journal_time, clock)
+
+
+def _is_between(offset: bytes, least: int, largest: int) -> bool:
+    """Whether the offset is one of these numbers in its one spelling."""
+    if not offset.isdigit() or len(offset) > _POSITION_DIGITS:
+        return False
+    return least <= int(offset) <= largest and offset == b"%d" % int(offset)
+
+
+def _apart_in_parts(recorded: bytes, derived: bytes) -> Iterator[Difference]:
+    """By part; of the head, which repeats the parts' hashes, only where no part says it better."""
+    heads, *rest = zip_longest(recorded.split(b"\n"), derived.split(b"\n"))
+    names = [name for name, _ in from_json(heads[1])["parts"]]
+    found = [
+        Difference(f"state[{name or 'of no part'}].{one.path}", one.recorded, one.derived)
+        for name, (left, right) in zip_longest(names, rest)
+        if left != right
+        for one in _of_part(left, right)
+    ]
+    yield from found or [
+        Difference(f"state[head].{one.path}", one.recorded, one.derived) for one in _of_part(*heads)
+    ]
+
+
+def _of_part(left: bytes | None, right: bytes | None) -> tuple[Difference, ...]:
+    if left is None or right is None:
+        return (Difference("", _text(left), _text(right)),)
+    return differences_of_bytes(left, right)
+
+
+def _text(part: bytes | None) -> Json:
+    return ABSENT if part is None else part.decode("utf-8", "backslashreplace")

@@ -27,7 +27,7 @@ from coordinator.cli.console import (
 )
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
-from coordinator.quality.reasons import DecisionNotFound, RoundWithoutDecision, explain_decision
+from coordinator.quality.reasons import ExplainError, explain_decision
 from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
                 print_json(explanation)
             else:
                 render(explanation, output())
-    except (DecisionNotFound, RoundWithoutDecision, LogError, SchemaError) as error:
+    except (ExplainError, LogError, SchemaError) as error:
         complain(error)
         return FAILED
     return OK

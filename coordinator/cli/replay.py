@@ -77,7 +77,14 @@ def run(args: argparse.Namespace) -> int:
         return FAILED
     with quiet_pipe():
         if args.json:
-            print_json({"ok": report.ok, "compared": report.compared, "shards": report.shards})
+            print_json(
+                {
+                    "ok": report.ok,
+                    "compared": report.compared,
+                    "layout": report.layout,
+                    "shards": report.shards,
+                }
+            )
         else:
             _show(report)
     return OK if report.ok else DIFFERENT
@@ -109,9 +116,17 @@ def _story(found: FirstDifference) -> list[str]:
         "missing": "is not in the log",
         "extra": "is in the log and does not follow from its inputs",
         "state": "does not hold the state that the journal leads to",
+        "shards": "names another number of shards than the log's first journal",
+        "partitions": "is not that of the log's own shards",
     }[found.kind]
+    if found.kind == "partitions":
+        return [f"first difference: the log's {found.event} {what}", *_fields(found)]
     place = f"shard {found.shard}, journal position {found.position}.{found.ordinal}"
-    lines = [f"first difference: {place}, seq {found.seq}: {found.event} {what}"]
+    return [f"first difference: {place}, seq {found.seq}: {found.event} {what}", *_fields(found)]
+
+
+def _fields(found: FirstDifference) -> list[str]:
+    lines = []
     for field in found.fields:
         lines += [
             f"  {field.path or 'the whole entry'}",

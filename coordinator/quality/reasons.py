@@ -1,7 +1,8 @@
 """Find one decision in a log, with all that was said about it, and explain it.
 
 Place in the flow: reads the topic `decisions` only, through the log port; `explain` puts
-what it finds in order. It must never re-decide: what it tells is what was said at the time.
+what it finds in order. It must never re-decide: what it tells is what was said at the time, and
+only what stands in the chain of a shard. Where the log says two things it refuses to choose.
 """
 
 from __future__ import annotations
@@ -12,18 +13,50 @@ from difflib import get_close_matches
 
 from pydantic_core import to_json
 
+from coordinator.core.chain import ChainBroken, Link, follow
 from coordinator.core.ports import LogReader, Record
 from coordinator.core.shards import shards_in
 from coordinator.quality.explain import Explanation, Place, explain
 from schemas.decisions import AllocationDecided, ConflictDetected, RoundClosed
 from schemas.entries import OutputEntry, decode_output, opening
 
-__all__ = ["DecisionNotFound", "RoundWithoutDecision", "explain_decision"]
+__all__ = [
+    "DecisionNotFound",
+    "ExplainError",
+    "NothingDecided",
+    "RoundWithoutDecision",
+    "Unfounded",
+    "explain_decision",
+]
 
 _NEAR = 5
+_ONCE = opening(AllocationDecided, RoundClosed)
+"""What is said once of each decision."""
 
 
-class DecisionNotFound(LookupError):
+class ExplainError(LookupError):
+    """A decision cannot be explained: which and why."""
+
+
+class NothingDecided(ExplainError):
+    """The log holds inputs only."""
+
+    def __init__(self) -> None:
+        super().__init__("the log holds no decisions; run coordinator backtest on it first")
+
+
+class Unfounded(ExplainError):
+    """What the log says of the decision does not stand, once, in the chain of one of its shards."""
+
+    def __init__(self, decision_id: str, reason: str) -> None:
+        super().__init__(
+            f"decision {decision_id!r}: {reason}; coordinator replay --verify shows what follows "
+            "from the inputs"
+        )
+        self.decision_id = decision_id
+
+
+class DecisionNotFound(ExplainError):
     """No decision of that name in the log. near: names that look like it."""
 
     def __init__(self, decision_id: str, near: tuple[str, ...]) -> None:
@@ -36,7 +69,7 @@ class DecisionNotFound(LookupError):
         self.near = near
 
 
-class RoundWithoutDecision(LookupError):
+class RoundWithoutDecision(ExplainError):
     """The round is in the log but decided nothing. outcome: why."""
 
     def __init__(self, closed: RoundClosed) -> None:
@@ -59,11 +92,16 @@ class _Found:
 
 
 def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
-    """The reasons of one decision. Raises DecisionNotFound, RoundWithoutDecision, LogError."""
+    """The reasons of one decision.
+
+    Raises DecisionNotFound, RoundWithoutDecision, NothingDecided, Unfounded, SchemaError, LogError.
+    """
     found = _search(reader, decision_id)
     if found.decision is None or found.entry is None or found.record is None:
         if found.closed is not None:
             raise RoundWithoutDecision(found.closed)
+        if not shards_in(reader, "decisions"):
+            raise NothingDecided
         names = list(dict.fromkeys(_decision_ids(reader)))
         near = get_close_matches(decision_id, names, n=_NEAR, cutoff=0.6)
         raise DecisionNotFound(decision_id, tuple(near))
@@ -81,21 +119,53 @@ def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
 
 
 def _search(reader: LogReader, decision_id: str) -> _Found:
-    """Reads bytes, and decodes only what names the decision."""
+    """What names the decision, in the order of the chain. Bytes first, to decode one shard only."""
     needle = b'"decision_id":' + to_json(decision_id)
+    naming = [record for record in _outputs(reader) if needle in record.payload]
     found = _Found()
-    for record in _outputs(reader):
-        if needle not in record.payload:
-            continue
-        entry = decode_output(record.payload)
-        event = entry.event
-        if isinstance(event, AllocationDecided):
-            found.decision, found.entry, found.record = event, entry, record
-        elif isinstance(event, RoundClosed):
-            found.closed = event
-        elif isinstance(event, ConflictDetected):
-            found.conflicts += (event,)
+    if not naming:
+        return found
+    shard = _one_place(reader, decision_id, naming)
+    left = {record.payload for record in naming}
+    try:
+        for link in follow(reader.read("decisions", shard, 0, naming[-1].position + 1)):
+            if link.record.payload in left:
+                left.discard(link.record.payload)
+                _take(found, link)
+    except ChainBroken as error:
+        raise Unfounded(decision_id, str(error)) from error
+    if left:
+        raise Unfounded(decision_id, f"a record stands outside the chain of shard {shard}")
     return found
+
+
+def _take(found: _Found, link: Link) -> None:
+    event = link.entry.event
+    if isinstance(event, AllocationDecided):
+        found.decision, found.entry, found.record = event, link.entry, link.record
+    elif isinstance(event, RoundClosed):
+        found.closed = event
+    elif isinstance(event, ConflictDetected):
+        found.conflicts += (event,)
+
+
+def _one_place(reader: LogReader, decision_id: str, naming: list[Record]) -> int:
+    """The one shard of these records. Raises Unfounded where two of them contradict each other."""
+    first: dict[bytes, Record] = {}
+    for record in naming:
+        kind = next((one for one in _ONCE if record.payload.startswith(one)), None)
+        other = first.setdefault(kind, record) if kind is not None else record
+        if other.payload != record.payload or other.shard != record.shard:
+            places = " and ".join(
+                f"decisions/{one.shard} position {one.position}" for one in (other, record)
+            )
+            raise Unfounded(decision_id, f"two records tell of it, {places}")
+    shards = sorted({record.shard for record in naming})
+    journals = shards_in(reader, "journal")
+    if len(shards) > 1 or (journals and shards[0] not in journals):
+        named = ", ".join(f"decisions/{shard}" for shard in shards)
+        raise Unfounded(decision_id, f"told in {named}, which is no one shard's chain")
+    return shards[0]
 
 
 def _decision_ids(reader: LogReader) -> Iterator[str]:

@@ -163,32 +163,8 @@ def test_another_engines_log_is_compared_when_asked(run: MemoryLog) -> None:
     assert {one.path for one in found.fields} == {
         "event.identity.build", "event.identity.dependencies", "event.identity.fingerprint",
     }  # fmt: skip
-    assert verify(log, tolerance=True).ok
-
-
-def test_the_contract_allows_a_lot_a_name_and_a_hundredth_of_a_basis_point(run: MemoryLog) -> None:
-    def nudged(lots: int, objective: float) -> Callable[[bytes], bytes]:
-        def edit(payload: bytes) -> bytes:
-            entry = decode_output(payload)
-            event = entry.event
-            assert isinstance(event, AllocationDecided)
-            first = event.targets[0]
-            moved = first.model_copy(update={"quantity": first.quantity + lots})
-            solver = event.solver.model_copy(
-                update={"objective": event.solver.objective + objective}
-            )
-            event = event.model_copy(
-                update={"targets": (moved, *event.targets[1:]), "solver": solver}
-            )
-            return encode_output(entry.position, entry.ordinal, entry.seq, entry.prev, event)
-
-        return edit
-
-    assert verify(changed_once(run, FIRST_DECISION, nudged(1, 9e-7)), tolerance=True).ok
-    found = difference(changed_once(run, FIRST_DECISION, nudged(2, 0.0)), tolerance=True)
-    assert found.fields[0].path.endswith(".quantity")
-    found = difference(changed_once(run, FIRST_DECISION, nudged(0, 2e-6)), tolerance=True)
-    assert found.fields[0].path == "event.solver.objective"
+    # Nor does the contract cover a decision that names another build than its own journal.
+    assert difference(log, tolerance=True).fields == found.fields
 
 
 def test_an_allocator_that_looks_at_the_clock_is_caught(run: MemoryLog) -> None:

@@ -1,0 +1,506 @@
+"""What somebody who may write the log, hashes and all, tries: each attempt is found or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic_core import from_json, to_json
+
+from coordinator.cli.main import main
+from coordinator.core.checkpoint import CheckpointError, decode_state
+from coordinator.core.fold import checkpoints
+from coordinator.core.ports import Append, Record
+from coordinator.log.memory import MemoryLog
+from coordinator.log.sqlite import SqliteLog
+from coordinator.quality.reasons import ExplainError, NothingDecided, explain_decision
+from replay import audit_lookahead, backtest, verify
+from replay.errors import NothingToReplay, OtherEngine, ReplayError
+from replay.verify import FirstDifference
+from schemas.base import Event
+from schemas.canonical import digest
+from schemas.decisions import AllocationDecided
+from schemas.entries import GENESIS, decode_output, encode_output
+from schemas.journal import EngineStarted
+from tests.unit.replay.worlds import DAY, copied
+
+Change = Callable[[Event], Event]
+
+
+def difference(log: MemoryLog, *, tolerance: bool = False) -> FirstDifference:
+    report = verify(log, tolerance=tolerance)
+    assert not report.ok
+    assert report.difference is not None
+    return report.difference
+
+
+def with_records(log: MemoryLog, *more: Append) -> MemoryLog:
+    made = copied(log, lambda record: record.payload)
+    made.append(more)
+    return made
+
+
+def without_shard(log: MemoryLog, shard: int, topics: Iterable[str] | None = None) -> MemoryLog:
+    gone = topics if topics is not None else ("journal", "decisions", "checkpoints")
+    return copied(
+        log,
+        lambda record: None if record.shard == shard and record.topic in gone else record.payload,
+    )
+
+
+def retold(log: MemoryLog, change: Change) -> MemoryLog:
+    """The log with outputs changed and the chain through them made anew."""
+    last: dict[int, str] = {}
+
+    def again(record: Record) -> bytes:
+        if record.topic != "decisions":
+            return record.payload
+        entry = decode_output(record.payload)
+        event = change(entry.event)
+        prev = last.get(record.shard, GENESIS)
+        payload = encode_output(entry.position, entry.ordinal, entry.seq, prev, event)
+        last[record.shard] = digest(payload)
+        return payload
+
+    return copied(log, again)
+
+
+def first_decision(change: Callable[[AllocationDecided], AllocationDecided]) -> Change:
+    """Change the first decision that trades."""
+    waiting = [True]
+
+    def maybe(event: Event) -> Event:
+        if waiting and isinstance(event, AllocationDecided) and event.trades and event.signals:
+            waiting.clear()
+            return change(event)
+        return event
+
+    return maybe
+
+
+def a_decision(log: MemoryLog) -> Record:
+    return next(
+        record
+        for shard in (0, 1)
+        for record in log.read("decisions", shard)
+        if record.payload.startswith(b'{"type":"AllocationDecided"')
+    )
+
+
+def forged_decision(log: MemoryLog) -> tuple[str, bytes]:
+    """The id of a recorded decision, and another decision of that name that begins a chain."""
+    event = decode_output(a_decision(log).payload).event
+    assert isinstance(event, AllocationDecided)
+    forged = event.model_copy(update={"turnover": 0.9})
+    return event.decision_id, encode_output(0, 0, 0, GENESIS, forged)
+
+
+# -- partitions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", ["decisions", "checkpoints"])
+def test_what_is_said_without_a_journal_is_a_difference(run: MemoryLog, topic: str) -> None:
+    _, forged = forged_decision(run)
+    found = difference(with_records(run, Append(topic, 7, forged, 1)))
+    assert found.kind == "partitions"
+    assert [field.path for field in found.fields] == [f"{topic}/7"]
+    alone = MemoryLog()
+    alone.append([Append(topic, 7, forged, 1)])
+    assert difference(alone).kind == "partitions"
+
+
+def test_a_shard_that_was_deleted_is_missed_by_name(run: MemoryLog) -> None:
+    for shard in (0, 1):
+        found = difference(without_shard(run, shard))
+        assert (found.kind, found.shard) == ("partitions", shard)
+        assert [field.path for field in found.fields] == [f"journal/{shard}"]
+
+
+def test_a_journal_more_than_the_log_was_laid_out_for_is_a_difference(run: MemoryLog) -> None:
+    start = next(run.read("journal", 0))
+    found = difference(with_records(run, Append("journal", 2, start.payload, start.journal_time)))
+    assert [field.path for field in found.fields] == ["journal/2"]
+
+
+def test_journals_that_disagree_about_the_shards_are_a_difference(run: MemoryLog) -> None:
+    def more(record: Record) -> bytes:
+        one = record.topic == "journal" and record.shard == 1
+        return record.payload.replace(b'"shards":2', b'"shards":3') if one else record.payload
+
+    found = difference(copied(run, more))
+    assert (found.shard, found.event) == (1, EngineStarted.__name__)
+    assert [field.path for field in found.fields] == ["event.shards"]
+
+
+def test_a_log_that_lacks_a_shard_is_neither_played_nor_audited(
+    run: MemoryLog, tmp_path: Path
+) -> None:
+    for shard in (0, 1):
+        partial = without_shard(run, shard)
+        with pytest.raises(NothingToReplay, match=f"journal/{shard}"):
+            audit_lookahead(partial)
+        with pytest.raises(NothingToReplay, match=f"journal/{shard}"):
+            backtest(partial, tmp_path / "out.sqlite")
+
+
+def test_outputs_beyond_the_journal_spoil_an_audit(run: MemoryLog) -> None:
+    _, forged = forged_decision(run)
+    with pytest.raises(ReplayError, match="do not follow"):
+        audit_lookahead(with_records(run, Append("decisions", 1, forged, 1)), cuts=1)
+
+
+# -- explain -----------------------------------------------------------------------------------
+
+
+def test_a_decision_told_twice_is_not_explained(run: MemoryLog) -> None:
+    name, forged = forged_decision(run)
+    assert explain_decision(run, name).turnover != 0.9
+    for shard in (0, 1, 7):
+        with pytest.raises(ExplainError, match="replay --verify"):
+            explain_decision(with_records(run, Append("decisions", shard, forged, 1)), name)
+
+
+def test_a_record_written_again_is_still_one_decision(run: MemoryLog) -> None:
+    record = a_decision(run)
+    name, _ = forged_decision(run)
+    again = with_records(run, Append("decisions", record.shard, record.payload, 1))
+    assert explain_decision(again, name) == explain_decision(run, name)
+
+
+def test_a_decision_off_the_chain_is_not_explained(run: MemoryLog) -> None:
+    event = decode_output(a_decision(run).payload).event
+    assert isinstance(event, AllocationDecided)
+    ghost = event.model_copy(update={"decision_id": "ghost:1"})
+    end = run.end("decisions", 1)
+    for shard, seq in ((1, 0), (1, end), (1, end + 5), (7, 0)):
+        log = with_records(
+            run, Append("decisions", shard, encode_output(0, 0, seq, GENESIS, ghost), 1)
+        )
+        with pytest.raises(ExplainError):
+            explain_decision(log, "ghost:1")
+
+
+def test_a_log_of_inputs_is_told_to_be_played_first(inputs: MemoryLog) -> None:
+    with pytest.raises(NothingToReplay, match="coordinator backtest"):
+        verify(inputs)
+    with pytest.raises(NothingDecided, match="coordinator backtest"):
+        explain_decision(inputs, "closing:1")
+
+
+def test_decisions_that_were_all_deleted_are_still_missed_where_a_state_tells_of_them(
+    run: MemoryLog,
+) -> None:
+    cut = copied(run, lambda record: None if record.topic == "decisions" else record.payload)
+    assert difference(cut).kind == "missing"
+
+
+# -- checkpoints -------------------------------------------------------------------------------
+
+
+def a_checkpoint(log: MemoryLog) -> Record:
+    return next(record for shard in (0, 1) for record in log.read("checkpoints", shard))
+
+
+def resealed(payload: bytes, part: str, old: bytes, new: bytes) -> bytes:
+    """A checkpoint with a part or the head changed, and its hashes made anew."""
+    offset, head_line, *bodies = payload.split(b"\n")
+    head = from_json(head_line)
+    for index, (name, _) in enumerate(head["parts"]):
+        if name == part:
+            assert old in bodies[index]
+            bodies[index] = bodies[index].replace(old, new, 1)
+            head["parts"][index][1] = digest(bodies[index])
+    spelled = to_json(head)
+    if part == "head":
+        assert old in spelled
+        spelled = spelled.replace(old, new, 1)
+    return b"\n".join([offset, spelled, *bodies])
+
+
+def position_of(payload: bytes) -> int:
+    position: int = from_json(payload.split(b"\n")[1])["position"]
+    return position
+
+
+FORGERIES: dict[str, Callable[[bytes], bytes]] = {
+    "other state": lambda p: resealed(p, "engine", b'"paused":false', b'"paused":true'),
+    "position beyond": lambda p: resealed(
+        p, "head", b'"position":%d' % position_of(p), b'"position":99999999'
+    ),
+    "position as text": lambda p: resealed(
+        p, "head", b'"position":%d' % position_of(p), b'"position":"%d"' % position_of(p)
+    ),
+    "position a fraction": lambda p: resealed(
+        p, "head", b'"position":%d' % position_of(p), b'"position":%d.5' % position_of(p)
+    ),
+    "position null": lambda p: resealed(
+        p, "head", b'"position":%d' % position_of(p), b'"position":null'
+    ),
+    "other offset": lambda p: b"1" + p,
+    "offset of many digits": lambda p: b"9" * 5_000 + p,
+    "no offset": lambda p: b"x" + p,
+    "part too many": lambda p: p + b"\n{}",
+    "part missing": lambda p: p.rpartition(b"\n")[0],
+    "garbage": lambda _: b"\xff\x00",
+    "nothing": lambda _: b"",
+    "a list": lambda _: b"0\n[]",
+    "deep": lambda _: b"0\n" + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_checkpoint_never_passes_a_whole_verification(
+    run: MemoryLog, forgery: str
+) -> None:
+    good = a_checkpoint(run)
+    forged = FORGERIES[forgery](good.payload)
+    assert forged != good.payload
+    log = with_records(run, Append("checkpoints", good.shard, forged, good.journal_time))
+    found = difference(log)
+    assert (found.kind, found.shard) == ("state", good.shard)
+    assert found.fields
+    for shard in (0, 1):
+        checkpoints(log, shard)
+
+
+def test_a_checkpoint_written_again_is_no_difference(run: MemoryLog) -> None:
+    good = a_checkpoint(run)
+    assert verify(
+        with_records(run, Append("checkpoints", good.shard, good.payload, good.journal_time))
+    ).ok
+
+
+BROKEN_STATES = [
+    ("engine", b'"position":', b'"position":"zz","was":'),
+    ("engine", b'"position":', b'"position":null,"was":'),
+    ("engine", b'"position":', b'"position":1e400,"was":'),
+    ("engine", b'"position":', b'"place":'),
+    ("engine", b'"clock":', b'"clock":1.5,"was":'),
+    ("engine", b'"paused":false', b'"paused":0'),
+    ("engine", b'"timers":[', b'"timers":[["a","b"],'),
+    ("engine", b'"hearers":[', b'"hearers":[["a",5],'),
+    ("market", b'"session":', b'"session":-1,"was":'),
+    ("market", b'"rows":', b'"rows":"many","was":'),
+    ("market", b'"price":"', b'"price":"AAAA'),
+    ("market", b'"column":0', b'"column":7'),
+    ("parameters", b"{", b'{"window_ms":1e400,"was":{'),
+    ("views", b"[", b"[1e400"),
+]
+
+
+@pytest.mark.parametrize(("part", "old", "new"), BROKEN_STATES)
+def test_a_state_that_makes_no_sense_is_no_checkpoint(
+    run: MemoryLog, part: str, old: bytes, new: bytes
+) -> None:
+    forged = resealed(a_checkpoint(run).payload, part, old, new).partition(b"\n")[2]
+    with pytest.raises(CheckpointError):
+        decode_state(forged)
+
+
+GARBAGE = [
+    b"", b"null", b"[]", b"{}", b'{"parts":5}', b'{"parts":[[1]]}', b'{"format":1,"parts":[]}',
+    b"[" * 100_000, b"1e400",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", GARBAGE)
+def test_garbage_is_no_checkpoint(body: bytes) -> None:
+    with pytest.raises(CheckpointError):
+        decode_state(body)
+
+
+# -- the numeric contract ----------------------------------------------------------------------
+
+
+def first(event: AllocationDecided, field: str, **changes: object) -> AllocationDecided:
+    """The decision with the first of a list, or the part itself, changed."""
+    held = getattr(event, field)
+    if isinstance(held, tuple):
+        changed: object = (held[0].model_copy(update=changes), *held[1:])
+    else:
+        changed = held.model_copy(update=changes)
+    return event.model_copy(update={field: changed})
+
+
+LIES: dict[str, Callable[[AllocationDecided], AllocationDecided]] = {
+    "trades": lambda e: first(e, "trades", quantity=Decimal(-99999)),
+    "two lots": lambda e: first(e, "targets", quantity=e.targets[0].quantity + 2),
+    "nav": lambda e: e.model_copy(update={"nav": Decimal(1)}),
+    "cost": lambda e: e.model_copy(update={"cost": 0.5}),
+    "gross": lambda e: first(e, "after", gross=99.0),
+    "verdict": lambda e: first(e, "signals", verdict="limited" if e.signals[0].verdict != "limited"
+                               else "outvoted"),
+    "weight": lambda e: first(e, "targets", weight=e.targets[0].weight + 0.01),
+    "price": lambda e: first(e, "targets", price=e.targets[0].price + 0.01),
+    "objective": lambda e: first(e, "solver", objective=e.solver.objective + 2e-6),
+    "no trades": lambda e: e.model_copy(update={"trades": ()}),
+    "a trade twice": lambda e: e.model_copy(update={"trades": (*e.trades, e.trades[0])}),
+    "another name": lambda e: first(e, "trades", trade_id="mine"),
+    "build": lambda e: first(e, "identity", build="mine"),
+    "parameters": lambda e: first(e, "identity", parameters="0" * 64),
+    "decided_at": lambda e: e.model_copy(update={"decided_at": e.decided_at + 1}),
+    "mode": lambda e: e.model_copy(update={"mode": "mine"}),
+    "skill": lambda e: first(e, "signals", skill=e.signals[0].skill + 0.5),
+    "positions": lambda e: first(e, "after", positions=e.after.positions + 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_the_contract_does_not_cover_a_lie(run: MemoryLog, lie: str) -> None:
+    found = difference(retold(run, first_decision(LIES[lie])), tolerance=True)
+    assert (found.kind, found.event) == ("different", "AllocationDecided")
+
+
+ROUNDING: dict[str, Callable[[AllocationDecided], AllocationDecided]] = {
+    "objective": lambda e: first(e, "solver", objective=e.solver.objective + 9e-7),
+    "a lot": lambda e: first(
+        first(e, "targets", quantity=e.targets[0].quantity + 1), "trades",
+        quantity=e.trades[0].quantity + 1,
+    ),
+    "last bits": lambda e: first(e, "after", gross=e.after.gross * (1 + 1e-12)),
+    "iterations": lambda e: first(e, "solver", iterations=e.solver.iterations + 3),
+    "state": lambda e: first(e, "identity", portfolio_state="0" * 64, problem="1" * 64),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ROUNDING)
+def test_the_contract_covers_what_other_hardware_does(run: MemoryLog, case: str) -> None:
+    log = retold(run, first_decision(ROUNDING[case]))
+    assert not verify(log).ok
+    assert verify(log, tolerance=True).ok
+
+
+def test_a_run_of_another_engine_is_compared_by_the_contract(run: MemoryLog) -> None:
+    def told(event: Event) -> Event:
+        return (
+            first(event, "identity", build="another") if isinstance(event, AllocationDecided)
+            else event
+        )  # fmt: skip
+
+    def started(record: Record) -> bytes:
+        event = from_json(record.payload)["event"]
+        return (
+            record.payload.replace(event["build"].encode(), b"another")
+            if record.payload.startswith(b'{"type":"EngineStarted"')
+            else record.payload
+        )
+
+    log = copied(retold(run, told), lambda r: r.payload if r.topic != "journal" else started(r))
+    assert verify(log, tolerance=True).ok
+    with pytest.raises(OtherEngine):
+        verify(log)
+
+
+def test_the_contract_covers_every_kind_of_output(run: MemoryLog) -> None:
+    def shy(event: Event) -> Event:
+        said = {"conflicts": 99, "severity": 0.987, "open_trades": 99}
+        fields = {name: value for name, value in said.items() if name in type(event).model_fields}
+        return event.model_copy(update=fields)
+
+    found = difference(retold(run, shy), tolerance=True)
+    assert found.event in {"RoundClosed", "ConflictDetected", "PortfolioViewUpdated"}
+
+
+def test_the_contract_wants_one_chain(run: MemoryLog) -> None:
+    def cut(record: Record) -> bytes:
+        if record.topic != "decisions" or record.position != 3:
+            return record.payload
+        entry = decode_output(record.payload)
+        return encode_output(entry.position, entry.ordinal, entry.seq, "f" * 64, entry.event)
+
+    found = difference(copied(run, cut), tolerance=True)
+    assert [field.path for field in found.fields] == ["prev"]
+
+
+def test_an_output_that_cannot_be_read_is_a_difference_under_the_contract(run: MemoryLog) -> None:
+    def broken(record: Record) -> bytes:
+        return b'{"type":"AllocationDecided"' if record.topic == "decisions" else record.payload
+
+    assert difference(copied(run, broken), tolerance=True).kind == "different"
+
+
+# -- times -------------------------------------------------------------------------------------
+
+
+def moved(log: MemoryLog, topic: str, by: int, *, to: int | None = None) -> MemoryLog:
+    """The log with the last record of each partition of a topic at another journal time."""
+    made = MemoryLog(clock=lambda: 0)
+    for name, shard in log.partitions():
+        for record in log.read(name, shard):
+            last = name == topic and record.position == log.end(name, shard) - 1
+            at = record.journal_time + by if to is None else to
+            made.append([Append(name, shard, record.payload, at if last else record.journal_time)])
+    return made
+
+
+@pytest.mark.parametrize("tolerance", [False, True])
+def test_an_output_has_the_time_of_its_cause(run: MemoryLog, tolerance: bool) -> None:
+    found = difference(moved(run, "decisions", 10**15), tolerance=tolerance)
+    assert [field.path for field in found.fields] == ["journal_time"]
+
+
+def test_a_checkpoint_has_the_time_of_its_state(run: MemoryLog) -> None:
+    found = difference(moved(run, "checkpoints", 10**15))
+    assert [field.path for field in found.fields] == ["journal_time"]
+
+
+@pytest.mark.parametrize("at", [2**63 - 1, -(2**63), 2**62, -1])
+def test_a_time_that_is_none_is_refused_in_words(run: MemoryLog, at: int, tmp_path: Path) -> None:
+    log = moved(run, "journal", 0, to=at)
+    for attempt in (verify, audit_lookahead, lambda one: backtest(one, tmp_path / "o.sqlite")):
+        with pytest.raises(ReplayError, match=r"journal/0 position \d+: journal time"):
+            attempt(log)
+
+
+def test_a_run_that_ends_with_time_itself_is_played(inputs: MemoryLog, tmp_path: Path) -> None:
+    log = moved(inputs, "journal", 0, to=2**62 - 1)
+    assert backtest(log, tmp_path / "o.sqlite").decisions
+
+
+# -- commands ----------------------------------------------------------------------------------
+
+
+def on_disk(log: MemoryLog, path: Path) -> str:
+    with SqliteLog(path) as written:
+        for topic, shard in log.partitions():
+            written.append(
+                [
+                    Append(topic, shard, record.payload, record.journal_time)
+                    for record in log.read(topic, shard)
+                ]
+            )
+    return str(path)
+
+
+def test_commands_say_what_is_wrong_and_exit_so(
+    run: MemoryLog, inputs: MemoryLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    partial = on_disk(without_shard(run, 0), tmp_path / "partial.sqlite")
+    assert main(["replay", "--verify", "--log", partial]) == 3
+    assert "journal/0" in capsys.readouterr().out
+    assert main(["replay", "--verify", "--log", partial, "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["layout"]["kind"] == "partitions"
+    bare = on_disk(inputs, tmp_path / "inputs.sqlite")
+    assert main(["replay", "--verify", "--log", bare]) == 1
+    assert main(["explain", "closing:1", "--log", bare]) == 1
+    assert capsys.readouterr().err.count("run coordinator backtest on it first") == 2
+    name, forged = forged_decision(run)
+    twice = with_records(run, Append("decisions", 1, forged, DAY))
+    assert main(["explain", name, "--log", on_disk(twice, tmp_path / "twice.sqlite")]) == 1
+    assert "two records" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cuts", ["0", "1001", "99999999999999999999", "9" * 5_000, "-1", "x"])
+def test_a_number_of_cuts_that_would_never_end_is_a_usage_error(cuts: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["audit", "lookahead", "--log", "none", "--cuts", cuts])
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("cuts", [0, 1001])
+def test_an_audit_refuses_that_number_itself(run: MemoryLog, cuts: int) -> None:
+    with pytest.raises(ValueError, match="1 to 1000"):
+        audit_lookahead(run, cuts=cuts)
