@@ -8,7 +8,8 @@ is no log.
 from __future__ import annotations
 
 import argparse
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from coordinator.bootstrap import engine_started
@@ -30,7 +31,10 @@ from coordinator.importers.importing import ImportFiles, ImportSettings, import_
 from coordinator.importers.report import ImportReport
 from coordinator.importers.sessions import SESSION_DEFAULT, Session
 from coordinator.log.errors import LogError
+from coordinator.log.lock import WriterLock
 from coordinator.log.sqlite import SqliteLog
+from replay.errors import OutputExists
+from replay.targets import is_log, refuse_target, written_beside
 
 __all__ = ["add_parser", "run"]
 
@@ -78,15 +82,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Import, then print the report."""
-    if args.log.exists() and not args.force:
-        complain(f"{args.log} exists; choose another --log, or replace it with --force")
-        return USAGE
     files = ImportFiles(args.signals, args.prices, args.portfolios, args.instruments)
     settings = ImportSettings(
         args.session, args.bar, args.dates_known_at, args.currency, args.shards, args.strict
     )
     try:
-        report = _write(args.log, files, settings)
+        report = _write(args.log, files, settings, force=args.force)
+    except OutputExists as error:
+        complain(error)
+        return USAGE
     except (ImportFailed, LogError, OSError) as error:
         complain(error)
         return FAILED
@@ -97,23 +101,41 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _write(path: Path, files: ImportFiles, settings: ImportSettings) -> ImportReport:
-    """The log is made in a folder beside its place and moved there when it is whole."""
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=path.absolute().parent) as folder:
-        made = Path(folder) / path.name
-        with SqliteLog(made, durable=False) as log, progress("importing") as advance:
-            report = import_files(
+def _write(
+    path: Path, files: ImportFiles, settings: ImportSettings, *, force: bool
+) -> ImportReport:
+    """The log is made under a hidden name beside its place and moved there when it is whole."""
+    _refuse(path, files, force=force)
+    with _locked(path):
+        _refuse(path, files, force=force)  # another import may have finished in between
+        with (
+            written_beside(path) as made,
+            SqliteLog(made, durable=False) as log,
+            progress("importing") as advance,
+        ):
+            return import_files(
                 files,
                 settings,
                 log=log,
                 started=engine_started,
                 progress=lambda done, expected: advance(done, max(done, expected), ""),
             )
-        if path.exists():
-            # Proves that it is a log nobody writes, and folds its -wal file, which must not stay.
-            SqliteLog(path).close()
-        made.replace(path)
-    return report
+
+
+def _refuse(path: Path, files: ImportFiles, *, force: bool) -> None:
+    given = (files.signals, files.prices, files.portfolios, files.instruments)
+    others = [file for file in given if file is not None]
+    refuse_target(path, force=force, ours=is_log, others=others, option="--log")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else writes the log meanwhile. Raises LogLocked."""
+    lock = WriterLock(path, path.with_name(path.name + ".lock"))
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _show(report: ImportReport, log: Path) -> None:

@@ -9,13 +9,23 @@ tolerant import is never an exception: it is a reject, counted and kept.
 
 from __future__ import annotations
 
-__all__ = ["ImportFailed", "RowRefused"]
+__all__ = ["SHOWN_MAX", "ImportFailed", "RowRefused", "shortened"]
+
+SHOWN_MAX = 200
+"""Characters of each part of a message: it may hold what a stranger wrote."""
+_REMEDY_MAX = 1_000  # it may list the keys of the language
+
+
+def shortened(text: str, most: int = SHOWN_MAX) -> str:
+    """The text, cut with an ellipsis where it is longer."""
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 class ImportFailed(Exception):
-    """An import cannot go on. where: file or setting; what is wrong; remedy."""
+    """An import cannot go on. where: file or setting; what is wrong; remedy. Each is cut."""
 
     def __init__(self, where: str, what: str, *, remedy: str) -> None:
+        where, what, remedy = shortened(where), shortened(what), shortened(remedy, _REMEDY_MAX)
         super().__init__(f"{where}: {what}; {remedy}")
         self.where = where
         self.what = what

@@ -5,10 +5,12 @@ Place in the flow: last part of the report, made of what was accepted. Tells, an
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 import polars as pl
 
+from coordinator.importers.errors import shortened
 from coordinator.importers.instruments import LOT_DEFAULT, TICK_DEFAULT
 from coordinator.importers.parts import Parts
 from coordinator.importers.prices import Prices
@@ -17,6 +19,7 @@ from coordinator.importers.tables import Table
 __all__ = ["notes"]
 
 _NAMES_SHOWN = 10
+_NAME_CHARS = 60
 
 
 def notes(tables: Iterable[Table], parts: Parts) -> Iterator[str]:
@@ -24,6 +27,8 @@ def notes(tables: Iterable[Table], parts: Parts) -> Iterator[str]:
     for table in tables:
         if table.ignored:
             yield f"{table.name}: other columns were ignored: {_some(table.ignored)}"
+    yield from parts.book.odd_shares()
+    yield from _alike_notes(parts)
     yield from _instrument_notes(parts)
     yield from _early_notes(parts)
     unregistered = parts.book.unregistered(parts.signals.sources)
@@ -35,6 +40,25 @@ def notes(tables: Iterable[Table], parts: Parts) -> Iterator[str]:
         if idle or mute:
             yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(idle + mute)}"
     yield from _price_notes(parts.prices)
+
+
+def _alike_notes(parts: Parts) -> Iterator[str]:
+    """Names that are two for the engine, and perhaps one for whoever wrote them."""
+    sources = {*parts.signals.sources, *(item.source for item in parts.book.sources)}
+    instruments = {*parts.signals.instruments, *parts.prices.instruments}
+    for kind, names in (("sources", sources), ("instruments", instruments)):
+        groups: dict[str, list[str]] = {}
+        for name in sorted(names):
+            groups.setdefault(_plain(name), []).append(name)
+        alike = [" / ".join(group) for group in groups.values() if len(group) > 1]
+        if alike:
+            yield f"similar names, taken for different {kind}: {_some(alike)}"
+
+
+def _plain(name: str) -> str:
+    """What is left of a name without case, width, and the marks that are easily mistaken."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(one for one in folded if one not in " _-")
 
 
 def _instrument_notes(parts: Parts) -> Iterator[str]:
@@ -109,4 +133,5 @@ def _some(names: Iterable[str]) -> str:
     """The first names, and how many there are beside them."""
     listed = list(names)
     more = len(listed) - _NAMES_SHOWN
-    return ", ".join(listed[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    shown = (shortened(name, _NAME_CHARS) for name in listed[:_NAMES_SHOWN])
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

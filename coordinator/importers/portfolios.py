@@ -7,7 +7,7 @@ know is refused by name: a misspelt limit must not pass for one that is not want
 from __future__ import annotations
 
 import json
-import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from coordinator.importers.errors import ImportFailed
+from coordinator.importers.files import read_toml
 from coordinator.importers.messages import Message, Rank, message
 from schemas.base import Model
 from schemas.control import ModePreset, Parameters, SourceRegistered
@@ -30,6 +31,18 @@ _TOP = ("portfolio", "parameters", "source")
 _HEAD = ("event_id", "event_time")
 _NESTED: Mapping[str, type[Model]] = {"mandate": Mandate, "schedule": Schedule, "costs": Costs}
 _LISTS_SORTED = ("universe", "sources", "strategies")
+_SHARES = (
+    "position_min",
+    "position_max",
+    "gross_max",
+    "cash_floor",
+    "turnover_max",
+    "trade_min",
+)
+SHARE_MOST = 10.0
+"""A larger share of a portfolio's value is taken for a percent, and refused."""
+SHARE_USUAL = 1.5
+"""A larger one is worth a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,14 @@ class Book:
     def unregistered(self, sources: Iterable[str]) -> tuple[str, ...]:
         """Which of the sources the file does not register, sorted."""
         return tuple(sorted(set(sources) - {item.source for item in self.sources}))
+
+    def odd_shares(self) -> Iterator[str]:
+        """Limits so large that they may be meant otherwise, each as a sentence."""
+        for item in self.portfolios:
+            for key in _SHARES:
+                value = getattr(item.mandate, key)
+                if abs(value) > SHARE_USUAL:
+                    yield f"{item.portfolio}: {key} = {value:g} is {value:.0%} of its value"
 
     def control_messages(self, *, opened_at: int) -> Iterator[Message]:
         """The parameters, then every source that the file registers."""
@@ -80,15 +101,7 @@ def load_book(path: Path, *, currency: str | None) -> Book:
 
     currency: of portfolios that state none.
     """
-    try:
-        tree = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise ImportFailed(
-            str(path), f"it cannot be read ({error.strerror or error})", remedy="check the path"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ImportFailed(path.name, f"no readable TOML ({error})", remedy="mend it") from error
-    return parse_book(tree, name=path.name, currency=currency)
+    return parse_book(read_toml(path), name=path.name, currency=currency)
 
 
 def parse_book(tree: Mapping[str, Any], *, name: str, currency: str | None) -> Book:
@@ -118,6 +131,9 @@ def parse_book(tree: Mapping[str, Any], *, name: str, currency: str | None) -> B
 def _portfolio(entry: _Table, where: str, currency: str | None) -> PortfolioOpened:
     known = [key for key in PortfolioOpened.model_fields if key not in (*_HEAD, "portfolio")]
     _refuse_unknown(entry, ("id", *known), where)
+    if isinstance(cash := entry.get("cash"), float):
+        what = "cash is no exact amount of money"
+        raise ImportFailed(where, what, remedy=f'put it in quotes: cash = "{cash}"')
     fields = {key: value for key, value in entry.items() if key != "id"}
     if "id" in entry:
         fields["portfolio"] = entry["id"]
@@ -125,6 +141,7 @@ def _portfolio(entry: _Table, where: str, currency: str | None) -> PortfolioOpen
         if key in entry:
             nested = _table(entry[key], f"{where}.{key}")
             _refuse_unknown(nested, model.model_fields, f"{where}.{key}")
+            _refuse_percents(nested, f"{where}.{key}")
             fields[key] = _with_sorted_lists(nested)
     if currency is not None:
         fields.setdefault("currency", currency)
@@ -145,8 +162,13 @@ def _parameters(tree: Mapping[str, Any], name: str) -> _Table:
         modes = [entry for _, entry in _entries(table, "modes", f"{name} [parameters]")]
         for entry in modes:
             _refuse_unknown(entry, ModePreset.model_fields, f"{name} [[parameters.modes]]")
-        table["modes"] = sorted(modes, key=lambda entry: str(entry.get("mode")))
+        table["modes"] = sorted(modes, key=_mode_name)
     return table
+
+
+def _mode_name(entry: _Table) -> str:
+    mode = entry.get("mode")
+    return mode if isinstance(mode, str) else ""
 
 
 def _parse(model: type[M], fields: _Table, where: str) -> M:
@@ -157,7 +179,10 @@ def _parse(model: type[M], fields: _Table, where: str) -> M:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"]).replace("portfolio", "id") or "it"
-        raise ImportFailed(where, f"{key}: {first['msg']}", remedy=remedy) from error
+        told = first["msg"].removeprefix("Value error, ")
+        raise ImportFailed(where, f"{key}: {told}", remedy=remedy) from error
+    except RecursionError as error:
+        raise ImportFailed(where, "a value is nested too deeply", remedy=remedy) from error
     except (TypeError, ValueError) as error:
         raise ImportFailed(where, f"a value is of no use here ({error})", remedy=remedy) from error
 
@@ -188,8 +213,20 @@ def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) 
         )
 
 
+def _refuse_percents(table: _Table, where: str) -> None:
+    """A percent where a fraction is wanted would be no limit at all."""
+    for key in _SHARES:
+        value = table.get(key)
+        if isinstance(value, int | float) and abs(value) > SHARE_MOST:
+            raise ImportFailed(
+                where,
+                f"{key} = {value} is no share of a portfolio's value",
+                remedy="give a fraction: 0.4 is 40 %",
+            )
+
+
 def _refuse_doubled(names: list[str], where: str) -> None:
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
         raise ImportFailed(where, f"{doubled[0]!r} stands there twice", remedy="keep one of them")
 

@@ -7,13 +7,14 @@ what cannot be split into fields comes back as unreadable, with its bytes.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from coordinator.importers.errors import ImportFailed
+from coordinator.importers.files import regular_size
 from coordinator.importers.tables import (
     LINE,
     ROW,
@@ -24,10 +25,14 @@ from coordinator.importers.tables import (
     table_from_frame,
 )
 
-__all__ = ["LINE_BYTES_MAX", "read_table"]
+__all__ = ["LINE_BYTES_MAX", "ROWS_MAX", "read_table"]
 
 LINE_BYTES_MAX = 1 << 20
-"""A longer line is refused, and kept cut to this."""
+"""A longer line is refused, and kept cut to this; a Parquet file with such a text is refused."""
+ROWS_MAX = 50_000_000
+_DENSE_ROWS = 1_000_000
+_DENSE_BYTES = 1 / 20
+"""More than so many rows need so many bytes each: fewer means rows of nothing, made to exhaust."""
 _BLOCK_BYTES = 1 << 24
 _BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -38,11 +43,9 @@ def read_table(path: Path, columns: Columns) -> Table:
     suffix = path.suffix.lower()
     if suffix not in {".csv", ".parquet"}:
         raise ImportFailed(str(path), "neither .csv nor .parquet", remedy="save it as one of them")
+    if regular_size(path) == 0:
+        raise ImportFailed(str(path), "it is empty", remedy="give a header and at least one row")
     try:
-        if path.stat().st_size == 0:
-            raise ImportFailed(
-                str(path), "it is empty", remedy="give a header and at least one row"
-            )
         return _read_csv(path, columns) if suffix == ".csv" else _read_parquet(path, columns)
     except OSError as error:
         raise ImportFailed(
@@ -52,9 +55,12 @@ def read_table(path: Path, columns: Columns) -> Table:
 
 def _read_parquet(path: Path, columns: Columns) -> Table:
     try:
-        header = list(pl.read_parquet_schema(path))
+        schema = pl.read_parquet_schema(path)
+        header = list(schema)
         chosen, ignored = choose_columns(path.name, header, columns)
-        picked = pl.read_parquet(path, columns=[header[i] for i in chosen.values()])
+        picked = [header[i] for i in chosen.values()]
+        _check_parquet(path, {name: schema[name] for name in picked})
+        frame = pl.read_parquet(path, columns=picked)
     except (ImportFailed, OSError, MemoryError):
         raise
     except BaseException as error:
@@ -66,8 +72,45 @@ def _read_parquet(path: Path, columns: Columns) -> Table:
         raise ImportFailed(
             path.name, "it is no readable Parquet file", remedy="write it again, or give a .csv"
         ) from error
-    table = table_from_frame(picked, name=path.name, columns=columns)
+    _refuse_long_texts(frame, path.name)
+    table = table_from_frame(frame, name=path.name, columns=columns)
     return Table(table.name, table.frame, (), ignored)
+
+
+def _check_parquet(path: Path, picked: Mapping[str, pl.DataType]) -> None:
+    """Refuse by its footer what would not fit a memory, before any of it is read."""
+    rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
+    if rows > ROWS_MAX:
+        raise _too_many(path.name)
+    if rows > _DENSE_ROWS and path.stat().st_size < rows * _DENSE_BYTES:
+        raise ImportFailed(
+            path.name,
+            f"it claims {rows:,} rows in {path.stat().st_size:,} bytes",
+            remedy="give rows that differ",
+        )
+    for name, kind in picked.items():
+        if kind.is_nested() or kind == pl.Binary:
+            raise ImportFailed(
+                path.name,
+                f"column {name} holds {kind}, not one plain value a row",
+                remedy="convert it before the import",
+            )
+
+
+def _refuse_long_texts(frame: pl.DataFrame, name: str) -> None:
+    for column in frame.select(pl.col(pl.String)).iter_columns():
+        if bool((column.str.len_bytes() > LINE_BYTES_MAX).any()):
+            raise ImportFailed(
+                name,
+                f"column {column.name} holds a text longer than {LINE_BYTES_MAX} bytes",
+                remedy="cut it",
+            )
+
+
+def _too_many(name: str) -> ImportFailed:
+    return ImportFailed(
+        name, f"it has more than {ROWS_MAX:,} rows", remedy="import a part of it at a time"
+    )
 
 
 @dataclass(slots=True)
@@ -141,6 +184,8 @@ def _read_csv(path: Path, columns: Columns) -> Table:
         while block := file.readlines(_BLOCK_BYTES):
             _add_block(rows, number, block)
             number += len(block)
+            if number > ROWS_MAX + 2:
+                raise _too_many(path.name)
     if not any(frame.height for frame in rows.frames) and not rows.unreadable:
         raise ImportFailed(path.name, "it has a header and no rows", remedy="give at least one row")
     frame = pl.concat(rows.frames).sort(ROW)

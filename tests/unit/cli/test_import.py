@@ -2,14 +2,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import runpy
 import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from coordinator.cli import import_
+from coordinator.log.lock import WriterLock
 from coordinator.log.sqlite import SqliteLog
 
 ROOT = Path(__file__).parents[3]
@@ -92,12 +99,78 @@ def test_an_existing_log_is_refused_without_force_and_replaced_with_it(
     assert left_in(tmp_path) == ["in.sqlite"]
 
 
-def test_force_does_not_replace_a_file_that_is_no_log(tmp_path: Path) -> None:
-    diary = tmp_path / "diary.txt"
+def test_force_replaces_nothing_but_logs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diary, link = tmp_path / "diary.txt", tmp_path / "link.sqlite"
     diary.write_text("dear diary, today I mistyped a path")
-    assert run(*words(diary, "--force")) == 1
+    link.symlink_to("/dev/null")
+    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other:
+        other.execute("CREATE TABLE mine (x)")
+    before = left_in(tmp_path)
+    for target in (diary, link, tmp_path, tmp_path / "other.sqlite", Path("/dev/null")):
+        assert run(*words(target, "--force")) == 2
+        assert "--log another name" in capsys.readouterr().err
     assert diary.read_text().startswith("dear diary")
-    assert left_in(tmp_path) == ["diary.txt"]
+    assert left_in(tmp_path) == before
+
+
+def test_an_input_is_never_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    portfolios = tmp_path / "portfolios.toml"
+    shutil.copy(EXAMPLES / "portfolios.toml", portfolios)
+    assert run(*words(portfolios, "--force", "--portfolios", str(portfolios))) == 2
+    assert "takes part in this run" in capsys.readouterr().err
+
+
+def test_a_second_import_to_the_same_log_fails_while_the_first_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "in.sqlite"
+    first = WriterLock(log, tmp_path / "in.sqlite.lock")
+    assert run(*words(log)) == 1
+    assert f"process {os.getpid()} writes it" in capsys.readouterr().err
+    assert left_in(tmp_path) == ["in.sqlite.lock"]
+    first.release()
+    assert run(*words(log)) == 0
+
+
+def test_a_log_finished_while_ours_waited_to_begin_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "in.sqlite"
+
+    def lock_after_another(target: Path, path: Path) -> WriterLock:
+        log.write_bytes(b"whole")
+        return WriterLock(target, path)
+
+    monkeypatch.setattr(import_, "WriterLock", lock_after_another)
+    assert run(*words(log)) == 2
+    assert log.read_bytes() == b"whole"
+
+
+def test_what_a_killed_import_left_is_gone_after_the_next(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from coordinator.cli import import_, main;"
+        "import_.import_files = lambda *a, log, **k: os.kill(os.getpid(), signal.SIGKILL);"
+        "main.main(sys.argv[1:])"
+    )
+    log = tmp_path / "in.sqlite"
+    killed = subprocess.run([sys.executable, "-c", code, "import", *words(log)], cwd=ROOT)  # noqa: S603 - our own words
+    assert killed.returncode == -signal.SIGKILL
+    left = left_in(tmp_path)
+    assert ".in.sqlite.partial" in left
+    assert all("in.sqlite" in name for name in left)
+    assert "in.sqlite" not in left
+    assert run(*words(log)) == 0
+    assert left_in(tmp_path) == ["in.sqlite"]
+
+
+def test_inputs_that_never_end_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words(tmp_path / "in.sqlite", "--portfolios", "/dev/zero")) == 1
+    assert "no regular file" in capsys.readouterr().err
+    assert left_in(tmp_path) == []
 
 
 def test_a_failed_import_leaves_nothing_behind(

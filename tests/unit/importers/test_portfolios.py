@@ -104,6 +104,70 @@ def test_what_the_language_does_not_know_is_refused_by_name(
     assert "book.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "position_max = 40",
+        "position_min = -40.0",
+        "gross_max = 150",
+        "turnover_max = 20",
+        "trade_min = 25",
+        "cash_floor = 10.5",
+        "position_max = inf",
+        "position_max = 1" + "0" * 4_000,
+    ],
+)
+def test_a_percent_for_a_fraction_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ImportFailed, match="a fraction: 0.4 is 40 %") as caught:
+        load(tmp_path, HEAD + "[portfolio.mandate]\n" + line)
+    assert line.split()[0] in caught.value.what
+    assert len(str(caught.value)) < 600
+
+
+def test_a_share_above_one_and_a_half_is_told_and_less_is_not(tmp_path: Path) -> None:
+    mandate = "[portfolio.mandate]\nposition_max = 1.5\nposition_min = -1.6\ngross_max = 2.0\n"
+    assert list(load(tmp_path, HEAD + mandate).odd_shares()) == [
+        "a: position_min = -1.6 is -160% of its value",
+        "a: gross_max = 2 is 200% of its value",
+    ]
+    assert list(load(tmp_path, HEAD).odd_shares()) == []
+
+
+def test_cash_with_a_fraction_is_asked_for_in_quotes(tmp_path: Path) -> None:
+    text = '[[portfolio]]\nid = "a"\ncash = 1000000.5\ncurrency = "USD"\n'
+    with pytest.raises(ImportFailed, match='in quotes: cash = "1000000.5"') as caught:
+        load(tmp_path, text)
+    assert "Value error" not in str(caught.value)
+
+
+def test_no_message_speaks_of_value_errors(tmp_path: Path) -> None:
+    with pytest.raises(ImportFailed) as caught:
+        load(tmp_path, HEAD.replace('"10"', '"ten"'))
+    assert "Value error" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD + "k" * 10_000 + " = 1",
+        HEAD.replace('"a"', '"' + "n" * 10_000 + '"'),
+        HEAD + 'mode = "' + "m" * 10_000 + '"',
+        HEAD + "cash" + ".a" * 40 + " = 1",
+        (HEAD + "[portfolio.mandate]\nuniverse = " + "[" * 90 + "]" * 90),
+        "[parameters]\n[[parameters.modes]]\nmode = " + "[" * 90 + "]" * 90 + "\n" + HEAD,
+    ],
+)
+def test_a_message_holds_little_of_what_a_hostile_file_says(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ImportFailed) as caught:
+        load(tmp_path, text)
+    assert len(str(caught.value)) < 700
+
+
+def test_many_sources_are_checked_for_doubles_in_no_time(tmp_path: Path) -> None:
+    many = "".join(f'[[source]]\nsource = "{n}"\n' for n in range(5_000))
+    assert len(load(tmp_path, HEAD + many).sources) == 5_000
+
+
 def test_a_missing_file_and_other_bytes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ImportFailed, match="cannot be read"):
         load_book(tmp_path / "absent.toml", currency=None)

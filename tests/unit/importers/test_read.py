@@ -153,3 +153,58 @@ def test_a_damaged_parquet_file_is_an_error_of_ours_or_still_a_table(tmp_path: P
         path.write_bytes(whole[:length])
         with pytest.raises(ImportFailed, match=r"f\.parquet"):
             read_table(path, WANTED)
+
+
+def parquet(tmp_path: Path, frame: pl.DataFrame) -> Path:
+    path = tmp_path / "f.parquet"
+    frame.write_parquet(path)
+    return path
+
+
+def test_rows_of_nothing_are_refused_by_the_footer_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pl.int_range(2_000_000, eager=True)
+    same = pl.DataFrame({"a": rows.replace_strict({}, default="x"), "b": "y"})
+    path = parquet(tmp_path, same)
+    assert path.stat().st_size < 50_000
+    monkeypatch.setattr(pl, "read_parquet", None)
+    with pytest.raises(ImportFailed, match="it claims 2,000,000 rows"):
+        read_table(path, WANTED)
+
+
+def test_too_many_rows_are_refused_in_either_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.importers.read.ROWS_MAX", 3)
+    four = pl.DataFrame({"a": ["1", "2", "3", "4"], "b": "y"})
+    assert read_table(parquet(tmp_path, four.head(3)), WANTED).rows == 3
+    assert read(tmp_path, four.head(3).write_csv().encode()).rows == 3
+    with pytest.raises(ImportFailed, match="more than 3 rows"):
+        read_table(parquet(tmp_path, four), WANTED)
+    with pytest.raises(ImportFailed, match="more than 3 rows"):
+        read(tmp_path, four.write_csv().encode())
+
+
+@pytest.mark.parametrize("value", [[1, 2], b"bytes", {"x": 1}])
+def test_columns_of_many_values_a_row_are_refused_unread(
+    tmp_path: Path, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parquet(tmp_path, pl.DataFrame({"a": ["1"], "b": [value]}))
+    monkeypatch.setattr(pl, "read_parquet", None)
+    with pytest.raises(ImportFailed, match="column b holds"):
+        read_table(path, WANTED)
+
+
+def test_a_text_beyond_measure_in_a_parquet_file_is_refused(tmp_path: Path) -> None:
+    long = pl.DataFrame({"a": ["x" * (LINE_BYTES_MAX + 1)], "b": "y"})
+    with pytest.raises(ImportFailed, match="column a holds a text longer"):
+        read_table(parquet(tmp_path, long), WANTED)
+
+
+def test_a_device_behind_a_fair_name_is_refused(tmp_path: Path) -> None:
+    for suffix in ("csv", "parquet"):
+        link = tmp_path / f"link.{suffix}"
+        link.symlink_to("/dev/zero")
+        with pytest.raises(ImportFailed, match="no regular file"):
+            read_table(link, WANTED)
