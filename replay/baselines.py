@@ -75,14 +75,14 @@ def own_book(
     A trade whose next session is not there is left out. Late cash may go slightly below zero
     where prices rose overnight: it is lent without interest.
     """
-    ledger = Ledger(name, AGENT_LATE if late else AGENT, cash)
+    ledger = Ledger(name, AGENT_LATE if late else AGENT, cash, sessions[0].opened_at)
     due: dict[int, list[Execution]] = {}
     for execution in executions:
         due.setdefault(execution.session + late, []).append(execution)
     for index, session in enumerate(sessions):
         for execution in due.get(index, ()):
             mid = session.opens[execution.instrument]
-            _trade(ledger, execution, mid, costs, terms)
+            _trade(ledger, execution.instrument, execution.quantity, mid, costs, terms)
         _close(ledger, session)
     return ledger.curve()
 
@@ -92,32 +92,50 @@ def buy_and_hold(
     weights: Mapping[str, float],
     sessions: Sequence[Session],
     *,
+    bought: int,
     cash: float,
     costs: Costs,
     terms: InstrumentTerms,
 ) -> Curve:
-    """All cash into weights, scaled to 1, at the first open in any fraction of a unit; no more."""
-    ledger = Ledger(name, BENCHMARK, cash)
-    opens, total = sessions[0].opens, sum(weights.values())
-    for instrument in sorted(weights):
-        price = _price(opens[instrument], 1.0, costs, terms)
-        paying = price * (1.0 + costs.fee_bps * _BPS)
-        quantity = cash * weights[instrument] / total / paying
-        _trade(ledger, Execution(0, instrument, quantity), opens[instrument], costs, terms)
-    for session in sessions:
+    """All cash into weights, scaled to 1, at one open in any fraction of a unit; no more.
+
+    bought: the session of that open: not before what it is compared with could be filled.
+    """
+    ledger = Ledger(name, BENCHMARK, cash, sessions[0].opened_at)
+    for index, session in enumerate(sessions):
+        if index == bought:
+            _buy(ledger, weights, session.opens, costs, terms)
         _close(ledger, session)
     return ledger.curve()
 
 
+def _buy(
+    ledger: Ledger,
+    weights: Mapping[str, float],
+    opens: Mapping[str, float],
+    costs: Costs,
+    terms: InstrumentTerms,
+) -> None:
+    cash, total = ledger.cash, sum(weights.values())
+    for instrument in sorted(weights):
+        price = _price(opens[instrument], 1.0, costs, terms)
+        quantity = cash * weights[instrument] / total / (price * (1.0 + costs.fee_bps * _BPS))
+        _trade(ledger, instrument, quantity, opens[instrument], costs, terms)
+
+
 def _trade(
-    ledger: Ledger, execution: Execution, mid: float, costs: Costs, terms: InstrumentTerms
+    ledger: Ledger,
+    instrument: str,
+    quantity: float,
+    mid: float,
+    costs: Costs,
+    terms: InstrumentTerms,
 ) -> None:
     """Book a trade at what the simulated market would have asked, without its price limits."""
-    quantity = execution.quantity
     price = _price(mid, quantity, costs, terms)
     bps = costs.fee_bps + (costs.sell_tax_bps if quantity < 0 else 0.0)
     fee = abs(quantity) * price * bps * _BPS
-    ledger.execute(execution.instrument, quantity, price, fee=fee, mid=mid)
+    ledger.execute(instrument, quantity, price, fee=fee, mid=mid)
 
 
 def _price(mid: float, quantity: float, costs: Costs, terms: InstrumentTerms) -> float:

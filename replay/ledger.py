@@ -43,10 +43,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """An account's whole life. traded: value of both sides; fees, spread: costs; all money."""
+    """An account's whole life. traded: value of both sides; fees, spread: costs; all money.
+
+    opened_at: ns UTC, from when on its growth is 1 until the first mark.
+    """
 
     name: str
     group: str
+    opened_at: int
     marks: tuple[Mark, ...]
     traded: float
     fees: float
@@ -85,6 +89,7 @@ class Ledger:
     name: str
     group: str
     cash: float
+    opened_at: int
     holdings: dict[str, float] = field(default_factory=dict)
     paid: dict[str, float] = field(default_factory=dict)
     """Last own execution price, which values a holding that has shown no other."""
@@ -139,6 +144,7 @@ class Ledger:
         return Curve(
             name=self.name,
             group=self.group,
+            opened_at=self.opened_at,
             marks=tuple(self.marks),
             traded=self.traded,
             fees=self.fees,

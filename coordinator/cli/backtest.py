@@ -6,6 +6,8 @@ Place in the flow: parses, calls `replay.backtest`, shows its summary. It has no
 from __future__ import annotations
 
 import argparse
+import shlex
+from dataclasses import asdict
 from pathlib import Path
 
 from coordinator.cli.console import (
@@ -19,13 +21,14 @@ from coordinator.cli.console import (
     print_json,
     progress,
     quiet_pipe,
-    table,
+    safe,
 )
+from coordinator.cli.results import print_results
 from coordinator.core.engine import EngineError
 from coordinator.log.errors import LogError
 from replay.backtest import BacktestSummary, backtest
 from replay.errors import OutputExists, ReplayError
-from replay.report import write_report
+from replay.report import Summary, fold, write_report
 from replay.source import Progress, opened
 from replay.targets import is_log, is_report, refuse_target
 
@@ -35,7 +38,11 @@ __all__ = ["add_parser", "run", "stepping"]
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `backtest` to the commands."""
     parser = commands.add_parser(
-        "backtest", help="play a log's inputs, with simulated fills, into a new log"
+        "backtest",
+        help="play a log's inputs, with simulated fills, into a new log",
+        description="Plays the signals, prices and portfolios of a log, decides, and fills each "
+        "trade at the first price after its decision. Prints what came of it and leaves a new log "
+        "that stands by itself.",
     )
     parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
     parser.add_argument("--out", required=True, metavar="FILE", help="the SQLite log to write")
@@ -55,19 +62,21 @@ def run(args: argparse.Namespace) -> int:
     try:
         with progress("playing") as advance:
             summary = backtest(args.log, args.out, force=args.force, progress=stepping(advance))
-        if args.report is not None:
-            with opened(args.out) as reader:
-                write_report(reader, Path(args.report), title=f"Backtest of {Path(args.log).name}")
+        with opened(args.out) as reader:
+            run = fold(reader, decision_seconds=summary.decision_seconds)
+            if args.report is not None:
+                title = f"Backtest of {Path(args.log).name}"
+                write_report(reader, Path(args.report), title=title, run=run)
     except (ReplayError, EngineError, LogError, OSError) as error:
         complain(error)
         return FAILED
     with quiet_pipe():
-        _show(summary, args)
+        _show(summary, run.summary, args)
     return OK
 
 
 def _refuse_targets(args: argparse.Namespace) -> None:
-    """Before hours of work: may both results be written where they are wanted?"""
+    """Before hours of work: both results may be written where they are wanted."""
     log, out = Path(args.log), Path(args.out)
     refuse_target(out, force=args.force, ours=is_log, others=[log], option="--out")
     if args.report is not None:
@@ -82,25 +91,27 @@ def stepping(advance: Advance) -> Progress:
     return lambda done, total, time: advance(done, total, clock_text(time)[:10])
 
 
-def _show(summary: BacktestSummary, args: argparse.Namespace) -> None:
+def _show(played: BacktestSummary, summary: Summary, args: argparse.Namespace) -> None:
     if args.json:
-        print_json(_tree(summary) | {"out": args.out, "report": args.report})
+        places = {"out": args.out, "report": args.report}
+        print_json(_tree(played) | places | {"summary": asdict(summary)})
         return
-    rows = table("", "", right=("",))
-    rows.show_header = False
-    for name, value in _tree(summary).items():
-        text = f"{value:,}" if isinstance(value, int) else str(value)
-        rows.add_row(name.replace("_", " "), text)
     console = output()
-    console.print(rows)
-    console.print(f"wrote {args.out}", markup=False)
+    print_results(console, summary, log=args.out)
+    console.print()
+    if played.feedback_dropped:
+        console.print(
+            f"{played.feedback_dropped:,} recorded fills and other answers of a market were left "
+            "out: the simulated market fills anew"
+        )
+    console.print(safe(f"log     {args.out}"))
     if args.report is not None:
-        console.print(f"wrote {args.report}", markup=False)
-    console.print(f"next: coordinator replay --log {args.out} --verify", markup=False)
+        console.print(safe(f"report  {args.report}"))
+    console.print(safe(f"next    coordinator replay --log {shlex.quote(args.out)} --verify"))
 
 
 def _tree(summary: BacktestSummary) -> dict[str, int | float | str | None]:
-    """The summary's stable fields; times are RFC 3339."""
+    """What the player did, for programs: stable fields; times are RFC 3339."""
     p50, p99 = summary.decision_ms(0.5), summary.decision_ms(0.99)
     return {
         "shards": summary.shards,

@@ -7,6 +7,7 @@ figures to stdout.
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -49,20 +50,20 @@ def run(args: argparse.Namespace) -> int:
         )
         return OK
     console = output()
-    print_results(console, made.summary)
+    print_results(console, made.summary, log=str(made.log))
     _print_next(console, made)
     return OK
 
 
 def _print_next(console: Console, made: DemoRun) -> None:
     """Where everything lies, and what to try on it."""
-    log, report = str(made.log), str(made.report)
     console.print()
-    console.print(safe(f"log     {log}"))
-    console.print(safe(f"report  {report}"))
+    console.print(safe(f"log     {made.log}"))
+    console.print(safe(f"report  {made.report}"))
+    log = shlex.quote(str(made.log))
     console.print()
     console.print("Try next:", style="bold")
     if made.decision is not None:
-        console.print(safe(f"  coordinator explain {made.decision} --log {log}"))
+        console.print(safe(f"  coordinator explain {shlex.quote(made.decision)} --log {log}"))
     console.print(safe(f"  coordinator replay --log {log} --verify"))
     console.print(safe(f"  coordinator events --log {log} --type ConflictDetected --limit 5"))

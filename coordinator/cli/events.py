@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from coordinator.cli.console import (
 from coordinator.core.ports import LogReader, Record
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
-from schemas.base import parse_time
+from schemas.base import TIME_MAX, parse_time
 from schemas.entries import opening
 from schemas.registry import EVENTS
 
@@ -38,6 +39,10 @@ __all__ = ["Filter", "Listed", "add_parser", "count_of", "listing", "run", "time
 _HIDDEN = ("checkpoints",)
 """Topics that hold no events; shown when asked for by name."""
 _TEXT_WIDTH = 160
+_NAMES_SHOWN = 20
+_NAMED = ("topic", "shard", "type", "portfolio", "source")
+_TIMES = ("_at", "_time", "until")
+"""How fields that hold a time are named."""
 _DEAD_LETTER = "DeadLetter"
 
 
@@ -68,7 +73,12 @@ class Listed:
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `events` to the commands."""
-    parser = commands.add_parser("events", help="list and filter the events of a log")
+    parser = commands.add_parser(
+        "events",
+        help="list and filter the events of a log",
+        description="Lists what a log holds, oldest first, one event a line: inputs, decisions, "
+        "verdicts, dead letters. Filters may be combined.",
+    )
     parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
     parser.add_argument(
         "--type", choices=[*EVENTS, _DEAD_LETTER], metavar="TYPE", help="event name"
@@ -108,11 +118,16 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     try:
         with quiet_pipe(), closing(open_reader(args.log)) as reader:
+            found = False
             for listed in islice(listing(reader, wanted), args.limit):
+                found = True
                 if args.json:
                     print_json(listed)
                 else:
                     print(_line(listed))
+            if not found and args.limit != 0:
+                for line in _why_none(reader, wanted):
+                    print(f"note: {printable(line)}", file=sys.stderr)
     except LogError as error:
         complain(error)
         return FAILED
@@ -130,6 +145,32 @@ def listing(reader: LogReader, wanted: Filter) -> Iterator[Listed]:
         listed = _listed(record)
         if _event_wanted(listed, wanted):
             yield listed
+
+
+def _why_none(reader: LogReader, wanted: Filter) -> Iterator[str]:
+    """What the log does not hold of what was asked for, and what it holds instead."""
+    held: dict[str, set[object]] = {what: set() for what in _NAMED}
+    for topic, shard in reader.partitions():
+        for record in reader.read(topic, shard):
+            listed = _listed(record)
+            kind = None if topic in _HIDDEN else listed.type
+            names = listed.event | {"topic": topic, "shard": shard, "type": kind}
+            for what, there in held.items():
+                name = names.get(what)
+                there.add(name if isinstance(name, str | int) else None)
+    asked = {what: value for what in _NAMED if (value := getattr(wanted, what)) is not None}
+    missing = [what for what, value in asked.items() if value not in held[what]]
+    for what in missing:
+        yield f"the log holds no {what} {asked[what]}; it has: {_some(held[what])}"
+    if not missing:
+        yield "no event of the log passes all of these filters"
+
+
+def _some(names: set[object]) -> str:
+    """Names in their order; of very many the first ones."""
+    ordered = sorted(str(name) for name in names if name is not None) or ["none"]
+    left = len(ordered) - _NAMES_SHOWN
+    return ", ".join(ordered[:_NAMES_SHOWN]) + (f" and {left} more" if left > 0 else "")
 
 
 def _partition_wanted(topic: str, shard: int, wanted: Filter) -> bool:
@@ -188,7 +229,7 @@ def _line(listed: Listed) -> str:
     fields = []
     room = _TEXT_WIDTH
     for name, value in listed.event.items():
-        text = f"{name}={_short(value)}"
+        text = f"{name}={_short(name, value)}"
         room -= len(text) + 1
         if room < 0:
             fields.append("...")
@@ -200,9 +241,19 @@ def _line(listed: Listed) -> str:
     )
 
 
-def _short(value: object) -> str:
+def _short(name: str, value: object) -> str:
+    if type(value) is int and name.endswith(_TIMES) and 0 <= value < TIME_MAX:
+        return clock_text(value)
+    if isinstance(value, float):
+        return _four_digits(value)
     if isinstance(value, list):
         return f"[{len(value)}]"
     if isinstance(value, dict):
         return "{...}"
     return str(value) if value is not None else "-"
+
+
+def _four_digits(value: float) -> str:
+    """Four significant digits; all of them before the point."""
+    whole = 1e3 <= abs(value) < 1e15  # noqa: PLR2004 - from there on 4 digits would need an exponent
+    return f"{value:.0f}" if whole else f"{value:.4g}"

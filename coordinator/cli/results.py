@@ -6,6 +6,7 @@ costs' parts out. Prints figures only, no judgement.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.table import Table
 from coordinator.cli.console import safe, table
 from replay.ledger import Performance
 from replay.report import Summary
+from replay.report.words import spelled, with_meaning
 
 __all__ = ["print_results"]
 
@@ -22,13 +24,30 @@ _COLUMNS = ("return", "volatility", "drawdown", "turnover", "fees", "spread")
 _NARROW = ("return", "volatility", "drawdown", "turnover", "costs")
 
 
-def print_results(console: Console, summary: Summary) -> None:
-    """The counts, then one line per portfolio and baseline, then what they cannot show."""
+def print_results(console: Console, summary: Summary, *, log: str) -> None:
+    """The counts, then one line per portfolio and baseline, then what they cannot show.
+
+    log: where the run stands, for the commands that show more of it.
+    """
     counts = table("", "", right=())
     counts.show_header = False
     for name, value in _counts(summary):
         counts.add_row(safe(name, "bold"), safe(value))
     console.print(counts)
+    for topic in summary.dead_letter_topics:
+        command = f"coordinator events --topic {topic} --log {shlex.quote(log)}"
+        console.print(safe(f"dead letters of {topic.removesuffix('.dlq')}: {command}", "dim"))
+    for one in summary.unfilled:
+        trades = "1 trade" if one.trades == 1 else f"{one.trades:,} trades"
+        console.print()
+        console.print(
+            safe(
+                f"WARNING: {one.portfolio} was never filled: it decided {trades} "
+                f"({spelled(one.fates)}). A trade needs a price of its instrument after the "
+                "decision and before it expires.",
+                "bold red",
+            )
+        )
     console.print()
     console.print(_results(summary, wide=console.width >= WIDE))
     if summary.sharpe_error is not None:
@@ -46,20 +65,21 @@ def _counts(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "used", f"{summary.signals_used:,}"
     unused = f"{summary.signals_expired_unused:,} of them unused"
     yield "expired", f"{summary.signals_expired:,} ({unused})"
-    yield "rejected", f"{rejected:,}" + (f" ({_spelled(summary.rejected)})" if rejected else "")
+    yield "rejected", f"{rejected:,}" + _in_brackets(spelled(summary.rejected))
     if summary.dead_letters or summary.incidents:
         letters = f"{summary.dead_letters:,} dead-lettered"
-        yield "other inputs", ", ".join(filter(None, (letters, _spelled(summary.incidents))))
-    yield "conflicts", _spelled(summary.conflicts) or "none"
-    yield "decisions", f"{summary.decisions:,} ({_spelled(summary.rungs) or 'none'})"
-    yield "trades", f"{summary.trades:,} decided over {summary.sessions:,} sessions"
+        yield "other inputs", ", ".join(filter(None, (letters, spelled(summary.incidents))))
+    yield "conflicts", spelled(summary.conflicts) or "none"
+    yield "decisions", f"{summary.decisions:,}" + _in_brackets(with_meaning(summary.rungs))
+    yield "trades", f"{summary.trades:,} decided" + _in_brackets(spelled(summary.trade_fates))
+    yield "sessions", f"{summary.sessions:,}"
     times = summary.decision_times
     if times is not None:
         yield "decision time", f"p50 {times.p50_ms:.1f} ms, p99 {times.p99_ms:.1f} ms"
 
 
-def _spelled(counts: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts)
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
 
 
 def _results(summary: Summary, *, wide: bool) -> Table:

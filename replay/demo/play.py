@@ -34,12 +34,15 @@ TITLE = "Seven agents, three portfolios"
 _TERMS = InstrumentTerms(tick=Decimal(TICK))
 _FREE = Costs(fee_bps=0.0, sell_tax_bps=0.0, half_spread_bps=0.0)
 _NOTE = (
-    "Agents, as recorded: their own trades at the open they traded at, without costs, as their "
-    "data has them. Agents, next open: the same trades one session late, when a follower could "
-    "have made them, at the portfolios' costs. Equal weight and index weights are bought at the "
-    "first open and held, at the same costs. The portfolios decide at the close and are filled at "
-    "the next open, so nothing is sold on the day it was bought."
+    "Agents, as recorded: their own trades at the open they traded at, from the first open on and "
+    "without costs, as their data has them. Agents, next open: the same trades one session late, "
+    "when a follower could have made them, at the portfolios' costs. Equal weight and index "
+    "weights are bought at the second open, where the portfolios' first decision could first be "
+    "filled, and held, at the same costs. The portfolios decide at the close and are filled at the "
+    "next open, so nothing is sold on the day it was bought."
 )
+_FIRST_FILL = 1
+"""The session whose open fills what was decided at the first close: nobody buys before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,10 @@ def baselines(recording: Recording) -> Baselines:
     sessions, cash = recording.sessions, float(CASH)
     equal = dict.fromkeys(recording.instruments, 1.0)
     held = [
-        buy_and_hold("equal weight", equal, sessions, cash=cash, costs=COSTS, terms=_TERMS),
         buy_and_hold(
-            "index weights", recording.weights, sessions, cash=cash, costs=COSTS, terms=_TERMS
-        ),
+            name, weights, sessions, bought=_FIRST_FILL, cash=cash, costs=COSTS, terms=_TERMS
+        )
+        for name, weights in (("equal weight", equal), ("index weights", recording.weights))
     ]
     books = [
         own_book(

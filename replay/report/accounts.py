@@ -46,7 +46,7 @@ class _Books:
         elif isinstance(event, OrderFilled | OrderPartlyFilled):
             self._fill(event)
         elif isinstance(event, PortfolioOpened):
-            opened = Ledger(event.portfolio, PORTFOLIO, float(event.cash))
+            opened = Ledger(event.portfolio, PORTFOLIO, float(event.cash), at)
             self.ledgers.setdefault(event.portfolio, opened)
         elif isinstance(event, CashMoved) and event.portfolio in self.ledgers:
             self.ledgers[event.portfolio].move(float(event.amount))

@@ -18,15 +18,7 @@ from replay.baselines import AGENT_LATE, BENCHMARK
 from replay.ledger import Curve
 from replay.report.story import Story
 from replay.report.summary import FATES, Run, Summary
-from replay.report.svg import (
-    NARROW,
-    WIDE,
-    Layer,
-    bars,
-    columns,
-    diverging,
-    lines,
-)
+from replay.report.svg import NARROW, WIDE, Layer, bars, columns, diverging, lines
 
 __all__ = [
     "Key",
@@ -92,7 +84,8 @@ def equity(run: Run) -> Plot:
         *((c, f"b{i + 1}") for i, c in enumerate(_group(run.baselines, BENCHMARK)[:2])),
     ]
     late = _group(run.baselines, AGENT_LATE)
-    chosen = _thinned(_times([*run.curves, *run.baselines]))
+    everybody = [*run.curves, *run.baselines]
+    chosen = _thinned(sorted({*_openings(everybody), *_times(everybody)}))
     faint = [Layer(curve.name, "agent", _growth(curve, chosen)) for curve in late]
     strong = [Layer(curve.name, style, _growth(curve, chosen)) for curve, style in shown]
     keys = [Key(layer.name, layer.style) for layer in strong]
@@ -192,6 +185,14 @@ def _times(curves: Sequence[Curve]) -> list[int]:
     return sorted({mark.at for curve in curves for mark in curve.marks})
 
 
+def _openings(curves: Sequence[Curve]) -> list[int]:
+    """When curves stood at their start: one time for all that opened before the first mark."""
+    first = min((curve.marks[0].at for curve in curves if curve.marks), default=0)
+    early = [curve.opened_at for curve in curves if curve.opened_at < first]
+    late = [curve.opened_at for curve in curves if curve.opened_at >= first and curve.marks]
+    return [max(early), *late] if early else late
+
+
 def _indices(count: int) -> list[int]:
     """Evenly thinned positions, the last among them."""
     step = max(1, -(-count // POINTS_MAX))
@@ -203,10 +204,13 @@ def _thinned(times: Sequence[int]) -> list[int]:
 
 
 def _growth(curve: Curve, times: Sequence[int]) -> tuple[float | None, ...]:
-    """Return at each time: that of the last mark at or before it."""
+    """Return at each time: that of the last mark at or before it, 0 from the opening on."""
     found: list[float | None] = []
-    marks, last, index = curve.marks, None, 0
+    last: float | None = None
+    marks, index = curve.marks, 0
     for at in times:
+        if last is None and curve.opened_at <= at:
+            last = 0.0
         while index < len(marks) and marks[index].at <= at:
             last, index = marks[index].growth - 1, index + 1
         found.append(last)

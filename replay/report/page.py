@@ -7,7 +7,7 @@ half file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +19,14 @@ from replay.baselines import Baselines
 from replay.ledger import SESSIONS_A_YEAR, Performance
 from replay.report import charts
 from replay.report.story import tell
-from replay.report.summary import FATES, Run, Summary, fold
+from replay.report.summary import Run, Summary, fold
+from replay.report.words import CONFLICTS, FATES_MEANT, RUNGS, TERMS, prose, spelled, with_meaning
 from replay.targets import written_beside
 
 __all__ = ["render", "write_report"]
 
 _MINUS = "\u2212"
+_DAY = 86_400_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,14 @@ def render(reader: LogReader, run: Run, *, title: str) -> str:
         "percent": _percent,
         "bp": charts.basis_points,
         "moment": _moment,
+        "days": lambda span: f"{span / _DAY:.1f} d",
+        "prose": prose,
+        "spelled": spelled,
+        "skill": lambda value: f"{value:.3f}".replace("-", _MINUS),
+        "shadow": lambda value: f"{value:.4g}".replace("-", _MINUS),
         "words": lambda text: str(text).replace("_", " "),
         "number": lambda value: f"{value:,.0f}".replace("-", _MINUS),
-        "price": lambda value: f"{float(value):,.2f}",
+        "price": lambda value: f"{float(value):,.2f}".replace("-", _MINUS),
     }
     story = tell(reader, run.tally)
     summary = run.summary
@@ -86,7 +93,10 @@ def render(reader: LogReader, run: Run, *, title: str) -> str:
         summary=summary,
         cards=tuple(_cards(summary)),
         groups=tuple(_groups(summary)),
-        fates=FATES,
+        fates=FATES_MEANT,
+        kinds=CONFLICTS,
+        rungs=RUNGS,
+        terms=TERMS,
         sessions_a_year=SESSIONS_A_YEAR,
         equity=charts.equity(run),
         exposures=charts.exposures(run),
@@ -116,10 +126,12 @@ def _cards(summary: Summary) -> Iterator[Card]:
         f"{summary.signals_used:,} used, {rejected:,} rejected",
     )
     yield Card(
-        "conflicts found", f"{sum(n for _, n in summary.conflicts):,}", _spell(summary.conflicts)
+        "conflicts found",
+        f"{sum(n for _, n in summary.conflicts):,}",
+        spelled(summary.conflicts) or "none",
     )
-    yield Card("decisions", f"{summary.decisions:,}", _spell(summary.rungs))
-    yield Card("trades decided", f"{summary.trades:,}", f"over {summary.sessions:,} sessions")
+    yield Card("decisions", f"{summary.decisions:,}", with_meaning(summary.rungs) or "none")
+    yield Card("trades decided", f"{summary.trades:,}", spelled(summary.trade_fates) or "none")
     times = summary.decision_times
     if times is not None:
         yield Card(
@@ -127,10 +139,6 @@ def _cards(summary: Summary) -> Iterator[Card]:
             f"{times.p50_ms:.0f} ms",
             f"median; 99th percentile {times.p99_ms:.0f} ms",
         )
-
-
-def _spell(counts: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts) or "none"
 
 
 def _groups(summary: Summary) -> Iterator[Group]:

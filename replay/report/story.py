@@ -91,7 +91,8 @@ def choose(tally: Tally) -> ConflictRow | None:
     """
 
     def rank(row: ConflictRow) -> tuple[bool, bool, float, int, str]:
-        traded = any((row.decision_id, name) in tally.trades.instruments for name in row.instruments)
+        known = tally.trades.instruments
+        traded = any((row.decision_id, name) in known for name in row.instruments)
         of_opinions = row.kind not in _WITH_LIMITS
         return (not of_opinions, not traded, -row.severity, row.decided_at, row.decision_id)
 

@@ -15,17 +15,20 @@ from projections.frames import rows
 from projections.rows import (
     ConflictRow,
     DecisionRow,
+    FillRow,
     IncidentRow,
     RoundRow,
     Row,
     SignalRow,
     SignalUseRow,
     SignalVerdictRow,
+    TradeEndRow,
     TradeRow,
 )
 from replay.baselines import Baselines
 from replay.ledger import Curve, Performance, performance, sharpe_error
 from replay.report.accounts import curves
+from replay.report.trades import Trades, Unfilled
 
 __all__ = [
     "FATES",
@@ -38,9 +41,10 @@ __all__ = [
     "summarise",
 ]
 
-FATES = ("followed", "limited", "outvoted", "dropped", "expired", "rejected", "waiting")
+FATES = ("followed", "limited", "outvoted", "closed", "dropped", "expired", "rejected", "waiting")
 """What can become of a signal, the best first: one heard by several decisions has its best verdict.
 
+closed: it is neutral (direction 0) and ended its source's view; dropped: heard, without weight;
 expired: its time was over before any decision used it; waiting: nothing yet when the log ends.
 """
 _EXPIRED = FATES.index("expired")
@@ -75,6 +79,8 @@ class Summary:
     """Reason and count, most first."""
     dead_letters: int
     """Messages and rows that could not even become an event."""
+    dead_letter_topics: tuple[str, ...]
+    """Where they stand."""
     incidents: tuple[tuple[str, int], ...]
     """Inputs without effect, quarantined records and the like, most first."""
     sources: tuple[SourceFates, ...]
@@ -85,6 +91,10 @@ class Summary:
     rungs: tuple[tuple[str, int], ...]
     """Rung of the ladder and decisions, most first."""
     trades: int
+    trade_fates: tuple[tuple[str, int], ...]
+    """What became of the trades and how many: only what happened, the best first."""
+    unfilled: tuple[Unfilled, ...]
+    """Portfolios that decided trades of which none was ever filled."""
     sessions: int
     started_at: int
     ended_at: int
@@ -109,14 +119,15 @@ class Tally:
     conflicts: Counter[str] = field(default_factory=Counter)
     conflict_times: list[tuple[int, str]] = field(default_factory=list)
     rungs: Counter[str] = field(default_factory=Counter)
+    neutral: set[str] = field(default_factory=set)
+    """Signals of direction 0."""
     rounds: int = 0
-    trades: int = 0
-    traded: set[tuple[str, str]] = field(default_factory=set)
-    """Decision and instrument of every trade."""
+    trades: Trades = field(default_factory=Trades)
     worst: dict[tuple[str, str], ConflictRow] = field(default_factory=dict)
     """The most severe conflict so far of each decision and kind."""
     incidents: Counter[str] = field(default_factory=Counter)
-    dead_letters: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    """By topic."""
     by_decision: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Row) -> None:
@@ -124,25 +135,32 @@ class Tally:
         if isinstance(row, SignalUseRow):
             self._fate(row.signal, row.verdict)
         elif isinstance(row, SignalRow):
-            name = f"{row.source}/{row.signal_id}"
-            self.fates.setdefault(name, FATES.index("waiting"))
-            self.sources[name] = row.source
+            self._signal(row)
         elif isinstance(row, SignalVerdictRow):
             self._verdict(row)
         elif isinstance(row, RoundRow):
-            self.rounds += 1
-            self.used.update(row.signals_used)
-            for name in row.signals_dropped:
-                self._fate(name, "dropped")
+            self._round(row)
         elif isinstance(row, ConflictRow):
             self._conflict(row)
         elif isinstance(row, DecisionRow):
             self.rungs[row.rung] += 1
         elif isinstance(row, IncidentRow):
             self.incidents[row.kind] += 1
-        elif isinstance(row, TradeRow):
-            self.trades += 1
-            self.traded.add((row.decision_id, row.instrument))
+        elif isinstance(row, TradeRow | FillRow | TradeEndRow):
+            self.trades.add(row)
+
+    def _signal(self, row: SignalRow) -> None:
+        name = f"{row.source}/{row.signal_id}"
+        self.fates.setdefault(name, FATES.index("waiting"))
+        self.sources[name] = row.source
+        if row.direction == 0:
+            self.neutral.add(name)
+
+    def _round(self, row: RoundRow) -> None:
+        self.rounds += 1
+        self.used.update(row.signals_used)
+        for name in row.signals_dropped:
+            self._fate(name, "closed" if name in self.neutral else "dropped")
 
     def _fate(self, name: str, fate: str) -> None:
         known = self.fates.get(name)
@@ -200,7 +218,7 @@ def fold(
         tally.add(row)
     for topic, shard in reader.partitions():
         if topic.endswith(".dlq"):
-            tally.dead_letters += sum(1 for _ in reader.read(topic, shard))
+            tally.dead_letters[topic] += sum(1 for _ in reader.read(topic, shard))
     found = curves(reader)
     beside = baselines.curves if baselines else ()
     note = baselines.note if baselines else ""
@@ -232,14 +250,17 @@ def _summary(
         signals_expired=tally.expired,
         signals_expired_unused=sum(fate == _EXPIRED for fate in tally.fates.values()),
         rejected=_most(tally.rejected),
-        dead_letters=tally.dead_letters,
+        dead_letters=tally.dead_letters.total(),
+        dead_letter_topics=tuple(sorted(+tally.dead_letters)),
         incidents=_most(tally.incidents),
         sources=tally.by_source(),
         conflicts=_most(tally.conflicts),
         rounds=tally.rounds,
         decisions=sum(tally.rungs.values()),
         rungs=_most(tally.rungs),
-        trades=tally.trades,
+        trades=tally.trades.decided,
+        trade_fates=tally.trades.fates(),
+        unfilled=tally.trades.unfilled(),
         sessions=sessions,
         started_at=min(marks, default=0),
         ended_at=max(marks, default=0),

@@ -48,12 +48,17 @@ class Layer:
 Format = Callable[[float], str]
 
 
-def ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
-    """About count round numbers that span low to high; their ends are at or beyond both."""
+def ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> tuple[float, ...]:
+    """About count round numbers that span low to high; their ends are at or beyond both.
+
+    whole: only whole numbers, for an axis that counts.
+    """
     span = max(high - low, abs(high) * 1e-9, 1e-12)
     raw = span / max(count - 1, 1)
     unit = 10.0 ** math.floor(math.log10(raw))
-    step = next(unit * m for m in (1, 2, 2.5, 5, 10) if unit * m >= raw * 0.999)
+    sizes = (1, 2, 3, 4, 5, 10) if whole else (1, 2, 2.5, 5, 10)
+    step = next(unit * size for size in sizes if unit * size >= raw * 0.999)
+    step = max(step, 1.0) if whole else step
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return tuple(index * step for index in range(first, max(last, first + 1) + 1))
 
@@ -94,9 +99,9 @@ def lines(
 def columns(
     layers: Sequence[Layer], labels: Sequence[str], form: Format, size: Size, about: str
 ) -> Markup:
-    """Stacked columns, one per label; values at least 0."""
+    """Stacked columns of counts, one per label."""
     totals = [sum(layer.values[i] or 0 for layer in layers) for i in range(len(labels))]
-    plot = _Plot(size, ticks(0, max(totals, default=1) or 1), len(labels))
+    plot = _Plot(size, ticks(0, max(totals, default=1) or 1, whole=True), len(labels))
     room = (size.width - _LEFT - _RIGHT) / max(len(labels), 1)
 
     def middle(index: float) -> float:

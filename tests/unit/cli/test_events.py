@@ -97,6 +97,63 @@ def test_text_lines_are_short_and_harmless(log: str, capsys: pytest.CaptureFixtu
     assert "\x1b" not in out
 
 
+def test_text_tells_times_as_dates_and_numbers_in_four_digits(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--log", log, "--type", "SignalIssued", "--limit", "1") == 0
+    assert "event_time=1970-01-01T00:00:01.000Z" in capsys.readouterr().out
+    assert lines(capsys, "--log", log, "--limit", "1")[0]["journal_time"] == SECOND
+
+
+def test_a_time_that_no_calendar_has_is_told_as_it_stands() -> None:
+    listed = events.Listed("journal", 0, 0, 0, "X", {"event_time": 10**30, "opened_at": -1})
+    assert events._line(listed).endswith(f" event_time={10**30} opened_at=-1")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123456, "0.1235"), (-1.5, "-1.5"), (12345.678, "12346"), (5.0, "5"),
+        (1e-9 / 3, "3.333e-10"), (1e300, "1e+300"),
+    ],
+)  # fmt: skip
+def test_numbers_have_four_digits_and_none_before_the_point_is_lost(
+    value: float, text: str
+) -> None:
+    listed = events.Listed("decisions", 0, 0, 0, "X", {"weight": value})
+    assert events._line(listed).endswith(f" weight={text}")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--portfolio", "x\x1b"), "no portfolio x\\x1b; it has: p, q"),
+        (("--source", "s3"), "no source s3; it has: s1, s2"),
+        (("--topic", "orders"), "no topic orders; it has: checkpoints, decisions, journal, sig"),
+        (("--shard", "4"), "no shard 4; it has: 0"),
+        (("--type", "TradesExpired"), "it has: AllocationDecided, DeadLetter, RoundClosed, Sig"),
+        (("--portfolio", "q", "--type", "SignalIssued"), "no event of the log passes all of these"),
+    ],
+)
+def test_filters_that_leave_nothing_are_told_on_stderr_with_what_there_is(
+    log: str, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert run("--log", log, *words) == 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert said in told.err
+    assert told.err.count("\n") == 1
+    assert "Unknown" not in told.err
+
+
+def test_nothing_is_noted_when_something_is_listed_or_nothing_was_wanted(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--log", log, "--portfolio", "q") == 0
+    assert run("--log", log, "--portfolio", "x", "--limit", "0") == 0
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("time", ["2024-01-01", "yesterday", "2024-01-01T00:00:00"])
 def test_a_time_without_a_zone_is_a_usage_error(log: str, time: str) -> None:
     with pytest.raises(SystemExit) as caught:

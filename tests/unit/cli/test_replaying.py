@@ -11,6 +11,8 @@ import pytest
 from coordinator.cli import audit, backtest, events, explain, replay
 from coordinator.core.ports import Append
 from coordinator.log.sqlite import SqliteLog
+from replay.divergence import Difference
+from replay.lookahead import Cut, LookaheadReport
 from tests.unit.replay.worlds import input_log
 
 
@@ -45,12 +47,33 @@ def test_a_backtest_tells_what_it_did(
     out = str(tmp_path / "again.sqlite")
     assert run("backtest", "--log", logs[0], "--out", out, "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["decisions"] > 0
+    assert told["decisions"] == told["summary"]["decisions"] > 0
+    assert told["ticks"] > 0
     assert told["out"] == out
-    assert run("backtest", "--log", logs[0], "--out", out) == 1
+    assert run("backtest", "--log", logs[0], "--out", out) == 2
     assert "--force" in capsys.readouterr().err
     assert run("backtest", "--log", logs[0], "--out", out, "--force") == 0
     assert "--verify" in capsys.readouterr().out
+
+
+def test_a_backtest_prints_results_and_no_words_of_the_engine(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, report = tmp_path / "again.sqlite", tmp_path / "again.html"
+    assert run("backtest", "--log", logs[0], "--out", str(out), "--report", str(report)) == 0
+    told = capsys.readouterr().out
+    for word in ("signals in", "rejected", "conflicts", "decided (", "filled", "return", "closing"):
+        assert word in told
+    for word in ("dropped", "ticks", "outputs", "left out"):
+        assert word not in told
+    assert "time to decide" in report.read_text(encoding="utf-8")
+
+
+def test_a_backtest_of_a_run_explains_the_fills_it_left_out(
+    logs: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("backtest", "--log", logs[1], "--out", str(tmp_path / "again.sqlite")) == 0
+    assert "left out: the simulated market fills anew" in capsys.readouterr().out
 
 
 def test_a_run_verifies(logs: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,6 +145,23 @@ def test_an_audit_tells_each_cut(logs: tuple[str, str], capsys: pytest.CaptureFi
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] is True
     assert len(told["cuts"]) == 4
+
+
+def test_an_audit_leaves_out_the_rows_of_shards_that_said_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    apart = (Difference("number of outputs", 0, 1),)
+    cuts = (
+        Cut(1, 0, "changed", 2, 3, ()),
+        Cut(1, 3, "changed", 0, 0, ()),
+        Cut(1, 4, "changed", 0, 0, ()),
+        Cut(1, 5, "cut off", 0, 0, apart),
+    )
+    audit._show(LookaheadReport(cuts, ()))
+    out = capsys.readouterr().out
+    assert out.count("identical") == 1
+    assert "LOOKED AHEAD" in out
+    assert "2 shards without outputs at these times: nothing to compare" in out
 
 
 def test_every_decision_listed_can_be_explained(

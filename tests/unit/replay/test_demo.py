@@ -4,6 +4,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -16,13 +17,14 @@ from coordinator.cli.results import print_results
 from coordinator.core.route import Routed, route
 from coordinator.log.sqlite import SqliteLog
 from projections import rows
-from projections.rows import PortfolioViewRow
+from projections.rows import FillRow, PortfolioViewRow
 from replay.demo.messages import CASH, PORTFOLIOS, confidence, messages, strength
 from replay.demo.play import DemoRun, baselines, play
 from replay.demo.recording import Change, load
 from replay.report import write_report
 from replay.report.accounts import curves
 from replay.report.summary import FATES
+from replay.report.trades import Unfilled
 from schemas.base import InputEvent
 from schemas.entries import decode_journal
 from schemas.market import InstrumentListed
@@ -143,10 +145,36 @@ def test_baselines_are_both_books_of_seven_agents_and_two_ways_of_holding() -> N
     assert CASH == 10_000_000
 
 
+def test_baselines_buy_no_earlier_than_the_portfolios_could(log: SqliteLog) -> None:
+    first = min(row.event_time for row in rows(log) if isinstance(row, FillRow))
+    for curve in baselines(RECORDING).curves:
+        if curve.group == "benchmark":
+            bought = next(mark.at for mark in curve.marks if mark.gross > 0)
+            assert bought == RECORDING.sessions[1].closed_at
+            assert curve.marks[0].growth == 1.0
+    assert first == RECORDING.sessions[1].opened_at
+
+
+def test_results_name_dead_letters_and_portfolios_that_were_never_filled(demo: DemoRun) -> None:
+    console = Console(file=StringIO(), width=100, highlight=False)
+    summary = replace(
+        demo.summary,
+        dead_letters=2,
+        dead_letter_topics=("signals.dlq",),
+        unfilled=(Unfilled("ba\x1bd", 3, (("expired", 3),)),),
+    )
+    print_results(console, summary, log="a b.sqlite")
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert "coordinator events --topic signals.dlq --log 'a b.sqlite'" in text
+    assert "WARNING: ba\\x1bd was never filled: it decided 3 trades (3 expired)." in text
+    assert "478 decided (478 filled)" in text
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_figures_fit_the_terminal(demo: DemoRun, width: int) -> None:
     console = Console(file=StringIO(), width=width, highlight=False)
-    print_results(console, demo.summary)
+    print_results(console, demo.summary, log="run.sqlite")
     printed = console.file
     assert isinstance(printed, StringIO)
     text = printed.getvalue()

@@ -21,7 +21,7 @@ SESSIONS = (
 
 
 def test_money_paid_in_is_no_return() -> None:
-    ledger = Ledger("p", "portfolio", 100.0)
+    ledger = Ledger("p", "portfolio", 100.0, 0)
     ledger.mark(1, {})
     ledger.move(900.0)
     ledger.mark(2, {})
@@ -30,7 +30,7 @@ def test_money_paid_in_is_no_return() -> None:
 
 
 def test_spread_is_told_from_the_mid_and_fees_from_the_fill() -> None:
-    ledger = Ledger("p", "portfolio", 1000.0)
+    ledger = Ledger("p", "portfolio", 1000.0, 0)
     ledger.execute("A", 10, 10.1, fee=0.5, mid=10.0)
     ledger.execute("A", -10, 9.9, fee=0.5, mid=10.0)
     assert math.isclose(ledger.spread, 2.0)
@@ -40,7 +40,7 @@ def test_spread_is_told_from_the_mid_and_fees_from_the_fill() -> None:
 
 
 def test_holding_without_a_price_is_worth_what_was_paid() -> None:
-    ledger = Ledger("p", "portfolio", 100.0)
+    ledger = Ledger("p", "portfolio", 100.0, 0)
     ledger.execute("A", 1, 40.0, fee=0.0, mid=None)
     ledger.mark(1, {})
     assert ledger.marks[0].nav == 100.0
@@ -48,7 +48,7 @@ def test_holding_without_a_price_is_worth_what_was_paid() -> None:
 
 
 def test_drawdown_is_measured_from_the_highest_point() -> None:
-    ledger = Ledger("p", "portfolio", 100.0)
+    ledger = Ledger("p", "portfolio", 100.0, 0)
     ledger.execute("A", 1, 100.0, fee=0.0, mid=100.0)
     for at, price in enumerate((110.0, 88.0, 99.0)):
         ledger.mark(at, {"A": price})
@@ -58,7 +58,7 @@ def test_drawdown_is_measured_from_the_highest_point() -> None:
 
 
 def test_one_session_has_no_volatility() -> None:
-    ledger = Ledger("p", "portfolio", 100.0)
+    ledger = Ledger("p", "portfolio", 100.0, 0)
     ledger.mark(0, {})
     result = performance(ledger.curve())
     assert result.volatility is None
@@ -97,8 +97,17 @@ def test_buyer_pays_the_spread_rounded_up_to_the_tick() -> None:
 
 
 def test_buy_and_hold_spends_its_cash_whole_costs_included() -> None:
-    held = buy_and_hold("m", {"A": 1.0, "B": 3.0}, SESSIONS, cash=1000.0, costs=DEAR, terms=CENTS)
+    held = buy_and_hold(
+        "m", {"A": 1.0, "B": 3.0}, SESSIONS, bought=0, cash=1000.0, costs=DEAR, terms=CENTS
+    )
     assert abs(held.marks[0].cash) < 1e-3
     result = performance(held)
     assert result.costs > 0
     assert math.isclose(result.turnover, 0.5, rel_tol=0.1)
+
+
+def test_buy_and_hold_is_worth_its_cash_until_the_session_it_buys_at() -> None:
+    held = buy_and_hold("m", {"A": 1.0}, SESSIONS, bought=1, cash=1200.0, costs=FREE, terms=ANY)
+    assert held.opened_at == SESSIONS[0].opened_at
+    assert [mark.nav for mark in held.marks] == [1200.0, 1200.0, 1500.0]
+    assert [mark.gross for mark in held.marks] == pytest.approx([0.0, 1.0, 1.0])

@@ -17,6 +17,7 @@ from tests.support.planted_run import (
     HOSTILE,
     START,
     Planted,
+    allocation,
     conflict,
     planted_run,
     prices,
@@ -50,7 +51,7 @@ class Tags(HTMLParser):
 def beside() -> Baselines:
     curves = []
     for name, group in ((HOSTILE, AGENT_LATE), (f"index {HOSTILE}", BENCHMARK)):
-        ledger = Ledger(name, group, 100.0)
+        ledger = Ledger(name, group, 100.0, START)
         for session in range(4):
             ledger.mark(START + session * DAY, {})
         curves.append(ledger.curve())
@@ -103,6 +104,7 @@ def test_page_fetches_nothing(page: str) -> None:
         "Conflicts",
         "What became of the signals",
         "One decision, from its signals",
+        "What the words mean",
     ],
 )
 def test_page_has_every_section(page: str, heading: str) -> None:
@@ -122,6 +124,33 @@ def test_story_is_of_the_most_severe_conflict_and_goes_to_the_fills(page: str) -
     assert "20, 20 filled" in page
     assert "11.01, 11.01" in page
     assert "position max" in page
+
+
+def test_page_defines_the_words_that_it_uses(page: str) -> None:
+    assert "Opposite direction: two opinions on one instrument pull apart." in page
+    assert "Outvoted: other opinions prevailed." in page
+    assert "<dt>relaxed</dt><dd>a limit was already broken before trading" in page
+
+
+def test_page_tells_the_skill_and_the_age_of_each_opinion(page: str) -> None:
+    cells = re.findall(r"<tr><th>alice</th>.*?</tr>", page, re.DOTALL)[0]
+    assert ">0.2 d<" in cells
+    assert ">0.050<" in cells
+
+
+def test_page_says_how_to_see_dead_letters(page: str) -> None:
+    assert "coordinator events --topic signals.dlq" in page
+
+
+def test_portfolio_that_was_never_filled_is_said_at_the_head(tmp_path: Path, page: str) -> None:
+    assert "was never filled" not in page
+    run = Planted()
+    run.say(allocation("main:1", START, ()))
+    path = tmp_path / "unfilled.html"
+    write_report(run.log, path, title="unfilled")
+    text = path.read_text(encoding="utf-8")
+    assert "main was never filled.</b> It decided 1 trade (1 open)" in text
+    assert text.index("was never filled") < text.index("<h2>Results")
 
 
 def test_story_knows_who_said_what() -> None:

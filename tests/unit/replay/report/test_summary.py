@@ -7,7 +7,8 @@ from replay.ledger import Ledger
 from replay.report import summarise
 from replay.report.accounts import curves
 from replay.report.summary import FATES
-from tests.support.planted_run import DAY, HOSTILE, START, Planted, planted_run
+from schemas.decisions import RoundClosed
+from tests.support.planted_run import DAY, HOSTILE, START, Planted, planted_run, signal
 
 LOG = planted_run()
 
@@ -42,6 +43,7 @@ def test_counts_come_from_every_shard() -> None:
 def test_dead_letters_and_inputs_without_effect_are_counted() -> None:
     summary = summarise(LOG)
     assert summary.dead_letters == 1
+    assert summary.dead_letter_topics == ("signals.dlq",)
     assert summary.incidents == (("input_rejected", 1),)
 
 
@@ -70,7 +72,7 @@ def test_decision_times_are_nearest_ranks_of_what_was_measured() -> None:
 
 
 def test_baselines_stand_beside_the_portfolios() -> None:
-    ledger = Ledger("index", BENCHMARK, 100.0)
+    ledger = Ledger("index", BENCHMARK, 100.0, START)
     ledger.mark(START, {})
     summary = summarise(LOG, baselines=Baselines((ledger.curve(),), "held"))
     assert [row.name for row in summary.baselines] == ["index"]
@@ -81,3 +83,24 @@ def test_empty_log_has_an_empty_summary() -> None:
     summary = summarise(Planted().log)
     assert (summary.signals, summary.decisions, summary.sessions) == (0, 0, 0)
     assert summary.portfolios == ()
+
+
+def test_books_begin_when_the_portfolio_opens_not_at_its_first_mark() -> None:
+    (curve,) = curves(LOG)
+    assert curve.opened_at == START < curve.marks[0].at
+
+
+def test_hold_that_a_round_leaves_out_closed_a_view_and_was_not_dropped() -> None:
+    run = Planted()
+    for source, direction in (("alice", 0), ("bob", 1)):
+        run.tell(signal(source, "s1", START, direction), START)
+    run.say(
+        RoundClosed(
+            decision_id="main:1", portfolio="main", decided_at=START, round=1, opened_at=START,
+            trigger="signals", signals_used=(), signals_new=0,
+            signals_dropped=("alice/s1", "bob/s1"), conflicts=0, conflicts_reported=0,
+            outcome="nothing_to_do",
+        )
+    )  # fmt: skip
+    found = {one.source: FATES[one.counts.index(1)] for one in summarise(run.log).sources}
+    assert found == {"alice": "closed", "bob": "dropped"}

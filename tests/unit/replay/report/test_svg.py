@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from replay.report.svg import NARROW, WIDE, Layer, Size, bars, columns, diverging, lines, ticks
 
+counts = st.integers(1, 10**6)
 numbers = st.floats(-1e9, 1e9, allow_nan=False)
 names = st.text(
     st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=40
@@ -16,6 +17,14 @@ names = st.text(
 
 def spell(value: float) -> str:
     return f"{value:.2f}"
+
+
+@given(counts)
+def test_ticks_of_a_count_are_whole_and_differ(count: int) -> None:
+    marks = ticks(0, count, whole=True)
+    assert all(mark == round(mark) for mark in marks)
+    assert marks[-1] >= count
+    assert 2 <= len(set(marks)) == len(marks) <= 12
 
 
 @given(numbers, numbers)
