@@ -24,11 +24,11 @@ from coordinator.cli.console import (
     safe,
     table,
 )
-from coordinator.cli.events import count_of, time_of
+from coordinator.cli.events import time_of
 from coordinator.core.engine import EngineError
 from coordinator.log.errors import LogError
 from replay.errors import NotVerified, OtherEngine, ReplayError
-from replay.lookahead import CUTS, LookaheadReport, audit_lookahead
+from replay.lookahead import CUTS, CUTS_MAX, LookaheadReport, audit_lookahead
 
 __all__ = ["add_parser", "run"]
 
@@ -48,11 +48,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
     parser.add_argument(
-        "--cuts", type=count_of, default=CUTS, metavar="N", help=f"times tried (default {CUTS})"
-    )
+        "--cuts", type=_cuts_of, default=CUTS, metavar="N",
+        help=f"times tried, 1 to {CUTS_MAX} (default {CUTS})",
+    )  # fmt: skip
     parser.add_argument("--at", type=time_of, metavar="TIME", help="one time more to try")
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
     parser.set_defaults(run=run)
+
+
+def _cuts_of(text: str) -> int:
+    """An argument that is a number of cuts."""
+    digits = len(str(CUTS_MAX))
+    if not (text.isdecimal() and len(text) <= digits and 1 <= int(text) <= CUTS_MAX):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {CUTS_MAX}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
