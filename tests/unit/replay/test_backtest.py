@@ -226,21 +226,25 @@ def small(path: Path) -> Path:
     return path
 
 
-def test_an_existing_file_is_replaced_only_by_force(tmp_path: Path) -> None:
-    log, out = small(tmp_path / "in.sqlite"), tmp_path / "out.sqlite"
-    out.write_text("precious")
+def test_an_existing_log_is_replaced_only_by_force_and_anything_else_never(tmp_path: Path) -> None:
+    log, out = small(tmp_path / "in.sqlite"), small(tmp_path / "out.sqlite")
+    before = out.read_bytes()
     with pytest.raises(OutputExists, match="--force"):
         backtest(log, out)
-    assert out.read_text() == "precious"
+    assert out.read_bytes() == before
     backtest(log, out, force=True)
     assert verify(out).ok
+    out.write_text("precious")
+    with pytest.raises(OutputExists, match="not a result of ours"):
+        backtest(log, out, force=True)
+    assert out.read_text() == "precious"
 
 
 def test_the_log_that_is_read_is_never_overwritten(tmp_path: Path) -> None:
     log = small(tmp_path / "in.sqlite")
-    with pytest.raises(OutputExists, match="is read"):
+    with pytest.raises(OutputExists, match="takes part in this run"):
         backtest(log, log, force=True)
-    with pytest.raises(OutputExists, match="folder"):
+    with pytest.raises(OutputExists, match="no regular file"):
         backtest(log, tmp_path, force=True)
 
 
@@ -248,7 +252,7 @@ def test_a_run_that_fails_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, out = small(tmp_path / "in.sqlite"), tmp_path / "out.sqlite"
-    (tmp_path / "out.sqlite.partial").write_text("of a run that was killed")
+    (tmp_path / ".out.sqlite.partial").write_text("of a run that was killed")
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
