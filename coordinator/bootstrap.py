@@ -66,7 +66,7 @@ def engine_started(*, at: int, shards: int) -> EngineStarted:
 
 
 def _fingerprint() -> str:
-    """This machine's arithmetic: a fixed solve, and the functions that scores are made of."""
+    """Arithmetic of the machine: a fixed solve, and the functions that scores are made of."""
     normal = NormalDist()
     steps = [k / 97 for k in range(1, 97)]
     scalars = [

@@ -145,7 +145,7 @@ class Parameters(Model):
     """Sessions the prior counts for."""
     price_age_sessions_max: Positive = 5.0
     """An instrument whose price is older is held, not traded."""
-    view_interval_ms: Annotated[int, Field(ge=1_000, le=10**12)] = 86_400_000
+    view_interval_ms: Annotated[int, Field(ge=60_000, le=10**12)] = 86_400_000
     """Portfolio views are emitted at least this often while anything changes."""
     modes: Annotated[tuple[ModePreset, ...], Field(min_length=1, max_length=100)] = (
         ModePreset(mode="aggressive", risk_aversion=3.0),
