@@ -71,9 +71,13 @@ def backtest(
     target = Path(out)
     source = [Path(log)] if isinstance(log, str | Path) else []
     refuse_target(target, force=force, ours=is_log, others=source, option="--out")
-    with _locked(target), opened(log) as reader:
-        with written_beside(target) as path, closing(SqliteLog(path, durable=False)) as written:
-            return run_backtest(reader, written, progress=progress)
+    with (
+        _locked(target),
+        opened(log) as reader,
+        written_beside(target) as path,
+        closing(SqliteLog(path, durable=False)) as written,
+    ):
+        return run_backtest(reader, written, progress=progress)
 
 
 def run_backtest(

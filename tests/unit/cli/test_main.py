@@ -22,7 +22,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, run: Callable[[object], int]) -> in
     def parser(only: str | None = None) -> object:
         made = real("schema")
         made.set_defaults(run=run)
-        made.parse_args = lambda _words: type("Arguments", (), {"run": staticmethod(run)})()  # type: ignore[method-assign,assignment,return-value] # stands in for parsing
+        made.parse_args = lambda _words: type("Arguments", (), {"run": staticmethod(run)})()  # type: ignore[method-assign,assignment] # stands in for parsing
         return made
 
     monkeypatch.setattr(entry, "build_parser", parser)
