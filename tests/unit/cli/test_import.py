@@ -62,6 +62,10 @@ def test_the_commands_of_the_page_run_on_the_shipped_files(
         report = json.loads(capsys.readouterr().out)["report"]
         for item in report["rejects"]:
             assert item["reason"] in page
+        for file in report["files"]:
+            counts = f"{file['rows']} +{file['accepted']} +{file['rejected']}\n"
+            assert "mistakes" in str(command) or re.search(f"{file['file']} +{counts}", page)
+        assert "mistakes" in str(command) or all(f"note: {n}\n" in page for n in report["notes"])
         for name, count in report["events"]:
             assert "mistakes" in str(command) or re.search(f"{name} +{count}\n", page)
 
@@ -155,7 +159,8 @@ def test_what_a_killed_import_left_is_gone_after_the_next(tmp_path: Path) -> Non
         "main.main(sys.argv[1:])"
     )
     log = tmp_path / "in.sqlite"
-    killed = subprocess.run([sys.executable, "-c", code, "import", *words(log)], cwd=ROOT)  # noqa: S603 - our own words
+    command = [sys.executable, "-c", code, "import", *words(log)]
+    killed = subprocess.run(command, check=False, cwd=ROOT)
     assert killed.returncode == -signal.SIGKILL
     left = left_in(tmp_path)
     assert ".in.sqlite.partial" in left
