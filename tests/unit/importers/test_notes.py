@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from schemas.signals import SignalIssued
+from tests.unit.importers.support import BOOK, SIGNALS, import_all, journal, write_files
+
+
+def test_names_that_differ_little_are_told_and_stay_two(tmp_path: Path) -> None:
+    rows = "2025-01-06T20:00:00Z,{},AAA,buy,0.5\n"
+    signals = SIGNALS + "".join(rows.format(name) for name in ("Momo", "momo", "mo-mo", "other"))
+    report, log = import_all(write_files(tmp_path, signals=signals))
+    (told,) = [note for note in report.notes if "similar names" in note]
+    assert told == "similar names, taken for different sources: Momo / mo-mo / momo"
+    sources = {event.source for _, event in journal(log) if isinstance(event, SignalIssued)}
+    assert {"Momo", "momo"} <= sources
+
+
+def test_space_around_a_name_in_a_table_is_not_part_of_it(tmp_path: Path) -> None:
+    signals = SIGNALS + "2025-01-06T20:00:01Z, s , AAA ,buy,0.5\n"
+    report, log = import_all(write_files(tmp_path, signals=signals))
+    issued = [event for _, event in journal(log) if isinstance(event, SignalIssued)]
+    assert {(event.source, event.instrument) for event in issued} == {("s", "AAA")}
+    assert not any("similar" in note for note in report.notes)
+
+
+def test_a_note_holds_little_of_what_a_hostile_header_says(tmp_path: Path) -> None:
+    signals = SIGNALS.replace("strength", "strength," + "h" * 5_000).replace("0.5", "0.5,x")
+    report, _ = import_all(write_files(tmp_path, signals=signals))
+    assert max(len(note) for note in report.notes) < 300
+
+
+def test_large_shares_are_noted(tmp_path: Path) -> None:
+    portfolios = BOOK + "[portfolio.mandate]\ngross_max = 2\n"
+    report, _ = import_all(write_files(tmp_path, portfolios=portfolios))
+    assert "one: gross_max = 2 is 200% of its value" in report.notes
