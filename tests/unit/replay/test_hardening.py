@@ -18,6 +18,7 @@ from coordinator.log.memory import MemoryLog
 from coordinator.log.sqlite import SqliteLog
 from coordinator.quality.reasons import ExplainError, NothingDecided, explain_decision
 from replay import audit_lookahead, backtest, verify
+from replay.backtest import run_backtest
 from replay.errors import NothingToReplay, OtherEngine, ReplayError
 from replay.verify import FirstDifference
 from schemas.base import Event
@@ -25,7 +26,7 @@ from schemas.canonical import digest
 from schemas.decisions import AllocationDecided
 from schemas.entries import GENESIS, decode_output, encode_output
 from schemas.journal import EngineStarted
-from tests.unit.replay.worlds import DAY, copied
+from tests.unit.replay.worlds import DAY, copied, input_log, messages
 
 Change = Callable[[Event], Event]
 
@@ -455,9 +456,13 @@ def test_a_time_that_is_none_is_refused_in_words(run: MemoryLog, at: int, tmp_pa
             attempt(log)
 
 
-def test_a_run_that_ends_with_time_itself_is_played(inputs: MemoryLog, tmp_path: Path) -> None:
-    log = moved(inputs, "journal", 0, to=2**62 - 1)
-    assert backtest(log, tmp_path / "o.sqlite").decisions
+def test_a_run_that_ends_with_time_itself_is_played() -> None:
+    last = max(at for at, _, _ in messages(sessions=2))
+    late = MemoryLog()
+    for record in input_log(shards=1, sessions=2).read("journal", 0):
+        at = record.journal_time + 2**62 - 1 - last
+        late.append([Append("journal", 0, record.payload, at)])
+    assert run_backtest(late, MemoryLog()).decisions
 
 
 # -- commands ----------------------------------------------------------------------------------
