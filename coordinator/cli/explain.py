@@ -125,23 +125,25 @@ def _conflicts(told: Explanation) -> Iterator[RenderableType]:
 
 
 def _limits(told: Explanation) -> Iterator[RenderableType]:
-    yield _title(f"Binding limits: {len(told.binding)}")
-    if told.binding:
+    at_zero = [one for one in told.binding if one.instrument and one.used == one.bound == 0.0]
+    shaping = [one for one in told.binding if one not in at_zero]
+    yield _title(f"Binding limits: {len(shaping)}, and {len(at_zero)} names kept at zero")
+    if shaping:
         rows = table(
             "limit",
             "instrument",
             "used",
             "bound",
-            "shadow price",
-            right=("used", "bound", "shadow price"),
+            "gain per 1% more",
+            right=("used", "bound", "gain per 1% more"),
         )
-        for one in told.binding[:_LIMITS]:
+        for one in shaping[:_LIMITS]:
             rows.add_row(
                 safe(one.limit), safe(one.instrument or ""), _percent(one.used),
-                _percent(one.bound), f"{one.shadow_price:.3g}",
+                _percent(one.bound), _bps(one.shadow_price / 100),
             )  # fmt: skip
         yield rows
-        yield from _more(len(told.binding), _LIMITS)
+        yield from _more(len(shaping), _LIMITS)
     if told.watched:
         room = (
             f"{one.limit} {_percent(one.used)} (bound {_percent(one.bound)})"

@@ -97,7 +97,8 @@ class Explanation(Model):
     conflicts_found: Annotated[int, Field(ge=0)]
     """Including those beyond what is reported."""
     binding: tuple[LimitUse, ...]
-    """Limits that cost something: easing them would change the answer. The dearest first."""
+    """Limits that cost something: easing them would change the answer. The portfolio's own first,
+    then those of names that are held or traded, the dearest first."""
     watched: tuple[LimitUse, ...]
     """Totals and limits that had room."""
     changes: tuple[Change, ...]
@@ -114,6 +115,11 @@ class Explanation(Model):
     place: Place
 
 
+def _weight_of_limit(one: LimitUse) -> tuple[bool, bool, float]:
+    """What shapes a decision first: totals, then names with a position, then names left at zero."""
+    return one.instrument is not None, one.used == one.bound == 0.0, -abs(one.shadow_price)
+
+
 def explain(
     decision: AllocationDecided,
     *,
@@ -122,7 +128,7 @@ def explain(
     place: Place,
 ) -> Explanation:
     """The reasons of one decision. conflicts and closed are those of the same decision_id."""
-    binding = sorted(filter(_binds, decision.limits), key=lambda one: -abs(one.shadow_price))
+    binding = sorted(filter(_binds, decision.limits), key=_weight_of_limit)
     return Explanation(
         decision_id=decision.decision_id,
         portfolio=decision.portfolio,
