@@ -47,6 +47,7 @@ class _Exposure:
 class _Auditor:
     books: dict[str, _Book] = field(default_factory=dict)
     prices: dict[str, float] = field(default_factory=dict)
+    priced_at: dict[str, int] = field(default_factory=dict)
     terms: dict[str, market.InstrumentListed] = field(default_factory=dict)
     stopped: dict[str, bool] = field(default_factory=dict)
 
@@ -60,7 +61,10 @@ class _Auditor:
             self.stopped[event.instrument] = event.halted
         elif isinstance(event, market.PricesObserved):
             shown = zip(event.instruments, event.price, strict=True)
-            self.prices |= {n: p for n, p in shown if p is not None and n in self.terms}
+            known = {n: p for n, p in shown if p is not None and n in self.terms}
+            for name, price in known.items():
+                if self.priced_at.get(name, 0) <= event.event_time:
+                    self.prices[name], self.priced_at[name] = price, event.event_time
         elif isinstance(event, portfolios.PortfolioOpened):
             self.books[event.portfolio] = _Book(event.mandate, event.costs, event.cash)
         elif isinstance(event, portfolios.MandateChanged):

@@ -114,21 +114,33 @@ class CrashMachine(RuleBasedStateMachine):
         make = self.build.close if close else self.build.prices
         self._put(make(dict(self.prices), self.now))
 
+    @rule(name=names, move=moves, late=st.sampled_from([MS, HOUR, DAY]), close=st.booleans())
+    def prices_come_late_or_twice(self, name: str, move: float, late: int, close: bool) -> None:
+        price = {name: round(self.prices[name] * move, 4)}
+        terms: dict[str, Any] = {"kind": "bar", "session_close": close}
+        terms["event_time"] = max(T0, self.now - late)
+        self._put(self.build.prices(price, self.now, **terms))
+
     @rule(step=st.sampled_from([MS, 60 * MS, SECOND, HOUR, DAY]), ticked=st.booleans())
     def time_passes(self, step: int, ticked: bool) -> None:
         self.now += step
         if ticked:
             tick_all(self.log, shards=SHARDS, at=self.now)
 
-    @rule(pick=st.integers(0, 1000), part=st.sampled_from(["0.5", "1"]), whole=st.booleans())
-    def a_trade_fills(self, pick: int, part: str, whole: bool) -> None:
+    @rule(
+        pick=st.integers(0, 1000),
+        part=st.sampled_from(["0.5", "1"]),
+        whole=st.booleans(),
+        wait=st.sampled_from([0, SECOND]),
+    )
+    def a_trade_fills(self, pick: int, part: str, whole: bool, wait: int) -> None:
         decided = self._decided()
         trades = [(e.portfolio, trade) for e in decided for trade in e.trades]
         if not trades:
             return
         portfolio, trade = trades[-1 - pick % len(trades)]
         quantity = f"{(trade.quantity * Decimal(part)).quantize(Decimal('1e-9')):f}"
-        self.now += SECOND
+        self.now += wait
         price = f"{self.prices[trade.instrument]:.4f}"
         make = self.build.fill
         name, trade_id, partly = trade.instrument, trade.trade_id, not whole
@@ -136,9 +148,15 @@ class CrashMachine(RuleBasedStateMachine):
             make(portfolio, name, quantity, price, self.now, partly=partly, trade_id=trade_id)
         )
 
-    @rule(portfolio=st.sampled_from(PORTFOLIOS), what=st.integers(0, 4))
-    def somebody_intervenes(self, portfolio: str, what: int) -> None:
-        self.now += SECOND
+    @rule(
+        portfolio=st.sampled_from(PORTFOLIOS),
+        what=st.integers(0, 8),
+        wait=st.sampled_from([0, SECOND]),
+    )
+    def somebody_intervenes(self, portfolio: str, what: int, wait: int) -> None:
+        self.now += wait
+        muted = {"source": "a", "strategy": "s1", "muted": portfolio < "m"}
+        gone = {"source": "b", "signal_id": f"signals-2-{len(self.inputs) % 7}"}
         about = {"portfolio": portfolio}
         money = {"amount": "-20000", "currency": "USD"}
         mandate = {"mandate": {"position_max": 0.1, "gross_max": 0.4, "turnover_max": 0.2}}
@@ -148,6 +166,10 @@ class CrashMachine(RuleBasedStateMachine):
             ("control", "CoordinationPaused", about),
             ("control", "CoordinationResumed", about),
             ("market", "InstrumentHalted", {"instrument": "N1", "halted": portfolio < "m"}),
+            ("control", "CoordinationPaused", {}),
+            ("control", "CoordinationResumed", {}),
+            ("control", "StrategyMuted", muted),
+            ("signals", "SignalWithdrawn", gone),
         )[what]
         self._put(self.build.make(topic, name, self.now, **fields))
 
@@ -176,6 +198,10 @@ class CrashMachine(RuleBasedStateMachine):
     @rule(shard=shards)
     def checkpoint(self, shard: int) -> None:
         self.owners[shard].checkpoint()
+
+    @rule(shard=shards, damage=st.sampled_from([b"", b"3\nnothing", b"0\n{}\n{}"]))
+    def a_checkpoint_is_damaged(self, shard: int, damage: bytes) -> None:
+        self.log.append([Append("checkpoints", shard, damage, self.now)])
 
     @rule(shard=shards, count=st.integers(1, 20))
     def a_router_repeats_its_batch(self, shard: int, count: int) -> None:
