@@ -180,9 +180,10 @@ def test_what_a_session_is_can_not_change_once_something_was_counted_in_it(
 
 
 def test_a_price_from_the_future_does_not_shut_out_the_true_ones() -> None:
-    wild = lambda make: make.prices({"A": 99.0}, NOON, event_time=NOON + 900 * DAY)  # noqa: E731
-    true = lambda make: make.close({"A": 11.0}, NOON + SECOND)  # noqa: E731
-    makes: tuple[Callable[[Inputs], Input], ...] = (wild, true)
+    makes: tuple[Callable[[Inputs], Input], ...] = (
+        lambda make: make.prices({"A": 99.0}, NOON, event_time=NOON + 900 * DAY),
+        lambda make: make.close({"A": 11.0}, NOON + SECOND),
+    )
     assert [e.reason for e in events_of(run(after(*makes)), InputRejected)] == [R.FUTURE]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from decimal import Decimal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,85 +18,19 @@ from coordinator.log.sqlite import SqliteLog
 from coordinator.quality.reasons import ExplainError, NothingDecided, explain_decision
 from replay import audit_lookahead, backtest, verify
 from replay.backtest import run_backtest
-from replay.errors import NothingToReplay, OtherEngine, ReplayError
-from replay.verify import FirstDifference
-from schemas.base import Event
+from replay.errors import NothingToReplay, ReplayError
 from schemas.canonical import digest
 from schemas.decisions import AllocationDecided
 from schemas.entries import GENESIS, decode_output, encode_output
 from schemas.journal import EngineStarted
+from tests.unit.replay.forgeries import (
+    a_decision,
+    difference,
+    forged_decision,
+    with_records,
+    without_shard,
+)
 from tests.unit.replay.worlds import DAY, copied, input_log, messages
-
-Change = Callable[[Event], Event]
-
-
-def difference(log: MemoryLog, *, tolerance: bool = False) -> FirstDifference:
-    report = verify(log, tolerance=tolerance)
-    assert not report.ok
-    assert report.difference is not None
-    return report.difference
-
-
-def with_records(log: MemoryLog, *more: Append) -> MemoryLog:
-    made = copied(log, lambda record: record.payload)
-    made.append(more)
-    return made
-
-
-def without_shard(log: MemoryLog, shard: int, topics: Iterable[str] | None = None) -> MemoryLog:
-    gone = topics if topics is not None else ("journal", "decisions", "checkpoints")
-    return copied(
-        log,
-        lambda record: None if record.shard == shard and record.topic in gone else record.payload,
-    )
-
-
-def retold(log: MemoryLog, change: Change) -> MemoryLog:
-    """The log with outputs changed and the chain through them made anew."""
-    last: dict[int, str] = {}
-
-    def again(record: Record) -> bytes:
-        if record.topic != "decisions":
-            return record.payload
-        entry = decode_output(record.payload)
-        event = change(entry.event)
-        prev = last.get(record.shard, GENESIS)
-        payload = encode_output(entry.position, entry.ordinal, entry.seq, prev, event)
-        last[record.shard] = digest(payload)
-        return payload
-
-    return copied(log, again)
-
-
-def first_decision(change: Callable[[AllocationDecided], AllocationDecided]) -> Change:
-    """Change the first decision that trades."""
-    waiting = [True]
-
-    def maybe(event: Event) -> Event:
-        if waiting and isinstance(event, AllocationDecided) and event.trades and event.signals:
-            waiting.clear()
-            return change(event)
-        return event
-
-    return maybe
-
-
-def a_decision(log: MemoryLog) -> Record:
-    return next(
-        record
-        for shard in (0, 1)
-        for record in log.read("decisions", shard)
-        if record.payload.startswith(b'{"type":"AllocationDecided"')
-    )
-
-
-def forged_decision(log: MemoryLog) -> tuple[str, bytes]:
-    """The id of a recorded decision, and another decision of that name that begins a chain."""
-    event = decode_output(a_decision(log).payload).event
-    assert isinstance(event, AllocationDecided)
-    forged = event.model_copy(update={"turnover": 0.9})
-    return event.decision_id, encode_output(0, 0, 0, GENESIS, forged)
-
 
 # -- partitions --------------------------------------------------------------------------------
 
@@ -311,116 +244,6 @@ GARBAGE = [
 def test_garbage_is_no_checkpoint(body: bytes) -> None:
     with pytest.raises(CheckpointError):
         decode_state(body)
-
-
-# -- the numeric contract ----------------------------------------------------------------------
-
-
-def first(event: AllocationDecided, field: str, **changes: object) -> AllocationDecided:
-    """The decision with the first of a list, or the part itself, changed."""
-    held = getattr(event, field)
-    if isinstance(held, tuple):
-        changed: object = (held[0].model_copy(update=changes), *held[1:])
-    else:
-        changed = held.model_copy(update=changes)
-    return event.model_copy(update={field: changed})
-
-
-LIES: dict[str, Callable[[AllocationDecided], AllocationDecided]] = {
-    "trades": lambda e: first(e, "trades", quantity=Decimal(-99999)),
-    "two lots": lambda e: first(e, "targets", quantity=e.targets[0].quantity + 2),
-    "nav": lambda e: e.model_copy(update={"nav": Decimal(1)}),
-    "cost": lambda e: e.model_copy(update={"cost": 0.5}),
-    "gross": lambda e: first(e, "after", gross=99.0),
-    "verdict": lambda e: first(e, "signals", verdict="limited" if e.signals[0].verdict != "limited"
-                               else "outvoted"),
-    "weight": lambda e: first(e, "targets", weight=e.targets[0].weight + 0.01),
-    "price": lambda e: first(e, "targets", price=e.targets[0].price + 0.01),
-    "objective": lambda e: first(e, "solver", objective=e.solver.objective + 2e-6),
-    "no trades": lambda e: e.model_copy(update={"trades": ()}),
-    "a trade twice": lambda e: e.model_copy(update={"trades": (*e.trades, e.trades[0])}),
-    "another name": lambda e: first(e, "trades", trade_id="mine"),
-    "build": lambda e: first(e, "identity", build="mine"),
-    "parameters": lambda e: first(e, "identity", parameters="0" * 64),
-    "decided_at": lambda e: e.model_copy(update={"decided_at": e.decided_at + 1}),
-    "mode": lambda e: e.model_copy(update={"mode": "mine"}),
-    "skill": lambda e: first(e, "signals", skill=e.signals[0].skill + 0.5),
-    "positions": lambda e: first(e, "after", positions=e.after.positions + 1),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_the_contract_does_not_cover_a_lie(run: MemoryLog, lie: str) -> None:
-    found = difference(retold(run, first_decision(LIES[lie])), tolerance=True)
-    assert (found.kind, found.event) == ("different", "AllocationDecided")
-
-
-ROUNDING: dict[str, Callable[[AllocationDecided], AllocationDecided]] = {
-    "objective": lambda e: first(e, "solver", objective=e.solver.objective + 9e-7),
-    "a lot": lambda e: first(
-        first(e, "targets", quantity=e.targets[0].quantity + 1), "trades",
-        quantity=e.trades[0].quantity + 1,
-    ),
-    "last bits": lambda e: first(e, "after", gross=e.after.gross * (1 + 1e-12)),
-    "iterations": lambda e: first(e, "solver", iterations=e.solver.iterations + 3),
-    "state": lambda e: first(e, "identity", portfolio_state="0" * 64, problem="1" * 64),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", ROUNDING)
-def test_the_contract_covers_what_other_hardware_does(run: MemoryLog, case: str) -> None:
-    log = retold(run, first_decision(ROUNDING[case]))
-    assert not verify(log).ok
-    assert verify(log, tolerance=True).ok
-
-
-def test_a_run_of_another_engine_is_compared_by_the_contract(run: MemoryLog) -> None:
-    def told(event: Event) -> Event:
-        return (
-            first(event, "identity", build="another") if isinstance(event, AllocationDecided)
-            else event
-        )  # fmt: skip
-
-    def started(record: Record) -> bytes:
-        event = from_json(record.payload)["event"]
-        return (
-            record.payload.replace(event["build"].encode(), b"another")
-            if record.payload.startswith(b'{"type":"EngineStarted"')
-            else record.payload
-        )
-
-    log = copied(retold(run, told), lambda r: r.payload if r.topic != "journal" else started(r))
-    assert verify(log, tolerance=True).ok
-    with pytest.raises(OtherEngine):
-        verify(log)
-
-
-def test_the_contract_covers_every_kind_of_output(run: MemoryLog) -> None:
-    def shy(event: Event) -> Event:
-        said = {"conflicts": 99, "severity": 0.987, "open_trades": 99}
-        fields = {name: value for name, value in said.items() if name in type(event).model_fields}
-        return event.model_copy(update=fields)
-
-    found = difference(retold(run, shy), tolerance=True)
-    assert found.event in {"RoundClosed", "ConflictDetected", "PortfolioViewUpdated"}
-
-
-def test_the_contract_wants_one_chain(run: MemoryLog) -> None:
-    def cut(record: Record) -> bytes:
-        if record.topic != "decisions" or record.position != 3:
-            return record.payload
-        entry = decode_output(record.payload)
-        return encode_output(entry.position, entry.ordinal, entry.seq, "f" * 64, entry.event)
-
-    found = difference(copied(run, cut), tolerance=True)
-    assert [field.path for field in found.fields] == ["prev"]
-
-
-def test_an_output_that_cannot_be_read_is_a_difference_under_the_contract(run: MemoryLog) -> None:
-    def broken(record: Record) -> bytes:
-        return b'{"type":"AllocationDecided"' if record.topic == "decisions" else record.payload
-
-    assert difference(copied(run, broken), tolerance=True).kind == "different"
 
 
 # -- times -------------------------------------------------------------------------------------
