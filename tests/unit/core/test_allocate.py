@@ -106,3 +106,25 @@ def test_the_same_situation_under_other_parameters_is_another_problem() -> None:
     before = problem_digest(of(state).problem)
     state.parameters = Parameters(risk_volatility_prior=0.03)
     assert problem_digest(of(state).problem) != before
+
+
+def test_new_trades_begin_from_what_is_held_and_what_is_under_way() -> None:
+    problem = of(planted()).problem
+    assert problem.start == pytest.approx([0.08, 0.1])
+
+
+def test_whether_an_odd_remainder_may_be_sold_is_the_instruments() -> None:
+    state = planted()
+    state.market.instruments["A"].full_exit_odd_lot = False
+    state.market.instruments["B"].full_exit_odd_lot = True
+    assert of(state).problem.exit_odd_lot.tolist() == [False, True]
+
+
+def test_what_is_quoted_in_another_currency_is_no_part_of_the_problem() -> None:
+    state = planted()
+    state.market.instruments["B"].currency = "EUR"
+    other = view(instrument="B")
+    state.views[other.key] = other
+    found = of(state)
+    assert found.problem.instruments == ("A",)
+    assert found.without == [other]

@@ -111,3 +111,15 @@ def test_conflicts_come_severest_first_and_mild_ones_are_left_out() -> None:
 
 def test_without_opinions_there_is_no_conflict() -> None:
     assert conflicts([]) == []
+
+
+def test_a_source_that_contradicts_itself_is_surer_to_be_in_conflict_than_two() -> None:
+    two = conflicts([row(0, "a", 1.0), row(0, "b", -1.0)])
+    itself = conflicts([row(0, "a", 1.0), row(0, "a", -1.0)])
+    assert itself[0].severity > two[0].severity
+
+
+def test_on_names_that_move_together_a_source_contradicts_itself_more_surely_than_another() -> None:
+    two = conflicts([row(0, "a", 1.5), row(1, "b", -1.5)], correlation=0.9)
+    itself = conflicts([row(0, "a", 1.5), row(1, "a", -1.5)], correlation=0.9)
+    assert itself[0].severity > two[0].severity
