@@ -70,7 +70,7 @@ class _EngineTree:
     fingerprint: str
     sealed: bool
     paused: bool
-    marks: list[tuple[str, int, int]]
+    marks: list[tuple[str, str, int, int]]
     seen: list[tuple[str, int]]
     seen_own: list[tuple[str, int]]
     timers: list[tuple[str, int]]
@@ -176,8 +176,8 @@ def _engine_tree(state: State) -> dict[str, Any]:
         "sealed": state.sealed,
         "paused": state.paused,
         "marks": [
-            [topic, partition, state.marks[topic, partition]]
-            for topic, partition in sorted(state.marks)
+            [topic, topic_id, partition, state.marks[topic, topic_id, partition]]
+            for topic, topic_id, partition in sorted(state.marks)
         ],
         "seen": list(state.seen.items()),
         "seen_own": list(state.seen_own.items()),
@@ -234,7 +234,7 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     for name in ("position", "clock", "seq", "last_hash", "decisions", "build", "dependencies",
                  "fingerprint", "sealed", "paused"):  # fmt: skip
         setattr(state, name, getattr(tree, name))
-    state.marks = {(topic, partition): offset for topic, partition, offset in tree.marks}
+    state.marks = {(topic, topic_id, part): at for topic, topic_id, part, at in tree.marks}
     state.seen = dict(tree.seen)
     state.seen_own = dict(tree.seen_own)
     state.timers = Timers(tree.timers)

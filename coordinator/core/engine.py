@@ -175,10 +175,9 @@ class Engine:
         if repeated(state, stamp):
             return
         if stamp.offset >= 0:
-            state.marks[f"{stamp.topic}/{stamp.topic_id}", stamp.partition] = stamp.offset
-        error_known = failures.get(RECORD)
-        if error_known is not None:
-            self._quarantine_event(event, error_known)
+            state.marks[stamp.topic, stamp.topic_id, stamp.partition] = stamp.offset
+        if RECORD in failures:
+            self._quarantine_event(event, failures[RECORD])
             return
         try:
             key = identity_key(event)
@@ -228,7 +227,8 @@ class Engine:
         """
         state, parameters = self.state, self.state.parameters
         seen = state.seen_own if is_own(event) else state.seen
-        seen.pop(key, None)  # an id used again is the newest
+        if key in seen:  # an id used again is the newest
+            del seen[key]
         seen[key] = appended_at
         horizon = self.state.clock - parameters.lateness_ms_max * MILLISECOND
         while seen:

@@ -48,9 +48,8 @@ UNSUPPORTED = (
 
 def repeated(state: State, stamp: Stamp) -> bool:
     """Whether the journal holds this very message again: at-least-once delivery, no fault."""
-    return stamp.offset >= 0 and stamp.offset <= state.marks.get(
-        (f"{stamp.topic}/{stamp.topic_id}", stamp.partition), -1
-    )
+    mark = (stamp.topic, stamp.topic_id, stamp.partition)
+    return 0 <= stamp.offset <= state.marks.get(mark, -1)
 
 
 def identity_key(event: Any) -> str | None:
@@ -94,9 +93,12 @@ def _known(state: State, key: str | None) -> bool:
     """
     if key is None:
         return False
-    used_at = state.seen.get(key, state.seen_own.get(key))
-    horizon = state.clock - state.parameters.lateness_ms_max * MILLISECOND
-    return used_at is not None and used_at >= horizon
+    used_at = state.seen.get(key)
+    if used_at is None:
+        used_at = state.seen_own.get(key)
+        if used_at is None:
+            return False
+    return used_at >= state.clock - state.parameters.lateness_ms_max * MILLISECOND
 
 
 def judge(state: State, stamp: Stamp, event: Event, key: str | None) -> OutputEvent | None:

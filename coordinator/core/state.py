@@ -136,7 +136,7 @@ class State:
         self.fingerprint = ""
         self.sealed = False
         self.paused = False
-        self.marks: dict[tuple[str, int], int] = {}
+        self.marks: dict[tuple[str, str, int], int] = {}
         self.seen: dict[str, int] = {}  # event ids (intake.identity_key) to when they were appended
         self.seen_own: dict[str, int] = {}  # the same for events of this shard's portfolios alone
         self.timers = Timers()
