@@ -51,7 +51,7 @@ def names(count: int) -> tuple[str, ...]:
 
 def opened(journal: Journal, *, instruments: int, sources: int, portfolios: int) -> None:
     """The beginning of a journal: everything listed, registered, opened and priced."""
-    journal.add(engine_started(at=START), START)
+    journal.add(engine_started(at=START, shards=1), START)
     for name in names(instruments):
         listed = InstrumentListed(
             event_id=name,
