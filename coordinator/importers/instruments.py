@@ -145,13 +145,17 @@ def read_instruments(table: Table, *, session: Session) -> Instruments:
     return Instruments(tuple(terms), sieve.rejects())
 
 
+_ANY_CURRENCY = "USD"
+"""Stands in while terms are judged: an instrument without one gets that of the portfolios."""
+
+
 def _by_time(item: Listing) -> tuple[int, int, str]:
     return item.known_at, item.terms.valid_from or 0, item.terms.instrument
 
 
 def _problem(terms: Terms) -> str | None:
     """What the language says against the terms, or None."""
-    fields = replace(terms, valid_from=None).fields(currency="XXX")
+    fields = replace(terms, valid_from=None).fields(currency=_ANY_CURRENCY)
     payload = to_json({"event_id": "listed", "event_time": 0, **fields})
     try:
         parse_event("InstrumentListed", 1, payload)

@@ -10,10 +10,9 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
-from typing import Self
 
 from coordinator.core.ports import Append, Record
+from coordinator.log.closing import Closing
 from coordinator.log.errors import LogClosed
 from coordinator.log.integrity import GENESIS, Chain, Link, check_append
 
@@ -42,7 +41,7 @@ class _Partition:
         return Link(self.positions[index - 1], self._digests[index - 1]) if index else GENESIS
 
 
-class MemoryLog:
+class MemoryLog(Closing):
     """An in-memory Log.
 
     clock: integer nanoseconds UTC, asked when an append brings no time of its own. skip: given the
@@ -105,19 +104,6 @@ class MemoryLog:
     def close(self) -> None:
         """Forget nothing yet, but answer no more."""
         self._closed = True
-
-    def __enter__(self) -> Self:
-        """The log itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _store(self, item: Append, now: int) -> int:
         key = (item.topic, item.shard)

@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from coordinator.core.ports import Record
+from coordinator.log.closing import Closing
 from coordinator.log.errors import CorruptRecord, LogClosed, LogError, LogUnreadable, NotALog
 from coordinator.log.integrity import GENESIS, ChainedReader, Link
 from coordinator.log.locate import damage_in
@@ -47,7 +46,7 @@ _SEGMENT_RECORDS_MAX = 200_000
 _SEGMENT_BYTES_MAX = 32 * 2**20
 
 
-class SegmentLog:
+class SegmentLog(Closing):
     """A LogReader over the sealed segments of one folder, as they are when it is opened.
 
     Opening lists names; content is checked when it is read. Raises NotALog, LogUnreadable (gaps,
@@ -115,19 +114,6 @@ class SegmentLog:
         """Let go of what is held in memory."""
         self._closed = True
         self._recent = None
-
-    def __enter__(self) -> Self:
-        """The reader itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _stream(
         self, segments: tuple[Segment, ...], index: int, start: int, stop: int

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from coordinator.core.ports import Append, Record
+from coordinator.log.closing import Closing
 from coordinator.log.errors import CorruptRecord, LogClosed, LogFull, LogUnreadable
 from coordinator.log.integrity import DIGEST_BYTES, GENESIS, Chain, Link, check_append
 from coordinator.log.lock import WriterLock
@@ -64,7 +63,7 @@ class _Head:
 _EMPTY = _Head(end=0, digest=GENESIS.digest, journal_time=-(2**63))
 
 
-class SqliteLog:
+class SqliteLog(Closing):
     """A Log in one SQLite file (WAL): one writer, any number of readers meanwhile.
 
     durable: every append is on the disk when it returns. Not durable (imports, backtests): appends
@@ -193,19 +192,6 @@ class SqliteLog:
             finally:
                 self._connection.close()
                 self._release()
-
-    def __enter__(self) -> Self:
-        """The log itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _begin(self) -> None:
         """Open a transaction where none is open, and mark in it where this batch begins."""
