@@ -68,8 +68,8 @@ def _begins(state: State, stamp: Stamp) -> float:
     """The session from which the signal's age counts.
 
     Observed: that of the first close at or after it was known, because nobody could trade on it
-    earlier than that session. By the clock: the topic's time. Both are the same for every shard, and
-    for every order of arrival but one: a close told after signals that are younger than it.
+    earlier than that session. By the clock: the topic's time. Both are the same for every shard,
+    and for every order of arrival but one: a close told after signals that are younger than it.
     """
     if state.parameters.sessions == "observed":
         return float(state.market.session + (stamp.appended_at > state.market.closed_at))
