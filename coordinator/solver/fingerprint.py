@@ -13,7 +13,7 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.room import make_room
 from coordinator.solver.settings import SolverName, SolverSettings
-from coordinator.solver.solve import ModelShelf, optimise
+from coordinator.solver.solve import ModelShelf, optimise, optimise_model
 
 __all__ = ["numeric_fingerprint"]
 
@@ -32,10 +32,15 @@ def numeric_fingerprint(settings: SolverSettings) -> str:
         digest.update(part.tobytes())
     solvers: tuple[SolverName, ...] = (settings.solver, settings.second_solver)
     shelf = ModelShelf(len(solvers))
+    room = make_room(problem)
     for solver in solvers:
-        found = optimise(problem, make_room(problem), shelf, settings, solver)
-        digest.update(solver.encode() + found.status.encode() + found.trades.tobytes())
-        digest.update(np.array([found.prices.gross, found.prices.cash, found.gap]).tobytes())
+        # Both ways to ask: phase 1 goes through cvxpy whatever the solver.
+        for found in (
+            optimise(problem, room, shelf, settings, solver),
+            optimise_model(problem, room, shelf, settings, solver),
+        ):
+            digest.update(solver.encode() + found.status.encode() + found.trades.tobytes())
+            digest.update(np.array([found.prices.gross, found.prices.cash, found.gap]).tobytes())
     return digest.hexdigest()
 
 

@@ -15,8 +15,14 @@ from coordinator.solver.certificate import Prices, objective
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.rule import reduce_breaches
 from coordinator.solver.settings import SolverName, SolverSettings
-from coordinator.solver.solve import ModelShelf, Solution, optimise, restore
-from coordinator.solver.violations import BREACH_TOLERANCE, Violations, measure
+from coordinator.solver.solution import Solution
+from coordinator.solver.solve import ModelShelf, optimise, restore
+from coordinator.solver.violations import (
+    BREACH_TOLERANCE,
+    ROUNDING_TOLERANCE,
+    Violations,
+    measure,
+)
 
 __all__ = ["Plan", "climb"]
 
@@ -55,16 +61,32 @@ def climb(
         # Drift below the tolerance may stay, it may not grow.
         return _solve_rungs(problem, before, solvers, shelf, settings)
     broken = "breached before trading: " + ", ".join(before.names())
+    left = measure(problem, reduce_breaches(problem, before))
+    if left.largest <= ROUNDING_TOLERANCE:
+        # Trades that break nothing prove that the least violation is none: no search for it.
+        return _relaxed(problem, _allowed(left, before), solvers, shelf, settings, (broken,))
     remarks = [broken]
     for solver in solvers:
         found = restore(problem, before, shelf, settings, solver)
         if np.isfinite(found.gap) and found.excess <= _EXCESS_MAX:
             allowed = _allowed(measure(problem, found.trades), before)
-            plan = _solve_rungs(problem, allowed, solvers, shelf, settings)
-            rung = "relaxed" if plan.certified else plan.rung
-            return replace(plan, rung=rung, remarks=(broken, *remarks[1:], *plan.remarks))
+            return _relaxed(problem, allowed, solvers, shelf, settings, tuple(remarks))
         remarks.append(f"{solver} found no least violation: {found.status}")
     return _rule(problem, before, tuple(remarks))
+
+
+def _relaxed(
+    problem: AllocationProblem,
+    allowed: Violations,
+    solvers: tuple[SolverName, SolverName],
+    shelf: ModelShelf,
+    settings: SolverSettings,
+    remarks: tuple[str, ...],
+) -> Plan:
+    """The best trades (phase 2) that leave no more broken than allowed."""
+    plan = _solve_rungs(problem, allowed, solvers, shelf, settings)
+    rung = "relaxed" if plan.certified else plan.rung
+    return replace(plan, rung=rung, remarks=(*remarks, *plan.remarks))
 
 
 def _allowed(found: Violations, before: Violations) -> Violations:

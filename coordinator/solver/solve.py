@@ -9,14 +9,13 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar, cast
 
 import cvxpy as cp
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.certificate import Prices, objective, upper_bound
+from coordinator.solver.certificate import Prices
 from coordinator.solver.model import (
     Model,
     Restoration,
@@ -25,29 +24,14 @@ from coordinator.solver.model import (
     scale_of,
 )
 from coordinator.solver.room import Room, make_room
+from coordinator.solver.segments import optimise_segments
 from coordinator.solver.settings import SolverName, SolverSettings
+from coordinator.solver.solution import Solution, judged, no_solution
 from coordinator.solver.violations import Violations, measure
 
-__all__ = ["ModelShelf", "Solution", "optimise", "restore"]
+__all__ = ["ModelShelf", "optimise", "optimise_model", "restore"]
 
 _Made = TypeVar("_Made", Model, Restoration)
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """A solver's answer to one model, in fractions of NAV.
-
-    trades: (n,) inside every single-name bound. gap: certified distance to the optimum, infinite
-    when there is no usable answer. excess: largest amount by which the room is overdrawn.
-    """
-
-    solver: SolverName
-    status: str
-    iterations: int
-    trades: Floats
-    prices: Prices
-    gap: float
-    excess: float
 
 
 class ModelShelf:
@@ -86,7 +70,23 @@ def optimise(
     settings: SolverSettings,
     solver: SolverName,
 ) -> Solution:
-    """The best trades inside the room, with the certified distance to the optimum."""
+    """The best trades inside the room, with the certified distance to the optimum.
+
+    PIQP gets the model in fewer variables, without cvxpy's work for each solve.
+    """
+    if solver == "PIQP":
+        return optimise_segments(problem, room, settings)
+    return optimise_model(problem, room, shelf, settings, solver)
+
+
+def optimise_model(
+    problem: AllocationProblem,
+    room: Room,
+    shelf: ModelShelf,
+    settings: SolverSettings,
+    solver: SolverName,
+) -> Solution:
+    """The same by the model as it is written, through cvxpy."""
     model = shelf.model(len(problem.instruments), solver)
     scale = scale_of(problem)
     model.parameters.load_room(problem, room)
@@ -94,17 +94,21 @@ def optimise(
     status, iterations = _solve(model.problem, settings, solver)
     found = _values(model.trades)
     if found is None:
-        return _no_solution(problem, solver, status, iterations)
-    low, high = room.box
-    trades = np.clip(found, low, high)
+        return no_solution(problem, solver, status, iterations)
     prices = Prices(
         gross=_price(model.gross, scale),
         cash=_price(model.cash, scale),
         turnover=_price(model.turnover, scale),
     )
-    gap = upper_bound(problem, room, trades, prices) - objective(problem, trades)
-    excess = _overdrawn(problem, room, trades)
-    return Solution(solver, status, iterations, trades, prices, gap, excess)
+    return judged(
+        problem,
+        room,
+        solver=solver,
+        status=status,
+        iterations=iterations,
+        found=found,
+        prices=prices,
+    )
 
 
 def restore(
@@ -125,7 +129,7 @@ def restore(
     status, iterations = _solve(model.problem, settings, solver)
     found = _values(model.trades)
     if found is None:
-        return _no_solution(problem, solver, status, iterations)
+        return no_solution(problem, solver, status, iterations)
     trades = np.clip(found, -problem.trade_max, problem.trade_max)
     excess = measure(problem, trades).turnover
     gap = 0.0 if status == cp.OPTIMAL else np.inf
@@ -178,19 +182,3 @@ def _price(constraint: cp.Constraint, scale: float) -> float:
     if value is None or not np.all(np.isfinite(value)):
         return 0.0
     return max(float(np.asarray(value).reshape(())), 0.0) / scale
-
-
-def _overdrawn(problem: AllocationProblem, room: Room, trades: Floats) -> float:
-    """Largest amount by which trades overdraw the room of the sums, fraction of NAV."""
-    exposure = np.sum(np.maximum(room.highest + trades, -(room.lowest + trades)))
-    buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
-    paid = buys @ (1.0 + problem.cost_buy) - sells @ (1.0 - problem.cost_sell)
-    turned = np.sum(buys + sells) / 2
-    return float(max(exposure - room.gross, paid - room.cash, turned - room.turnover, 0.0))
-
-
-def _no_solution(
-    problem: AllocationProblem, solver: SolverName, status: str, iterations: int
-) -> Solution:
-    nothing = np.zeros(len(problem.instruments))
-    return Solution(solver, status, iterations, nothing, Prices(), np.inf, np.inf)

@@ -48,7 +48,7 @@ def test_a_filled_trade_is_a_position_and_no_open_trade_any_more() -> None:
     base = days(make)
     inputs = [*base, strong(make, AT)]
     (trade,) = decided(inputs)[0].trades
-    fill = make.fill("p", "A", str(trade.quantity), "10", AT + SECOND, trade_id=trade.trade_id)
+    fill = make.fill("p", "A", f"{trade.quantity:f}", "10", AT + SECOND, trade_id=trade.trade_id)
     log = run([*inputs, fill, strong(make, AT + 2 * SECOND)], end=AT + HOUR)
     _, second = events_of(log, AllocationDecided)
     assert second.targets[0].quantity == trade.quantity
@@ -62,7 +62,7 @@ def test_a_part_filled_trade_counts_with_what_is_left_of_it() -> None:
     base = days(make)
     inputs = [*base, strong(make, AT)]
     (trade,) = decided(inputs)[0].trades
-    half = str((trade.quantity / 2).to_integral_value())
+    half = f"{(trade.quantity / 2).to_integral_value():f}"
     part = make.fill("p", "A", half, "10", AT + SECOND, partly=True, trade_id=trade.trade_id)
     second = decided([*inputs, part, strong(make, AT + 2 * SECOND)])[1]
     assert second.targets[0].quantity - sum(t.quantity for t in second.trades) == trade.quantity
@@ -101,7 +101,7 @@ def test_a_fill_after_the_expiry_still_counts() -> None:
     inputs = [*base, strong(make, AT), make.close({"A": 10.0}, T0 + DAY)]
     (trade,) = decided(inputs)[0].trades
     late = T0 + 2 * DAY
-    fill = make.fill("p", "A", str(trade.quantity), "10", late, trade_id=trade.trade_id)
+    fill = make.fill("p", "A", f"{trade.quantity:f}", "10", late, trade_id=trade.trade_id)
     log = run([*inputs, fill], end=T0 + 4 * DAY)
     last = events_of(log, PortfolioViewUpdated)[-1]
     assert last.holdings[0].quantity == trade.quantity
@@ -167,7 +167,7 @@ def test_a_decision_within_a_session_is_filled_at_its_close_before_it_expires() 
     make = Inputs()
     inputs = [*days(make), strong(make, AT), make.close({"A": 10.0}, T0 + DAY)]
     (trade,) = decided(inputs)[0].trades
-    fill = make.fill("p", "A", str(trade.quantity), "10", T0 + DAY, trade_id=trade.trade_id)
+    fill = make.fill("p", "A", f"{trade.quantity:f}", "10", T0 + DAY, trade_id=trade.trade_id)
     log = run([*inputs, fill], end=T0 + 2 * DAY)
     assert events_of(log, TradesExpired) == []
     last = events_of(log, PortfolioViewUpdated)[-1]

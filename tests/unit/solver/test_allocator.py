@@ -9,7 +9,7 @@ import pytest
 from coordinator.core.ports import Allocation, AllocationProblem
 from coordinator.solver import CvxAllocator, ProblemError, SolverSettings
 from coordinator.solver import ladder as ladder_module
-from coordinator.solver.solve import Solution
+from coordinator.solver.solution import Solution
 from coordinator.solver.solve import optimise as optimise_for_real
 
 from .conftest import Make

@@ -1,0 +1,163 @@
+"""The model of `model` in few variables, handed to PIQP directly: the fast way of most decisions.
+
+Place in the flow: `solve` asks here when the solver is PIQP. It must never know another problem
+than `model` states: tests hold both to the same answers, and the certificate judges each.
+
+What a trade costs and uses is linear between the ends of its box and two kinks: no trade, and the
+trade at which exposure is smallest. So each trade is a start plus at most three segments,
+
+    z = z0 + A t,  low <= t <= high,  z0 the trade nearest to none,
+
+A the (n, k) matrix that adds up each name's segments. Slopes rise away from z0 (all costs and uses
+are convex), so segments fill in order by themselves, and gross, cash and turnover are one row each:
+
+    min  c't + t'A' (gamma Sigma) A t / 2   s.t.  G t <= room left at z0
+
+A long-only portfolio has about one segment a name, where the model has three variables and eight
+rows a name. Names that cannot trade have none. Solved cold by a solver object of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import piqp
+from numpy.typing import NDArray
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.certificate import Prices, marginal_value
+from coordinator.solver.limits import kink
+from coordinator.solver.model import scale_of
+from coordinator.solver.room import Room
+from coordinator.solver.settings import SolverSettings
+from coordinator.solver.solution import Solution, judged, no_solution
+
+__all__ = ["optimise_segments"]
+
+_NARROW = 1e-12
+"""A segment this narrow is none, fraction of NAV: an interior needs width."""
+_STATUS = {
+    piqp.PIQP_SOLVED: "optimal",
+    piqp.PIQP_MAX_ITER_REACHED: "user_limit",
+    piqp.PIQP_PRIMAL_INFEASIBLE: "infeasible",
+    piqp.PIQP_DUAL_INFEASIBLE: "unbounded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """The pieces of all trades, (k,) each.
+
+    name: index of the instrument. low, high: how far it goes below and above z0. cost: paid per
+    unit of weight. uses: (3, k) of gross, cash and turnover per unit of weight. start: (n,) z0.
+    """
+
+    name: NDArray[np.intp]
+    low: Floats
+    high: Floats
+    cost: Floats
+    uses: Floats
+    start: Floats
+
+
+def cut(problem: AllocationProblem, room: Room) -> Segments:
+    """The segments of every trade that has room."""
+    low, high = room.box
+    turn = kink(problem)
+    start = np.minimum(np.maximum(0.0, low), high)
+    inner = np.minimum(np.maximum(turn, low), high)
+    ends = np.stack([low, np.minimum(start, inner), np.maximum(start, inner), high])
+    below, above = ends[:-1], ends[1:]
+    piece, name = np.nonzero(above - below > _NARROW)
+    below, above, at = below[piece, name], above[piece, name], start[name]
+    middle = (below + above) / 2
+    bought = middle > 0.0
+    cost = np.where(bought, problem.cost_buy[name], -problem.cost_sell[name])
+    uses = np.stack(
+        [
+            np.where(middle > turn[name], 1.0, -1.0),
+            1.0 + cost,  # selling one unit brings 1 - cost_sell
+            np.where(bought, 0.5, -0.5),
+        ]
+    )
+    up = below >= at
+    width = above - below
+    return Segments(
+        name=name,
+        low=np.where(up, 0.0, -width),
+        high=np.where(up, width, 0.0),
+        cost=cost,
+        uses=uses,
+        start=start,
+    )
+
+
+def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSettings) -> Solution:
+    """The best trades inside the room, with the certified distance to the optimum."""
+    parts = cut(problem, room)
+    if not len(parts.name):
+        return judged(
+            problem,
+            room,
+            solver="PIQP",
+            status="optimal",
+            iterations=0,
+            found=parts.start,
+            prices=Prices(),
+        )
+    scale = scale_of(problem)
+    solver = _set_up(problem, room, parts, scale, settings)
+    status = _STATUS.get(solver.solve(), "failed")
+    result = solver.result
+    iterations = int(result.info.iter)
+    length, duals = np.asarray(result.x), np.asarray(result.z_u)
+    if status == "failed" or not (np.isfinite(length).all() and np.isfinite(duals).all()):
+        return no_solution(problem, "PIQP", status, iterations)
+    found = parts.start + np.bincount(parts.name, weights=length, minlength=len(parts.start))
+    gross, cash, turnover = (max(float(dual), 0.0) / scale for dual in duals)
+    return judged(
+        problem,
+        room,
+        solver="PIQP",
+        status=status,
+        iterations=iterations,
+        found=found,
+        prices=Prices(gross=gross, cash=cash, turnover=turnover),
+    )
+
+
+def _set_up(
+    problem: AllocationProblem,
+    room: Room,
+    parts: Segments,
+    scale: float,
+    settings: SolverSettings,
+) -> piqp.DenseSolver:
+    """A solver that has seen nothing but this problem."""
+    name, curvature = parts.name, scale * problem.risk_aversion
+    slope = scale * (marginal_value(problem, parts.start)[name] - parts.cost)
+    # Symmetric, so the transposed view is the order of memory that the solver wants.
+    quadratic = (curvature * problem.covariance)[name[:, None], name].T
+    solver = piqp.DenseSolver()
+    solver.settings.eps_abs = settings.tolerance
+    solver.settings.eps_rel = settings.tolerance
+    solver.settings.max_iter = settings.iterations_max
+    solver.setup(
+        P=quadratic,
+        c=-slope,
+        G=np.asfortranarray(parts.uses),
+        h_u=_left(problem, room, parts.start),
+        x_l=parts.low,
+        x_u=parts.high,
+    )
+    return solver
+
+
+def _left(problem: AllocationProblem, room: Room, start: Floats) -> Floats:
+    """(3,) room of gross, cash and turnover that the trades z0 leave; below 0 where overdrawn."""
+    exposure = np.maximum(room.highest + start, -(room.lowest + start)).sum()
+    buys, sells = np.maximum(start, 0.0), np.maximum(-start, 0.0)
+    paid = buys @ (1.0 + problem.cost_buy) - sells @ (1.0 - problem.cost_sell)
+    turned = (buys + sells).sum() / 2
+    return np.array([room.gross - exposure, room.cash - paid, room.turnover - turned])

@@ -1,0 +1,70 @@
+"""A solver's answer to one problem, and what it is worth whoever found it.
+
+Place in the flow: made by `solve` and `segments`, judged by `ladder`. It must never take a solver's
+word: prices and trades are put through the certificate, sums are added up again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.certificate import Prices, objective, upper_bound
+from coordinator.solver.room import Room
+from coordinator.solver.settings import SolverName
+
+__all__ = ["Solution", "judged", "no_solution"]
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A solver's answer to one model, in fractions of NAV.
+
+    trades: (n,) inside every single-name bound. gap: certified distance to the optimum, infinite
+    when there is no usable answer. excess: largest amount by which the room is overdrawn.
+    """
+
+    solver: SolverName
+    status: str
+    iterations: int
+    trades: Floats
+    prices: Prices
+    gap: float
+    excess: float
+
+
+def judged(
+    problem: AllocationProblem,
+    room: Room,
+    *,
+    solver: SolverName,
+    status: str,
+    iterations: int,
+    found: Floats,
+    prices: Prices,
+) -> Solution:
+    """What a solver found, pulled into the box, with its certified distance to the optimum."""
+    low, high = room.box
+    trades = np.minimum(np.maximum(found, low), high)
+    gap = upper_bound(problem, room, trades, prices) - objective(problem, trades)
+    excess = _overdrawn(problem, room, trades)
+    return Solution(solver, status, iterations, trades, prices, gap, excess)
+
+
+def no_solution(
+    problem: AllocationProblem, solver: SolverName, status: str, iterations: int
+) -> Solution:
+    """What a solver that gave no usable numbers is worth: nothing."""
+    nothing = np.zeros(len(problem.instruments))
+    return Solution(solver, status, iterations, nothing, Prices(), np.inf, np.inf)
+
+
+def _overdrawn(problem: AllocationProblem, room: Room, trades: Floats) -> float:
+    """Largest amount by which trades overdraw the room of the sums, fraction of NAV."""
+    exposure = np.sum(np.maximum(room.highest + trades, -(room.lowest + trades)))
+    buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
+    paid = buys @ (1.0 + problem.cost_buy) - sells @ (1.0 - problem.cost_sell)
+    turned = np.sum(buys + sells) / 2
+    return float(max(exposure - room.gross, paid - room.cash, turned - room.turnover, 0.0))
