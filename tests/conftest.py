@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
+# Here and not in tests/integration: hooks of a run's main process must be known before collection.
+pytest_plugins = ("tests.support.real_servers",)
+
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
     "stable", derandomize=True, deadline=None, database=None, suppress_health_check=SLOW
