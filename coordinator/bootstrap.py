@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from statistics import NormalDist
 
+import numpy as np
+
 import coordinator.core
 import coordinator.learning
 import coordinator.solver
@@ -72,8 +74,9 @@ def _fingerprint() -> str:
     scalars = [
         (math.exp2(-x), math.sin(x), math.sqrt(x), normal.inv_cdf(x), normal.cdf(x)) for x in steps
     ]
+    columns = np.exp2(-np.array(steps)).tolist()
     solved = numeric_fingerprint(SolverSettings())
-    return hashlib.sha256(f"{solved} {scalars!r}".encode()).hexdigest()
+    return hashlib.sha256(f"{solved} {scalars!r} {columns!r}".encode()).hexdigest()
 
 
 def _build() -> str:

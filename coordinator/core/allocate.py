@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coordinator.core.board import Board
 from coordinator.core.book import Valuation, value, working
 from coordinator.core.match import Combination, combine
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel, RiskSettings
 from coordinator.core.state import Portfolio, State, View
-from coordinator.core.views import Scored, heard, horizon_of, scored_views
+from coordinator.core.views import heard, horizon_of, scored_views
 
 __all__ = ["Situation", "problem_digest", "situation"]
 
@@ -32,7 +33,7 @@ class Situation:
     problem: AllocationProblem
     prices: Floats
     horizon: float
-    rows: list[Scored]
+    rows: Board
     without: list[View]
     combination: Combination
     worth: Valuation

@@ -7,15 +7,14 @@ is the difference of two views in units of its own uncertainty; severity = 2 Phi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
-from coordinator.core.match import SAME_SOURCE, Combination
+from coordinator.core.board import Board, Indices
+from coordinator.core.match import Combination, error_correlation
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.core.views import Scored
 from schemas.control import Parameters
 from schemas.decisions import ConflictKind
 
@@ -40,20 +39,19 @@ class Conflict:
 
 
 def find_conflicts(
-    rows: list[Scored],
     combination: Combination,
     problem: AllocationProblem,
     parameters: Parameters,
 ) -> list[Conflict]:
     """All conflicts of a round of at least the reported severity, the most severe first."""
-    by_pick: dict[int, list[int]] = {}
-    for i, row in enumerate(rows):
-        by_pick.setdefault(row.pick, []).append(i)
+    board = combination.board
+    if not len(board):
+        return []
     found = [
-        *_opposite(rows, by_pick, combination.q, problem.covariance, parameters),
-        *_correlated(by_pick, combination, problem.covariance, parameters),
-        *_forbidden(rows, by_pick, combination, problem),
-        *_capacity(by_pick, combination, problem),
+        *_opposite(board, combination.q, problem.covariance, parameters),
+        *_correlated(combination, problem.covariance, parameters),
+        *_forbidden(combination, problem),
+        *_capacity(combination, problem),
     ]
     kept = [c for c in found if c.severity >= parameters.conflict_severity_min]
     return sorted(kept, key=lambda c: (-c.severity, c.kind, c.picks))
@@ -65,114 +63,124 @@ def severity_of(z: float) -> float:
 
 
 def _opposite(
-    rows: list[Scored],
-    by_pick: dict[int, list[int]],
-    q: Floats,
-    covariance: Floats,
-    parameters: Parameters,
+    board: Board, q: Floats, covariance: Floats, parameters: Parameters
 ) -> list[Conflict]:
     """Opposite views on one instrument: one conflict each, as severe as its worst pair."""
     found = []
-    for pick, members in by_pick.items():
-        buys = [i for i in members if q[i] > 0]
-        sells = [i for i in members if q[i] < 0]
-        if not buys or not sells:
+    for everyone, all_rows in board.groups():
+        wish = q[all_rows]
+        split = (wish > 0.0).any(axis=1) & (wish < 0.0).any(axis=1)
+        if not split.any():
             continue
-        separation = _separation(rows, covariance[pick, pick], parameters.view_correlation)
-        z, worst_buy, worst_sell = max(
-            (separation(i, j, q[i] - q[j]), i, j) for i in buys for j in sells
-        )
-        first, second = sorted((rows[worst_buy].view.horizon, rows[worst_sell].view.horizon))
-        apart = second / first >= HORIZON_RATIO
-        kind = ConflictKind.HORIZON if apart else ConflictKind.OPPOSITE_DIRECTION
-        found.append(Conflict(kind, (pick,), tuple(members), severity_of(z)))
+        slots, rows = everyone[split], all_rows[split]
+        z = _separations(board, rows, wish[split], covariance, parameters.view_correlation)
+        # Of equally bad pairs the last: the order is the board's, the same everywhere.
+        flat = z.reshape(len(slots), -1)[:, ::-1]
+        place = flat.shape[1] - 1 - flat.argmax(axis=1)
+        buy, sell = np.divmod(place, rows.shape[1])
+        nth = np.arange(len(slots))
+        worst, buys, sells = z[nth, buy, sell], rows[nth, buy], rows[nth, sell]
+        for slot, one, i, j in zip(slots.tolist(), worst.tolist(), buys, sells, strict=True):
+            first, second = sorted((board.views[i].horizon, board.views[j].horizon))
+            apart = second / first >= HORIZON_RATIO
+            kind = ConflictKind.HORIZON if apart else ConflictKind.OPPOSITE_DIRECTION
+            pick, members = int(board.picks[slot]), tuple(board.rows_of(slot))
+            found.append(Conflict(kind, (pick,), members, severity_of(one)))
     return found
 
 
-def _separation(
-    rows: list[Scored], variance: float, correlation: float
-) -> Callable[[int, int, float], float]:
-    """z of the difference of two views on an instrument of that variance."""
+def _separations(
+    board: Board,
+    rows: Indices,
+    wish: Floats,
+    covariance: Floats,
+    correlation: float,
+) -> Floats:
+    """(g, size, size) z of the difference of a buying and a selling view; -1 for other pairs.
 
-    def z(i: int, j: int, difference: float) -> float:
-        k_i, k_j = rows[i].k, rows[j].k
-        together = SAME_SOURCE if rows[i].view.source == rows[j].view.source else correlation
-        spread = k_i + k_j - 2.0 * min(k_i, k_j) * together
-        return difference / math.sqrt(max(variance * spread, 1e-300))
-
-    return z
+    rows: (g, size) views of one instrument each; wish: (g, size) what they expect.
+    """
+    k = board.k[rows]
+    one, other = k[:, :, None], k[:, None, :]
+    spread = (
+        one + other - 2.0 * np.minimum(one, other) * error_correlation(board, rows, correlation)
+    )
+    variance = np.diag(covariance)[board.pick[rows[:, 0]]][:, None, None]
+    gap = wish[:, :, None] - wish[:, None, :]
+    z = gap / np.sqrt(np.maximum(variance * spread, 1e-300))
+    against = (wish > 0.0)[:, :, None] & (wish < 0.0)[:, None, :]
+    separations: Floats = np.where(against, z, -1.0)
+    return separations
 
 
 def _correlated(
-    by_pick: dict[int, list[int]],
-    combination: Combination,
-    covariance: Floats,
-    parameters: Parameters,
+    combination: Combination, covariance: Floats, parameters: Parameters
 ) -> list[Conflict]:
     """Pooled views on two instruments that move together but are judged apart (or the reverse)."""
-    picks = np.array(combination.pool.picks, dtype=np.intp)
-    q, k = combination.pool.q, combination.pool.k
-    cov = covariance[np.ix_(picks, picks)]
+    board, q, k = combination.board, combination.pool.q, combination.pool.k
+    cov = covariance[board.picks[:, None], board.picks]
     variance = np.diag(cov)
-    s_ii = variance * (1.0 + k)
-    s_ij = cov * (1.0 + np.minimum.outer(k, k) * combination.errors)
-    beta = cov / variance[None, :]
-    gap = q[:, None] - beta * q[None, :]
-    spread = s_ii[:, None] + beta**2 * s_ii[None, :] - 2.0 * beta * s_ij
-    z = np.abs(gap) / np.sqrt(np.maximum(spread, 1e-300))
-    apart = q[:, None] * beta * q[None, :] < 0
-    close = np.abs(cov) / np.sqrt(np.outer(variance, variance))
-    worst = np.maximum(z, z.T) * (apart & (close >= parameters.conflict_correlation_min))
-    found = []
-    for i, j in zip(*np.nonzero(np.triu(worst, 1)), strict=True):
-        pair = (int(picks[i]), int(picks[j]))
-        members = (*by_pick[pair[0]], *by_pick[pair[1]])
-        kind = ConflictKind.CORRELATED_INSTRUMENTS
-        found.append(Conflict(kind, pair, members, severity_of(float(worst[i, j]))))
-    return found
+    sigma = np.sqrt(variance)
+    close = np.abs(cov) >= parameters.conflict_correlation_min * (sigma[:, None] * sigma)
+    apart = (q[:, None] * q) * cov < 0.0
+    i, j = np.nonzero(np.triu(close & apart, 1))
+    if not len(i):
+        return []
+    both = cov[i, j]
+    s_ij = both * (1.0 + np.minimum(k[i], k[j]) * combination.errors[i, j])
+    s = variance * (1.0 + k)
+
+    def z(one: Indices, other: Indices) -> Floats:
+        beta = both / variance[other]
+        spread = s[one] + beta**2 * s[other] - 2.0 * beta * s_ij
+        gap: Floats = np.abs(q[one] - beta * q[other])
+        return gap / np.sqrt(np.maximum(spread, 1e-300))
+
+    worst = np.maximum(z(i, j), z(j, i))
+    kind = ConflictKind.CORRELATED_INSTRUMENTS
+    return [
+        Conflict(
+            kind,
+            (int(board.picks[one]), int(board.picks[other])),
+            (*board.rows_of(one), *board.rows_of(other)),
+            severity_of(z_worst),
+        )
+        for one, other, z_worst in zip(i.tolist(), j.tolist(), worst.tolist(), strict=True)
+    ]
 
 
-def _forbidden(
-    rows: list[Scored],
-    by_pick: dict[int, list[int]],
-    combination: Combination,
-    problem: AllocationProblem,
-) -> list[Conflict]:
+def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Conflict]:
     """Combined wishes without room: buying at the cap, selling short at the limit.
 
     Where nothing may be short, a sale of what is not held is no conflict: there is nothing to do,
     and the decision counts it as followed.
     """
-    held = problem.start
+    board, pool = combination.board, combination.pool
+    picks, held = board.picks, problem.start[board.picks]
+    wish, floor = combination.mu[picks], problem.position_min[picks]
+    room = np.where(wish > 0, problem.position_max[picks] - held, held - floor)
+    met = (wish <= 0) & (floor >= 0) & (held <= ROOM_MIN)
     found = []
-    for m, pick in enumerate(combination.pool.picks):
-        wish = combination.mu[pick]
-        room = (
-            problem.position_max[pick] - held[pick]
-            if wish > 0
-            else held[pick] - problem.position_min[pick]
-        )
-        met = wish <= 0 and problem.position_min[pick] >= 0 and held[pick] <= ROOM_MIN
-        if met or room > ROOM_MIN:
-            continue
-        members = tuple(i for i in by_pick[pick] if rows[i].score * rows[i].skill * wish > 0)
-        spread = problem.covariance[pick, pick] * (1.0 + combination.pool.k[m])
-        z = combination.pool.q[m] / math.sqrt(spread)
+    for slot in np.flatnonzero(~met & (room <= ROOM_MIN)).tolist():
+        pick, rows = int(picks[slot]), board.rows_of(slot)
+        members = tuple(i for i in rows if board.score[i] * board.skill[i] * wish[slot] > 0)
+        spread = problem.covariance[pick, pick] * (1.0 + pool.k[slot])
+        z = float(pool.q[slot]) / math.sqrt(spread)
         found.append(Conflict(ConflictKind.MANDATE, (pick,), members, severity_of(z)))
     return found
 
 
-def _capacity(
-    by_pick: dict[int, list[int]], combination: Combination, problem: AllocationProblem
-) -> list[Conflict]:
+def _capacity(combination: Combination, problem: AllocationProblem) -> list[Conflict]:
     """The wishes, each sized as if alone and within its own limits, exceed the gross limit."""
+    board = combination.board
     alone = combination.mu / (problem.risk_aversion * np.diag(problem.covariance))
-    wishes = np.clip(alone, problem.position_min, problem.position_max)
-    total = float(np.abs(wishes).sum())
+    wishes = np.abs(np.clip(alone, problem.position_min, problem.position_max))
+    total = float(wishes.sum())
     if total <= problem.gross_max:
         return []
-    largest = sorted(by_pick, key=lambda pick: (-abs(float(wishes[pick])), pick))
-    picks = tuple(sorted(largest[:CAPACITY_NAMES_MAX]))
-    members = tuple(i for pick in picks for i in by_pick[pick])
+    largest = np.lexsort((board.picks, -wishes[board.picks]))[:CAPACITY_NAMES_MAX]
+    slots = np.sort(largest).tolist()
+    picks = tuple(int(board.picks[slot]) for slot in slots)
+    members = tuple(i for slot in slots for i in board.rows_of(slot))
     severity = 1.0 - problem.gross_max / total
     return [Conflict(ConflictKind.CAPACITY, picks, members, severity)]

@@ -11,6 +11,7 @@ from decimal import Decimal
 import numpy as np
 
 from coordinator.core.allocate import Situation, problem_digest, situation
+from coordinator.core.board import sums
 from coordinator.core.book import EXACT, ZERO, money, units_to_come, value
 from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.clock import MILLISECOND
@@ -42,6 +43,7 @@ WEIGHT_ZERO = 1e-9
 """Weights closer to 0 than this hold nothing."""
 BREACH_MIN = 1e-7
 """A limit broken by less is drift, fraction of NAV."""
+_VERDICTS: tuple[Verdict, ...] = ("followed", "outvoted", "limited")
 
 
 def close_round(
@@ -56,7 +58,7 @@ def close_round(
     if not found.problem.instruments:
         return [_closed(state, portfolio, found, outcome="nothing_to_do", conflicts=0, reported=0)]
     answer = allocator.allocate(found.problem)
-    conflicts = find_conflicts(found.rows, found.combination, found.problem, state.parameters)
+    conflicts = find_conflicts(found.combination, found.problem, state.parameters)
     reported = conflicts[: state.parameters.conflicts_max]
     events: list[OutputEvent] = [_conflict(state, portfolio, found, answer, c) for c in reported]
     events.append(_decision(state, portfolio, found, answer))
@@ -87,7 +89,7 @@ def _closed(
     conflicts: int,
     reported: int,
 ) -> RoundClosed:
-    used = () if found is None else tuple(sorted(row.view.reference for row in found.rows))
+    used = () if found is None else tuple(sorted(found.rows.references))
     if found is None:
         dropped = tuple(sorted(view.reference for view in heard(state, portfolio)))
     else:
@@ -126,7 +128,7 @@ def _conflict(
         decision_id=decision_id(portfolio),
         kind=conflict.kind,
         instruments=tuple(names[pick] for pick in conflict.picks),
-        signals=tuple(sorted(found.rows[i].view.reference for i in conflict.rows)),
+        signals=tuple(sorted(found.rows.references[i] for i in conflict.rows)),
         severity=min(max(conflict.severity, 0.0), 1.0),
         resolution="; ".join(parts)[:2000],
     )
@@ -239,13 +241,12 @@ def _trades(
 
 def _urgency(found: Situation, answer: Allocation) -> Floats:
     """(n,) share of each instrument's opinions that arrives within a session; see schemas."""
-    urgency = np.zeros(len(found.problem.instruments))
+    n, rows = len(found.problem.instruments), found.rows
     if answer.violation_before > BREACH_MIN:
-        return urgency + 1.0
-    weight = np.zeros_like(urgency)
-    for own, row in zip(np.abs(found.combination.own), found.rows, strict=True):
-        urgency[row.pick] += own * row.soon
-        weight[row.pick] += own
+        return np.ones(n)
+    own = np.abs(found.combination.own)
+    urgency = sums(rows.pick, own * rows.soon, count=n)
+    weight = sums(rows.pick, own, count=n)
     return np.divide(urgency, weight, out=np.zeros_like(urgency), where=weight > 0)
 
 
@@ -280,38 +281,46 @@ def _profile(found: Situation, weights: Floats, *, cash: float) -> Profile:
 
 def _signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[SignalUse, ...]:
     """What each signal did: its utility is its part of every mu times the weights."""
-    combination = found.combination
-    utility = after @ combination.influence
+    combination, rows = found.combination, found.rows
+    columns = zip(
+        rows.references,
+        rows.views,
+        _verdicts(found, answer, after),
+        rows.score.tolist(),
+        rows.skill.tolist(),
+        (combination.q * rows.skill**2).tolist(),
+        combination.own.tolist(),
+        combination.utility(after).tolist(),
+        strict=True,
+    )
     return tuple(
         SignalUse(
-            signal=row.view.reference,
-            strategy=row.view.strategy,
-            instrument=row.view.instrument,
-            verdict=_verdict(
-                combination.q[i],
-                combination.mu[row.pick],
-                after[row.pick],
-                answer.trades[row.pick],
-                floor=found.problem.position_min[row.pick],
-            ),
-            score=row.score,
-            skill=row.skill,
-            view=float(combination.q[i]) * row.skill**2,
-            own=float(combination.own[i]),
-            utility=float(utility[i]),
+            signal=reference,
+            strategy=view.strategy,
+            instrument=view.instrument,
+            verdict=verdict,
+            score=score,
+            skill=skill,
+            view=expected,
+            own=own,
+            utility=utility,
         )
-        for i, row in enumerate(found.rows)
+        for reference, view, verdict, score, skill, expected, own, utility in columns
     )
 
 
-def _verdict(wish: float, mu: float, after: float, trade: float, *, floor: float) -> Verdict:
-    """followed, outvoted or limited: see schemas.decisions.SignalUse. floor: the least position."""
-    moved = trade if abs(trade) > WEIGHT_ZERO else after
-    if abs(moved) <= WEIGHT_ZERO and floor >= 0:
-        moved = -1.0
-    if wish * moved > 0 and abs(moved) > WEIGHT_ZERO:
-        return "followed"
-    return "outvoted" if wish * mu <= 0 else "limited"
+def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdict]:
+    """(rows,) followed, outvoted or limited: see schemas.decisions.SignalUse."""
+    pick, wish = found.rows.pick, found.combination.q
+    trades, weights = answer.trades[pick], after[pick]
+    moved = np.where(np.abs(trades) > WEIGHT_ZERO, trades, weights)
+    still = np.abs(moved) <= WEIGHT_ZERO
+    # Where nothing may be short, a sale of what is not held is met.
+    moved = np.where(still & (found.problem.position_min[pick] >= 0), -1.0, moved)
+    followed = (wish * moved > 0) & (np.abs(moved) > WEIGHT_ZERO)
+    outvoted = wish * found.combination.mu[pick] <= 0
+    which = np.where(followed, 0, np.where(outvoted, 1, 2))
+    return [_VERDICTS[i] for i in which.tolist()]
 
 
 def _report(answer: Allocation) -> SolverReport:

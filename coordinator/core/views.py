@@ -9,17 +9,16 @@ Sources: Grinold and Kahn 2000, chapters 6 and 11; Idzorek 2005.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
+from coordinator.core.board import Board
 from coordinator.core.ports import Floats
 from coordinator.core.state import Portfolio, Source, State, View
 from schemas.control import Parameters
 
 __all__ = [
-    "Scored",
     "heard",
     "horizon_of",
     "raw_score",
@@ -36,27 +35,6 @@ SKILL_LEAST = 1e-6
 """Less is no skill whatever skill_min says: its view's variance would be beyond any number."""
 RAW_MAX = 100.0
 SCALE_MIN = 1e-12
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A view ready to be pooled: row i belongs to one signal.
-
-    pick: its instrument's index in the round's instruments. soon: share of what is to come that
-    arrives within one session. score, skill: as in the module's
-    notation.
-    """
-
-    view: View
-    pick: int
-    score: float
-    skill: float
-    soon: float = 0.0
-
-    @property
-    def k(self) -> float:
-        """Variance of the view in units of its pick's variance."""
-        return (1.0 - self.skill**2) / self.skill**2
 
 
 def raw_score(expected_return: float, *, volatility: float, horizon: float) -> float:
@@ -101,23 +79,21 @@ def skill(view: View, parameters: Parameters) -> float:
     return _SIGN_FACTOR * edge if is_sign else edge
 
 
-def arriving(*, horizon: float, age: float, ahead: float) -> float:
+def arriving(horizon: Floats, age: Floats, ahead: float) -> Floats:
     """phi: the part of a forecast that is still to come within `ahead` sessions.
 
-    Its half-life is its horizon, and with the horizon it ends.
+    Its half-life is its horizon, and with the horizon it ends. horizon, age: sessions, any shape.
     """
-
-    def arrived(x: float) -> float:
-        return 2.0 * (1.0 - math.exp2(-min(x, horizon) / horizon))
-
-    return arrived(age + ahead) - arrived(age)
+    begun, ended = np.minimum(age, horizon), np.minimum(age + ahead, horizon)
+    part: Floats = 2.0 * (np.exp2(-begun / horizon) - np.exp2(-ended / horizon))
+    return part
 
 
-def skill_over(rho: float, *, horizon: float, age: float, ahead: float) -> float:
-    """rho over the next `ahead` sessions of a signal of that horizon and age. Bounded by 1/2."""
-    phi = arriving(horizon=horizon, age=age, ahead=ahead)
-    moved = rho * phi * math.sqrt(horizon / ahead)
-    return max(-SKILL_MAX, min(SKILL_MAX, moved))
+def skill_over(rho: Floats, *, horizon: Floats, age: Floats, ahead: float) -> Floats:
+    """rho over the next `ahead` sessions of signals of that horizon and age. Bounded by 1/2."""
+    moved = rho * arriving(horizon, age, ahead) * np.sqrt(horizon / ahead)
+    bounded: Floats = np.clip(moved, -SKILL_MAX, SKILL_MAX)
+    return bounded
 
 
 def heard(state: State, portfolio: Portfolio) -> list[View]:
@@ -151,35 +127,33 @@ def horizon_of(views: list[View], portfolio: Portfolio, parameters: Parameters) 
 
 def scored_views(
     state: State, views: list[View], *, picks: dict[str, int], ahead: float
-) -> tuple[list[Scored], list[View]]:
+) -> tuple[Board, list[View]]:
     """The views that count, in order, and those without effect.
 
     picks: index per instrument that can be judged. Without effect: direction 0, no price, no skill
     left.
     """
-    parameters = state.parameters
-    now = state.session_now()
-    rows, without = [], []
-    for view in views:
-        pick = picks.get(view.instrument)
-        s = score(view, state.sources[view.source], parameters)
-        age = max(0.0, now - view.session)
-        rho = skill_over(skill(view, parameters), horizon=view.horizon, age=age, ahead=ahead)
-        if pick is None or s == 0.0 or abs(rho) < max(parameters.skill_min, SKILL_LEAST):
-            without.append(view)
-        else:
-            rows.append(Scored(view, pick, s, rho, _soon(view.horizon, age, ahead)))
-    return rows, without
+    parameters, sources = state.parameters, state.sources
+    pick = np.array([picks.get(view.instrument, -1) for view in views], dtype=np.intp)
+    scores = np.array([score(view, sources[view.source], parameters) for view in views])
+    rho = np.array([skill(view, parameters) for view in views])
+    horizon = np.array([view.horizon for view in views])
+    begun = np.array([view.session for view in views])
+    age = np.maximum(state.session_now() - begun, 0.0)
+    skills = skill_over(rho, horizon=horizon, age=age, ahead=ahead)
+    least = max(parameters.skill_min, SKILL_LEAST)
+    counts = (pick >= 0) & (scores != 0.0) & (np.abs(skills) >= least)
+    if not counts.all():
+        without = [view for view, used in zip(views, counts, strict=True) if not used]
+        views = [view for view, used in zip(views, counts, strict=True) if used]
+        pick, scores, skills = pick[counts], scores[counts], skills[counts]
+        horizon, age = horizon[counts], age[counts]
+    else:
+        without = []
+    return Board(views, pick, scores, skills, _soon(horizon, age, ahead)), without
 
 
-def _soon(horizon: float, age: float, ahead: float) -> float:
-    all_of_it = arriving(horizon=horizon, age=age, ahead=ahead)
-    return min(1.0, arriving(horizon=horizon, age=age, ahead=min(1.0, ahead)) / all_of_it)
-
-
-def view_returns(rows: list[Scored], volatility: Floats) -> Floats:
-    """(m,) q of each row: the return over the horizon that it alone would imply.
-
-    volatility: (n,) per pick over the horizon.
-    """
-    return np.array([row.score * volatility[row.pick] / row.skill for row in rows])
+def _soon(horizon: Floats, age: Floats, ahead: float) -> Floats:
+    """(rows,) share of what is to come that arrives within one session."""
+    share = arriving(horizon, age, min(1.0, ahead)) / arriving(horizon, age, ahead)
+    return np.minimum(share, 1.0)

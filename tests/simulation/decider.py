@@ -45,7 +45,9 @@ def _first_checkpoint(reader: LogReader, shard: int) -> bytes:
 def _walk_a_set() -> None:
     def in_any_order(state: State, portfolio: Portfolio) -> list[View]:
         known = {view.reference: view for view in views.heard(state, portfolio)}
-        return [known[reference] for reference in set(known)]
+        walked = [known[reference] for reference in set(known)]
+        # By instrument, as the board insists on; who comes first there is the set's.
+        return sorted(walked, key=lambda view: view.instrument)
 
     vars(allocate)["heard"] = in_any_order
 

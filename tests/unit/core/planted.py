@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from coordinator.core.board import Board
 from coordinator.core.evolve import evolve_input
 from coordinator.core.state import State, View
 from schemas.entries import Stamp
 from schemas.registry import parse_event
 from tests.journals import T0, Input, Inputs, started
 
-__all__ = ["feed", "state_of", "view"]
+__all__ = ["Scored", "board_of", "feed", "state_of", "view"]
 
 
 def feed(state: State, one: Input) -> None:
@@ -42,3 +46,25 @@ def view(**changes: Any) -> View:
         "known_at": T0, "session": 1.0, "expires_at": None,
     }  # fmt: skip
     return View(**(fields | changes))
+
+
+class Scored(NamedTuple):
+    """One row of a board, as a test writes it."""
+
+    view: View
+    pick: int
+    score: float
+    skill: float
+    soon: float = 0.0
+
+    @property
+    def k(self) -> float:
+        """Variance of the view in units of its pick's variance, by the formula."""
+        return (1.0 - self.skill**2) / self.skill**2
+
+
+def board_of(rows: Sequence[Scored]) -> Board:
+    """The rows in columns."""
+    score, skill, soon = (np.array([row[i] for row in rows], dtype=float) for i in (2, 3, 4))
+    picks = np.array([row.pick for row in rows], dtype=np.intp)
+    return Board([row.view for row in rows], picks, score, skill, soon)

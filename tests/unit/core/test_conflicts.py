@@ -10,10 +10,9 @@ import pytest
 from coordinator.core.conflicts import Conflict, find_conflicts
 from coordinator.core.match import combine
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.core.views import Scored
 from schemas.control import Parameters
 from schemas.decisions import ConflictKind
-from tests.unit.core.planted import view
+from tests.unit.core.planted import Scored, board_of, view
 
 EVERYTHING = Parameters(conflict_severity_min=0.0)
 
@@ -44,9 +43,9 @@ def conflicts(
     **limits: object,
 ) -> list[Conflict]:
     covariance = 4e-4 * np.array([[1.0, correlation], [correlation, 1.0]])
-    mixed = combine(rows, covariance, prior=np.zeros(2), correlation=0.0)
+    mixed = combine(board_of(rows), covariance, prior=np.zeros(2), correlation=0.0)
     changed = replace(problem(covariance, mixed.mu), **limits)  # type: ignore[arg-type] # by name
-    return find_conflicts(rows, mixed, changed, parameters)
+    return find_conflicts(mixed, changed, parameters)
 
 
 def test_opposite_opinions_on_a_name_conflict_and_agreeing_ones_do_not() -> None:

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.core.match import combine, pool_views
+from coordinator.core.match import combine, pool_views, view_returns
 from coordinator.core.ports import Floats
-from coordinator.core.views import Scored, view_returns
 from tests.journals import law
-from tests.unit.core.planted import view
+from tests.unit.core.planted import Scored, board_of, view
 
 skills = st.sampled_from([-0.3, -0.05, 0.01, 0.05, 0.1, 0.5])
 scores = st.floats(-2.5, 2.5).filter(lambda s: abs(s) > 1e-3)
@@ -59,7 +58,7 @@ def test_views_of_different_sources_combine_like_the_full_formula_without_correl
 ) -> None:
     one_each = [r for i, r in enumerate(board) if r.pick not in {b.pick for b in board[:i]}]
     prior = np.linspace(-0.01, 0.01, 4)
-    found = combine(one_each, covariance, prior=prior, correlation=0.0)
+    found = combine(board_of(one_each), covariance, prior=prior, correlation=0.0)
     assert found.mu == pytest.approx(brute_force(one_each, covariance, prior, 0.0), abs=1e-10)
 
 
@@ -68,7 +67,7 @@ def test_views_on_one_instrument_combine_like_the_full_formula(
     board: list[Scored], covariance: Floats, c: float
 ) -> None:
     same = [Scored(r.view, 1, r.score, r.skill) for r in board]
-    found = combine(same, covariance, prior=np.zeros(4), correlation=c)
+    found = combine(board_of(same), covariance, prior=np.zeros(4), correlation=c)
     assert found.mu == pytest.approx(brute_force(same, covariance, np.zeros(4), c), abs=1e-9)
 
 
@@ -76,7 +75,9 @@ def test_views_on_one_instrument_combine_like_the_full_formula(
 def test_a_source_alone_moves_its_name_by_skill_times_score_times_volatility(
     score: float, skill: float, covariance: Floats
 ) -> None:
-    found = combine([row(2, "s", score, skill)], covariance, prior=np.zeros(4), correlation=0.5)
+    found = combine(
+        board_of([row(2, "s", score, skill)]), covariance, prior=np.zeros(4), correlation=0.5
+    )
     sigma = np.sqrt(covariance[2, 2])
     assert found.mu[2] == pytest.approx(skill * score * sigma, rel=1e-9)
     assert found.mu == pytest.approx(found.mu[2] * covariance[:, 2] / covariance[2, 2], abs=1e-12)
@@ -87,9 +88,9 @@ def test_influences_sum_to_mu_and_shares_of_a_pool_to_one(
     board: list[Scored], covariance: Floats, c: float
 ) -> None:
     prior = np.full(4, 0.002)
-    found = combine(board, covariance, prior=prior, correlation=c)
+    found = combine(board_of(board), covariance, prior=prior, correlation=c)
     assert found.influence.sum(axis=1) + prior == pytest.approx(found.mu, abs=1e-12)
-    for pick in found.pool.picks:
+    for pick in found.board.picks:
         members = [i for i, r in enumerate(board) if r.pick == pick]
         assert found.pool.share[members].sum() == pytest.approx(1.0)
         assert (found.pool.share[members] >= -1e-9).all()
@@ -99,7 +100,8 @@ def test_influences_sum_to_mu_and_shares_of_a_pool_to_one(
 @pytest.mark.parametrize("c", [0.0, 0.5, 0.9, 0.98])
 def test_a_less_confident_copy_gets_no_negative_weight(c: float) -> None:
     rows = [row(0, "a", 1.0, 0.1), row(0, "b", 1.0, 0.02), row(0, "c", 1.0, 0.3)]
-    pool = pool_views(rows, view_returns(rows, np.array([0.02])), correlation=c)
+    made = board_of(rows)
+    pool = pool_views(made, view_returns(made, np.array([0.02])), correlation=c)
     assert (pool.share >= 0.0).all()
     assert pool.share.argmax() == 2
 
@@ -107,17 +109,17 @@ def test_a_less_confident_copy_gets_no_negative_weight(c: float) -> None:
 def test_a_second_strategy_of_a_source_adds_next_to_nothing() -> None:
     one = [row(0, "a", 1.0, 0.1)]
     covariance = np.diag(np.full(4, 4e-4))
-    alone = combine(one, covariance, prior=np.zeros(4), correlation=0.0).mu[0]
-    twice = combine(one * 2, covariance, prior=np.zeros(4), correlation=0.0).mu[0]
+    alone = combine(board_of(one), covariance, prior=np.zeros(4), correlation=0.0).mu[0]
+    twice = combine(board_of(one * 2), covariance, prior=np.zeros(4), correlation=0.0).mu[0]
     other = [*one, row(0, "b", 1.0, 0.1)]
-    both = combine(other, covariance, prior=np.zeros(4), correlation=0.0).mu[0]
+    both = combine(board_of(other), covariance, prior=np.zeros(4), correlation=0.0).mu[0]
     assert alone < twice < 1.02 * alone
     assert both > 1.9 * alone
 
 
 def test_without_views_the_prior_stands() -> None:
     prior = np.array([0.01, 0.0, 0.0, -0.01])
-    found = combine([], np.eye(4), prior=prior, correlation=0.0)
+    found = combine(board_of([]), np.eye(4), prior=prior, correlation=0.0)
     assert found.mu.tolist() == prior.tolist()
     assert found.influence.shape == (4, 0)
 
@@ -128,6 +130,6 @@ def test_mu_is_linear_in_the_opinions(
     board: list[Scored], covariance: Floats, scale: float
 ) -> None:
     scaled = [Scored(r.view, r.pick, r.score * scale, r.skill) for r in board]
-    mu = combine(board, covariance, prior=np.zeros(4), correlation=0.3).mu
-    moved = combine(scaled, covariance, prior=np.zeros(4), correlation=0.3).mu
+    mu = combine(board_of(board), covariance, prior=np.zeros(4), correlation=0.3).mu
+    moved = combine(board_of(scaled), covariance, prior=np.zeros(4), correlation=0.3).mu
     assert moved == pytest.approx(scale * mu, abs=1e-10)

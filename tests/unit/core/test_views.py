@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from coordinator.core.state import Source
 from coordinator.core.views import (
     RAW_MAX,
-    Scored,
     heard,
     horizon_of,
     raw_score,
@@ -23,7 +23,7 @@ from coordinator.core.views import (
 )
 from schemas.control import Parameters
 from schemas.portfolios import Mandate
-from tests.unit.core.planted import state_of, view
+from tests.unit.core.planted import Scored, board_of, state_of, view
 
 USUAL = Parameters()
 
@@ -79,24 +79,30 @@ def test_skill_is_the_prior_unless_a_confidence_is_stated() -> None:
     assert skill(view(confidence=0.5), USUAL) == pytest.approx(math.sqrt(2 / math.pi) * half)
 
 
+def over(rho: float, *, horizon: float, age: float, ahead: float) -> float:
+    return float(
+        skill_over(np.array(rho), horizon=np.array(horizon), age=np.array(age), ahead=ahead)
+    )
+
+
 @given(horizon=st.floats(0.1, 100), ahead=st.floats(0.1, 100), age=st.floats(0, 200))
 def test_skill_over_is_bounded_and_is_gone_after_the_horizon(
     horizon: float, ahead: float, age: float
 ) -> None:
-    found = skill_over(0.3, horizon=horizon, age=age, ahead=ahead)
+    found = over(0.3, horizon=horizon, age=age, ahead=ahead)
     assert 0.0 <= found <= 0.5
     assert age < horizon or found == 0.0
 
 
 def test_a_fresh_signal_of_the_same_horizon_keeps_its_skill() -> None:
-    assert skill_over(0.05, horizon=5.0, age=0.0, ahead=5.0) == pytest.approx(0.05)
-    parts = skill_over(0.05, horizon=5.0, age=0.0, ahead=2.0) * math.sqrt(2 / 5)
-    parts += skill_over(0.05, horizon=5.0, age=2.0, ahead=3.0) * math.sqrt(3 / 5)
+    assert over(0.05, horizon=5.0, age=0.0, ahead=5.0) == pytest.approx(0.05)
+    parts = over(0.05, horizon=5.0, age=0.0, ahead=2.0) * math.sqrt(2 / 5)
+    parts += over(0.05, horizon=5.0, age=2.0, ahead=3.0) * math.sqrt(3 / 5)
     assert parts == pytest.approx(0.05)
 
 
 def test_an_inverted_skill_stays_inverted() -> None:
-    assert skill_over(-0.05, horizon=5.0, age=0.0, ahead=5.0) == pytest.approx(-0.05)
+    assert over(-0.05, horizon=5.0, age=0.0, ahead=5.0) == pytest.approx(-0.05)
 
 
 @given(
@@ -112,19 +118,20 @@ def test_a_view_that_counts_has_a_finite_variance(
     given_view = view(confidence=confidence, horizon=horizon)
     rows, without = scored_views(state, [given_view], picks={"A": 0}, ahead=5.0)
     assert len(rows) + len(without) == 1
-    assert all(math.isfinite(row.k) and row.k > 0 for row in rows)
+    assert np.isfinite(rows.k).all()
+    assert (rows.k > 0).all()
 
 
 def test_views_without_a_price_a_direction_or_time_left_are_without_effect() -> None:
     state = state_of()
     views = [view(), view(direction=0), view(instrument="X"), view(session=-9.0)]
     rows, without = scored_views(state, views, picks={"A": 0}, ahead=5.0)
-    assert [row.view for row in rows] == views[:1]
+    assert list(rows.views) == views[:1]
     assert without == views[1:]
 
 
 def test_k_is_the_variance_that_gives_grinolds_rule() -> None:
-    assert Scored(view(), 0, 1.0, 0.1).k == pytest.approx(99.0)
+    assert board_of([Scored(view(), 0, 1.0, 0.1)]).k == pytest.approx([99.0])
 
 
 def test_a_portfolio_hears_its_universe_its_sources_and_nobody_muted() -> None:

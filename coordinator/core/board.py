@@ -1,0 +1,86 @@
+"""The board: the views that count in a round, in columns, with who shares an instrument.
+
+Place in the flow: made by `views` at the end of a round; `match` pools it, `conflicts` and `decide`
+read it. Columns, because a round has hundreds of views and every step does the same with each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.core.ports import Floats
+from coordinator.core.state import View
+
+__all__ = ["Board", "Indices", "sums"]
+
+Indices = NDArray[np.intp]
+BATCH_MAX = 2**18
+"""Numbers of one matrix per instrument that are worked on together: a bound on memory."""
+
+
+class Board:
+    """Views ready to be pooled: row i belongs to one signal.
+
+    views: sorted by (instrument, source, strategy). pick: (rows,) each one's instrument, as an
+    index of the round's instruments, rising. score: (rows,) about N(0, 1) without skill. skill:
+    (rows,) rho over the horizon. soon: (rows,) share of what is to come that arrives within one
+    session. k: (rows,) variance of the view in units of its pick's variance.
+
+    source: (rows,) index in `sources`, the sorted names. picks: (m,) instruments with a view,
+    rising. slot: (rows,) index in picks. first, count: (m,) where its rows begin and how many.
+    """
+
+    __slots__ = ("count", "first", "k", "pick", "picks", "references", "score", "skill", "slot",
+                 "soon", "source", "sources", "views")  # fmt: skip
+
+    def __init__(
+        self, views: Sequence[View], pick: Indices, score: Floats, skill: Floats, soon: Floats
+    ) -> None:
+        if len(pick) and (np.diff(pick) < 0).any():
+            message = "board: instruments do not rise; sort the views by instrument"
+            raise ValueError(message)
+        self.views = tuple(views)
+        self.pick, self.score, self.skill, self.soon = pick, score, skill, soon
+        self.k: Floats = (1.0 - skill**2) / skill**2
+        names = [view.source for view in self.views]
+        self.sources = tuple(sorted(set(names)))
+        column = {name: i for i, name in enumerate(self.sources)}
+        self.source = np.array([column[name] for name in names], dtype=np.intp)
+        self.references = tuple(view.reference for view in self.views)
+        begins = np.empty(len(pick), dtype=np.bool_)
+        begins[:1] = True
+        np.not_equal(pick[1:], pick[:-1], out=begins[1:])
+        self.first: Indices = np.flatnonzero(begins)
+        self.picks: Indices = pick[self.first]
+        self.slot: Indices = np.cumsum(begins) - 1
+        self.count: Indices = np.bincount(self.slot, minlength=len(self.first))
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.views)
+
+    def groups(self) -> Iterator[tuple[Indices, Indices]]:
+        """Instruments with equally many views, a bounded number at a time.
+
+        Yields (g,) indices of picks and (g, size) the rows of each, the smallest sizes first.
+        """
+        for size in np.unique(self.count):
+            alike = np.flatnonzero(self.count == size)
+            batch = max(1, BATCH_MAX // int(size) ** 2)
+            for start in range(0, len(alike), batch):
+                slots = alike[start : start + batch]
+                yield slots, self.first[slots][:, None] + np.arange(size)
+
+    def rows_of(self, slot: int) -> range:
+        """The rows of one instrument."""
+        begin = int(self.first[slot])
+        return range(begin, begin + int(self.count[slot]))
+
+
+def sums(at: Indices, weights: Floats, *, count: int) -> Floats:
+    """(count,) sum of the weights at each index, added in their order."""
+    # Of nothing numpy makes integers.
+    return np.bincount(at, weights=weights, minlength=count).astype(np.float64, copy=False)
