@@ -137,12 +137,19 @@ def start_all(servers: dict[str, Server]) -> dict[str, CannotStart]:
                 if failure := _outcome(future):
                     failures[name] = failure
         except BaseException:
+            _ignore_interrupts()  # A second Ctrl-C would leave behind what the first one ends.
             cancel.set()
             pool.shutdown(wait=True)
             for server in fresh:
                 server.stop(bound_s=5.0)
             raise
     return failures
+
+
+def _ignore_interrupts() -> None:
+    with suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _outcome(future: Future[None]) -> CannotStart | None:

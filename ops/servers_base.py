@@ -31,7 +31,8 @@ PORT_TAKEN = "Address already in use"
 class CannotStart(Exception):
     """A server could not be started. The message says what is missing and what to do.
 
-    reason: one line; remedy: what a person can do; tail: the last lines of the server's own log.
+    reason: one line; remedy: what a person can do; tail: what the server's own log, or the tool
+    that prepares it, said last.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class CannotStart(Exception):
         if self.remedy:
             text += f"\n  what to do: {self.remedy}"
         if self.tail:
-            text += "\n  its log ends with:" + "".join(f"\n    {line}" for line in self.tail)
+            text += "\n  said last:" + "".join(f"\n    {line}" for line in self.tail)
         return text
 
 
@@ -200,7 +201,9 @@ class Server(ABC):
         """The engine's environment variables for this server, which may hold a password."""
 
     @abstractmethod
-    def _prepare(self, facts: dict[str, str], ports: tuple[int, ...]) -> Launch:
+    def _prepare(
+        self, facts: dict[str, str], ports: tuple[int, ...], cancelled: Callable[[], bool]
+    ) -> Launch:
         """Makes configuration and data ready. May add to facts. Raises CannotStart."""
 
     @abstractmethod
@@ -229,7 +232,7 @@ class Server(ABC):
         """Whether it answers now; False when only the port was lost. Raises CannotStart."""
         seen = self.log.stat().st_size if self.log.exists() else 0
         if not self.running:
-            self._launch(same_port=same_port)
+            self._launch(cancelled, same_port=same_port)
         if self._becomes_ready(bound_s, cancelled):
             return True
         if cancelled():
@@ -240,11 +243,11 @@ class Server(ABC):
             raise self._failed("it ended at once")
         return False
 
-    def _launch(self, *, same_port: bool) -> None:
+    def _launch(self, cancelled: Callable[[], bool], *, same_port: bool) -> None:
         ports = self._ports(same_port=same_port)
         facts = dict(self._record.facts)
         try:
-            launch = self._prepare(facts, ports)
+            launch = self._prepare(facts, ports, cancelled)
         finally:  # What a failed attempt made outside the directory must be known for its removal.
             self._note(Record(kind=self.kind, ports=ports, facts=facts))
         try:

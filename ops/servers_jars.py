@@ -24,7 +24,10 @@ __all__ = ["jars", "java"]
 POM = Path(__file__).resolve().parent / "kafka" / "pom.xml"
 JAVA_OLDEST = 17
 MAVEN_BOUND_S = 300
-LINES_SHOWN = 12
+LINES_SHOWN = 6
+MAVEN_NOISE = re.compile(
+    r" -> \[Help 1\]|^\[ERROR\] (\[Help|To see|Re-run|For more).*|^\[ERROR\] *$"
+)
 JAVA_REMEDY = "install Java 17 or newer (Debian, Ubuntu: apt install openjdk-17-jre-headless)"
 MAVEN_REMEDY = (
     "install Maven (Debian, Ubuntu: apt install maven; macOS: brew install maven), "
@@ -124,9 +127,16 @@ def _copy(folder: Path, cancelled: Callable[[], bool]) -> None:
                 child.kill()
             child.wait()
         output.seek(0)
-        lines = output.read().splitlines()[-LINES_SHOWN:]
+        lines = _telling(output.read())
     if not ended:
         reason = "interrupted" if cancelled() else f"Maven took more than {MAVEN_BOUND_S} s"
         raise CannotStart("kafka", reason, NETWORK_REMEDY, lines)
     if child.returncode != 0 or not any(folder.glob("kafka_*.jar")):
         raise CannotStart("kafka", "Maven could not fetch its jars", NETWORK_REMEDY, lines)
+
+
+def _telling(output: str) -> list[str]:
+    """The first lines that say something: Maven's later ones tell how to ask Maven."""
+    plain = (re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in output.splitlines())
+    lines = (MAVEN_NOISE.sub("", line) for line in plain)
+    return [line for line in lines if line][:LINES_SHOWN]

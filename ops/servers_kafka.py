@@ -12,6 +12,7 @@ import secrets
 import socket
 import struct
 import subprocess
+from collections.abc import Callable
 from typing import ClassVar
 
 from ops.servers_base import CannotStart, Launch, Server, write_private
@@ -94,8 +95,10 @@ class KafkaServer(Server):
         """The engine's environment variables for this server."""
         return {"COORDINATOR_KAFKA__BOOTSTRAP": self.bootstrap}
 
-    def _prepare(self, facts: dict[str, str], ports: tuple[int, ...]) -> Launch:
-        program, folder = java(), jars()
+    def _prepare(
+        self, facts: dict[str, str], ports: tuple[int, ...], cancelled: Callable[[], bool]
+    ) -> Launch:
+        program, folder = java(), jars(cancelled)
         facts.setdefault("cluster_id", _new_cluster_id())
         text = CONFIGURATION.format(port=ports[0], controller_port=ports[1])
         write_private(self.directory / "server.properties", text)

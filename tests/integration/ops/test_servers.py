@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from ops.servers_base import Server
 from ops.servers_kafka import KafkaServer, ask_metadata
@@ -36,7 +38,8 @@ def test_redis_lets_in_with_the_password_alone(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         assert client.ping()
         port = client.get_connection_kwargs()["port"]
-    with redis.Redis(port=port, retry=None) as stranger, pytest.raises(redis.AuthenticationError):
+    once = Retry(NoBackoff(), 0)
+    with redis.Redis(port=port, retry=once) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
 
 
