@@ -68,6 +68,7 @@ _TYPES: dict[str, Any] = {
     "Decimal": pl.Float64,
     "bool": pl.Boolean,
     "tuple[str, ...]": pl.List(pl.String),
+    "tuple[float, ...]": pl.List(pl.Float64),
 }
 
 

@@ -14,6 +14,7 @@ from projections.rows import (
     HoldingRow,
     IncidentRow,
     PortfolioViewRow,
+    QualityRow,
     RoundRow,
     Row,
     SignalUseRow,
@@ -26,6 +27,7 @@ from schemas.decisions import (
     AllocationDecided,
     ConflictDetected,
     PortfolioViewUpdated,
+    QualityScored,
     RoundClosed,
     TradesExpired,
 )
@@ -167,17 +169,35 @@ def _round(entry: OutputEntry, as_of: AsOf) -> list[Row]:
     ]
 
 
+def _quality(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    if not isinstance(event, QualityScored):
+        return []
+    return [
+        QualityRow(
+            as_of=as_of,
+            decision_id=event.decision_id,
+            portfolio=event.portfolio,
+            decided_at=event.decided_at,
+            score=event.score,
+            parts=tuple(name for name, _ in event.parts),
+            part_scores=tuple(value for _, value in event.parts),
+        )
+    ]
+
+
 def _verdict(entry: OutputEntry, as_of: AsOf) -> list[Row]:
     event = entry.event
     if isinstance(event, SignalRejected):
         reason, detail, verdict = event.reason.value, event.detail, "rejected"
     elif isinstance(event, SignalExpired):
-        reason, detail, verdict = "", "", "expired"
+        reason, detail, verdict = event.reason, "", "expired"
     else:
         return []
     return [
         SignalVerdictRow(
             as_of=as_of,
+            position=entry.position,
             source=event.source,
             signal_id=event.signal_id,
             instrument=event.instrument,
@@ -206,7 +226,8 @@ def _incident(entry: OutputEntry, as_of: AsOf) -> list[Row]:
         kind, portfolio, detail = "alert", event.portfolio, f"{event.severity}: {event.message}"
     else:
         return []
-    return [IncidentRow(as_of, kind, name, event_id, portfolio, detail, event.decided_at)]
+    at = event.decided_at
+    return [IncidentRow(as_of, entry.position, kind, name, event_id, portfolio, detail, at)]
 
 
 def _view(entry: OutputEntry, as_of: AsOf) -> list[Row]:
@@ -265,6 +286,7 @@ _OUTPUTS: dict[type, Callable[[OutputEntry, AsOf], list[Row]]] = {
     AllocationDecided: _decision,
     ConflictDetected: _conflict,
     RoundClosed: _round,
+    QualityScored: _quality,
     SignalRejected: _verdict,
     SignalExpired: _verdict,
     InputRejected: _incident,

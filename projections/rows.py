@@ -22,6 +22,7 @@ __all__ = [
     "IncidentRow",
     "PortfolioRow",
     "PortfolioViewRow",
+    "QualityRow",
     "RoundRow",
     "Row",
     "SignalRow",
@@ -165,6 +166,22 @@ class RoundRow:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityRow:
+    """How good a decision was, 0 to 1; parts by name, sorted, values in the same order."""
+
+    view: ClassVar[str] = "quality"
+    key: ClassVar[tuple[str, ...]] = ("decision_id", "decided_at")
+
+    as_of: AsOf
+    decision_id: str
+    portfolio: str
+    decided_at: int
+    score: float
+    parts: tuple[str, ...]
+    part_scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SignalVerdictRow:
     """The verdict of record on a signal not simply used, said by its source's home shard."""
 
@@ -172,12 +189,15 @@ class SignalVerdictRow:
     key: ClassVar[tuple[str, ...]] = ("source", "signal_id", "verdict", "reason", "at")
 
     as_of: AsOf
+    position: int
+    """Of the journal record that caused it."""
     source: str
     signal_id: str
     instrument: str | None
     verdict: str
     """rejected or expired."""
     reason: str
+    """Of a rejection: from its closed list; of an end: time, superseded or withdrawn."""
     detail: str
     at: int
 
@@ -190,6 +210,8 @@ class IncidentRow:
     key: ClassVar[tuple[str, ...]] = ("as_of",)
 
     as_of: AsOf
+    position: int
+    """Of the journal record that caused it."""
     kind: str
     """input_rejected, quarantined, clock_jumped or alert."""
     event: str | None
@@ -326,6 +348,7 @@ Row: TypeAlias = (
     | SignalUseRow
     | ConflictRow
     | RoundRow
+    | QualityRow
     | SignalVerdictRow
     | IncidentRow
     | PortfolioViewRow
@@ -338,7 +361,8 @@ Row: TypeAlias = (
 )
 
 VIEWS: tuple[type[Row], ...] = (
-    DecisionRow, TradeRow, SignalUseRow, ConflictRow, RoundRow, SignalVerdictRow, IncidentRow,
-    PortfolioViewRow, HoldingRow, SignalRow, WithdrawalRow, FillRow, TradeEndRow, PortfolioRow,
+    DecisionRow, TradeRow, SignalUseRow, ConflictRow, RoundRow, QualityRow, SignalVerdictRow,
+    IncidentRow, PortfolioViewRow, HoldingRow, SignalRow, WithdrawalRow, FillRow, TradeEndRow,
+    PortfolioRow,
 )  # fmt: skip
 """Every kind of row; each names its view and the columns that identify a row in it."""
