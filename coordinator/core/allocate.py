@@ -17,10 +17,19 @@ from coordinator.core.match import Combination, combine
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel, RiskSettings
 from coordinator.core.state import Portfolio, State, View
 from coordinator.core.views import heard, horizon_of, scored_views
+from schemas.control import Parameters
 
-__all__ = ["Situation", "problem_digest", "situation"]
+__all__ = ["Opinion", "Situation", "problem_digest", "situation"]
 
 BPS = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the live views of a portfolio say together. without: those that say nothing."""
+
+    combination: Combination
+    without: list[View]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +55,66 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
         return None
     views = heard(state, portfolio)
     names = _instruments(state, portfolio, views)
-    judged = [view for view in views if view.instrument in names and view.direction != 0]
-    horizon = horizon_of(judged, portfolio, state.parameters)
     picks = {name: i for i, name in enumerate(names)}
-    rows, without = scored_views(state, views, picks=picks, ahead=horizon)
-    covariance = horizon * _covariance(state, names, risk_model)
-    combination = combine(
-        rows,
-        covariance,
-        prior=np.zeros(len(names)),
-        correlation=state.parameters.view_correlation,
+    judged = [view for view in views if view.instrument in picks and view.direction != 0]
+    horizon = horizon_of(judged, portfolio, state.parameters)
+    covariance = state.market.covariance(
+        names, horizon=horizon, risk_model=risk_model, settings=_risk_settings(state.parameters)
     )
-    prices = np.array([state.market.price_of(name) or 0.0 for name in names])
-    problem = _problem(state, portfolio, worth, names, prices, covariance, combination.mu)
-    return Situation(problem, prices, horizon, rows, without, combination, worth)
+    opinion = _opinion(state, views, picks=picks, horizon=horizon, covariance=covariance)
+    prices = state.market.price[state.market.columns(names)]
+    mu = opinion.combination.mu
+    problem = _problem(state, portfolio, worth, names, prices, covariance, mu)
+    return Situation(
+        problem,
+        prices,
+        horizon,
+        opinion.combination.board,
+        opinion.without,
+        opinion.combination,
+        worth,
+    )
+
+
+def _opinion(
+    state: State,
+    views: list[View],
+    *,
+    picks: dict[str, int],
+    horizon: float,
+    covariance: Floats,
+) -> Opinion:
+    """What the views say together; the same one for all portfolios that hear the same.
+
+    Views, parameters and an estimated covariance never change: their id stands for them.
+    """
+    parameters = state.parameters
+    forecasters = sorted({view.source for view in views if view.direction is None})
+    spreads = tuple(
+        (state.sources[name].raw_count, state.sources[name].raw_square_sum) for name in forecasters
+    )
+    now = state.session_now()
+    key = (
+        tuple(map(id, views)),
+        tuple(picks),
+        horizon,
+        now,
+        spreads,
+        id(parameters),
+        id(covariance),
+    )
+
+    def formed() -> Opinion:
+        board, without = scored_views(state, views, picks=picks, ahead=horizon)
+        combination = combine(
+            board,
+            covariance,
+            prior=np.zeros(len(picks)),
+            correlation=parameters.view_correlation,
+        )
+        return Opinion(combination, without)
+
+    return state.opinions.get(key, formed, holding=(views, parameters, covariance))
 
 
 def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple[str, ...]:
@@ -67,22 +122,22 @@ def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple
     wanted = {view.instrument for view in views} | set(portfolio.positions)
     wanted |= {trade.instrument for trade in portfolio.open_trades.values()}
     market = state.market
-    return tuple(
-        name
-        for name in sorted(wanted)
-        if market.price_of(name) is not None
-        and market.instruments[name].currency == portfolio.currency
-    )
+    known, price = market.instruments, market.price
+    found = []
+    for name in sorted(wanted):
+        instrument = known.get(name)
+        if instrument is not None and instrument.currency == portfolio.currency:
+            found.append((name, instrument.column))
+    unpriced = np.isnan(price[[column for _, column in found]]).tolist()
+    return tuple(name for (name, _), no in zip(found, unpriced, strict=True) if not no)
 
 
-def _covariance(state: State, names: tuple[str, ...], risk_model: RiskModel) -> Floats:
-    parameters = state.parameters
-    settings = RiskSettings(
+def _risk_settings(parameters: Parameters) -> RiskSettings:
+    return RiskSettings(
         parameters.risk_volatility_prior,
         parameters.risk_correlation_prior,
         parameters.risk_weight_prior,
     )
-    return risk_model.covariance(state.market.window(state.market.columns(names)), settings)
 
 
 def _problem(
@@ -97,8 +152,8 @@ def _problem(
     mandate, costs, nav = portfolio.mandate, portfolio.costs, worth.nav
     n = len(names)
     unit = prices / nav  # weight of one unit
-    held = np.array([float(portfolio.positions.get(name, 0)) for name in names]) * unit
-    open_units = working(portfolio)
+    positions, open_units = portfolio.positions, working(portfolio)
+    held = np.array([float(positions.get(name, 0)) for name in names]) * unit
     may_fill = np.array([open_units.get(name, (0.0, 0.0)) for name in names]).reshape(n, 2)
     instruments = [state.market.instruments[name] for name in names]
     fresh = [state.tradable(instrument) for instrument in instruments]

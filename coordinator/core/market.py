@@ -13,7 +13,8 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.core.ports import Floats
+from coordinator.core.ports import Floats, RiskModel, RiskSettings
+from coordinator.core.recall import Recall
 from schemas.control import Parameters
 from schemas.market import InstrumentListed, PricesObserved
 
@@ -22,6 +23,8 @@ __all__ = ["Instrument", "Market"]
 Indices = NDArray[np.intp]
 Times = NDArray[np.int64]
 COLUMN_CACHE_MAX = 256
+RISKS_MAX = 16
+"""Covariances kept: of that many sets of instruments and horizons."""
 WIDTH_MIN = 64
 
 
@@ -65,6 +68,7 @@ class Market:
         self.returns: Floats = np.full((window, 0), np.nan)
         self._columns: dict[tuple[str, ...], Indices] = {}
         self._volatility: tuple[int, int, Floats] | None = None
+        self._risks: Recall[Floats] = Recall(entries_max=RISKS_MAX)
 
     # -- folding ---------------------------------------------------------------------------------
 
@@ -86,7 +90,7 @@ class Market:
             halted=known.halted if known is not None else False,
         )
         self._columns.clear()
-        self._volatility = None
+        self._forget()
 
     def _grow(self, width: int) -> None:
         """Room for more columns, unknown until something is known: listing stays cheap."""
@@ -105,7 +109,7 @@ class Market:
         returns[(self.session - self.rows + 1 + np.arange(self.rows)) % window] = kept
         self.returns = returns
         self.row = self.session % window
-        self._volatility = None
+        self._forget()
 
     def older(self, event: PricesObserved) -> tuple[str, ...]:
         """Listed names whose known price is newer than the snapshot: it changes nothing there."""
@@ -158,7 +162,7 @@ class Market:
         self.close[traded] = self.price[traded]
         self.close_session[traded] = self.session
         self.price_session[traded] = self.session
-        self._volatility = None
+        self._forget()
 
     def unknown(self, instruments: tuple[str, ...]) -> tuple[str, ...]:
         """Those of instruments that are not listed."""
@@ -189,6 +193,32 @@ class Market:
             return None
         price = float(self.price[known.column])
         return price if price == price else None  # noqa: PLR0124 - NaN is the one value unlike itself
+
+    def _forget(self) -> None:
+        """Returns, or who has any, changed: what was worked out from them is void."""
+        self._volatility = None
+        self._risks.clear()
+
+    def covariance(
+        self,
+        instruments: tuple[str, ...],
+        *,
+        horizon: float,
+        risk_model: RiskModel,
+        settings: RiskSettings,
+    ) -> Floats:
+        """(k, k) covariance of listed instruments over `horizon` sessions; not to be written to.
+
+        The same array until a return changes, so that all who decide meanwhile share it.
+        """
+
+        def estimated() -> Floats:
+            session = risk_model.covariance(self.window(self.columns(instruments)), settings)
+            found: Floats = horizon * session
+            found.flags.writeable = False
+            return found
+
+        return self._risks.get((instruments, horizon, risk_model, settings), estimated)
 
     def columns(self, instruments: tuple[str, ...]) -> Indices:
         """(k,) columns of listed instruments."""

@@ -123,10 +123,10 @@ def combine(board: Board, covariance: Floats, *, prior: Floats, correlation: flo
     pool = pool_views(board, q, correlation=correlation)
     errors = _pooled_correlation(pool, correlation)
     seen = covariance[picks]
-    s: Floats = seen[:, picks] * (1.0 + np.minimum(pool.k[:, None], pool.k) * errors)
-    gain: Floats = np.linalg.solve(s, seen).T
+    s = seen[:, picks] * (1.0 + np.minimum(pool.k[:, None], pool.k) * errors)
+    gain: Floats = np.asarray(np.linalg.solve(s, seen), dtype=np.float64).T
     part = pool.share * (q - prior[board.pick])
-    mu: Floats = prior + gain @ sums(board.slot, part, count=len(picks))
+    mu = prior + gain @ sums(board.slot, part, count=len(picks))
     own = gain[board.pick, board.slot] * part
     return Combination(mu, own, q, pool, errors, gain, part, board)
 

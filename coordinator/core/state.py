@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from coordinator.core.clock import MILLISECOND, Timers
 from coordinator.core.market import Instrument, Market
+from coordinator.core.recall import Recall
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
 from schemas.decisions import Trigger
 from schemas.entries import GENESIS
 from schemas.portfolios import Costs, Mandate, Schedule
 
+if TYPE_CHECKING:
+    from coordinator.core.allocate import Opinion
+
 __all__ = ["OpenTrade", "Portfolio", "Round", "Source", "State", "View", "ViewKey"]
 
 ViewKey = tuple[str, str, str]
 """(instrument, source, strategy): a later signal with the same key replaces the earlier."""
+OPINIONS_MAX = 8
+"""Opinions kept for other portfolios: a few, as each is as large as a covariance."""
 
 
 @dataclass(slots=True)
@@ -149,6 +155,8 @@ class State:
         self.parameters = parameters if parameters is not None else Parameters()
         self.parameters_digest = digest(canonical_bytes(self.parameters))
         self.market = Market(window=self.parameters.risk_window_sessions)
+        # No part of the state: what portfolios that hear the same views need not work out again.
+        self.opinions: Recall[Opinion] = Recall(entries_max=OPINIONS_MAX)
 
     def may_decide(self, portfolio: Portfolio) -> bool:
         """Whether neither it nor everything is paused, and it is not closed."""

@@ -9,7 +9,7 @@ Sources: Grinold and Kahn 2000, chapters 6 and 11; Idzorek 2005.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
+from statistics import NormalDist, median
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def horizon_of(views: list[View], portfolio: Portfolio, parameters: Parameters) 
         return portfolio.mandate.horizon_sessions
     if not views:
         return parameters.horizon_sessions_min
-    middle = float(np.median([view.horizon for view in views]))
+    middle = median([view.horizon for view in views])
     return max(middle, parameters.horizon_sessions_min)
 
 
