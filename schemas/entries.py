@@ -20,7 +20,9 @@ __all__ = [
     "GENESIS",
     "JournalEntry",
     "OutputEntry",
+    "OutputHead",
     "Stamp",
+    "decode_head",
     "decode_journal",
     "decode_output",
     "encode_journal",
@@ -33,6 +35,7 @@ GENESIS = "0" * 64
 _EVENT = b',"event":'
 _OFFSET = b',"offset":'
 _APPENDED_AT = b',"appended_at":'
+_FIRST_OFFSET = b',"first_offset":'
 _ORIGIN_FIELDS: dict[str, type] = {
     "type": str,
     "version": int,
@@ -55,7 +58,8 @@ class Stamp(NamedTuple):
 
     topic_id tells a recreated topic from the one before. offset below 0: the record was written
     straight to the journal and is not de-duplicated by offset. appended_at: the input topic's own
-    append time.
+    append time. first_offset: set where one entry stands for several messages, the first of them;
+    offset is then the last one's.
     """
 
     topic: str
@@ -63,6 +67,7 @@ class Stamp(NamedTuple):
     partition: int
     offset: int
     appended_at: int
+    first_offset: int | None = None
 
 
 class JournalEntry(NamedTuple):
@@ -97,17 +102,18 @@ def opening(*events: type[Event]) -> tuple[bytes, ...]:
 
 def encode_journal(stamp: Stamp, event: Event) -> bytes:
     """The journal entry's bytes."""
-    head = to_json(
-        {
-            "type": type(event).__name__,
-            "version": event.version,
-            "topic": stamp.topic,
-            "topic_id": stamp.topic_id,
-            "partition": stamp.partition,
-            "offset": stamp.offset,
-            "appended_at": stamp.appended_at,
-        }
-    )
+    origin: dict[str, str | int] = {
+        "type": type(event).__name__,
+        "version": event.version,
+        "topic": stamp.topic,
+        "topic_id": stamp.topic_id,
+        "partition": stamp.partition,
+        "offset": stamp.offset,
+        "appended_at": stamp.appended_at,
+    }
+    if stamp.first_offset is not None:
+        origin["first_offset"] = stamp.first_offset
+    head = to_json(origin)
     return head[:-1] + _EVENT + canonical_bytes(event) + b"}"
 
 
@@ -120,8 +126,10 @@ def decode_journal(entry: bytes) -> JournalEntry:
     head, payload = _split(entry)
     origin, _, numbers = head.partition(_OFFSET)
     offset, _, appended_at = numbers.partition(_APPENDED_AT)
+    appended_at, several, first = appended_at.partition(_FIRST_OFFSET)
     name, version, topic, topic_id, partition = _origin(origin)
-    stamp = Stamp(topic, topic_id, partition, _integer(offset), _integer(appended_at))
+    first_offset = _integer(first) if several else None
+    stamp = Stamp(topic, topic_id, partition, _integer(offset), _integer(appended_at), first_offset)
     return JournalEntry(stamp, parse_event(name, version, payload))
 
 
@@ -140,10 +148,27 @@ def encode_output(position: int, ordinal: int, seq: int, prev: str, event: Event
     return head[:-1] + _EVENT + canonical_bytes(event) + b"}"
 
 
+class OutputHead(NamedTuple):
+    """What an output entry says before its event."""
+
+    type: str
+    version: int
+    position: int
+    ordinal: int
+    seq: int
+    prev: str
+
+
+def decode_head(entry: bytes) -> OutputHead:
+    """The header of an output entry, its event left unread. Raises SchemaError."""
+    head, _ = _split(entry)
+    return OutputHead(*_fields(head, _OUTPUT_FIELDS))
+
+
 def decode_output(entry: bytes) -> OutputEntry:
     """What encode_output wrote, with its hashes. Raises SchemaError when it is no output entry."""
     head, payload = _split(entry)
-    name, version, position, ordinal, seq, prev = _fields(head, _OUTPUT_FIELDS)
+    name, version, position, ordinal, seq, prev = OutputHead(*_fields(head, _OUTPUT_FIELDS))
     event = parse_event(name, version, payload)
     return OutputEntry(position, ordinal, seq, prev, digest(entry), digest(payload), event)
 

@@ -30,6 +30,8 @@ COMMANDS = {
     "events": "events",
     "audit": "audit",
     "schema": "schema",
+    "run": "run",
+    "topics": "topics",
 }
 """Commands, in the order of the help, and the modules of this package that add them."""
 

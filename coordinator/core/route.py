@@ -29,11 +29,15 @@ __all__ = [
     "Router",
     "decode_dead_letter",
     "encode_dead_letter",
+    "enter",
+    "read_event",
     "route",
 ]
 
 PAYLOAD_MAX = 1 << 20
 """Largest input in bytes; the journal's limit is twice that."""
+ENTRY_MAX = 2 * PAYLOAD_MAX - 65_536
+"""Largest journal entry in bytes, with room for what a broker puts around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Raw:
 
     payload: a JSON object with "type" (the event's name), optionally "version" (default: the
     newest) and the event's fields beside them. appended_at: the input topic's own append time, ns
-    UTC.
+    UTC. type, version: what the message's headers say, where its payload does not.
     """
 
     topic: str
@@ -51,6 +55,13 @@ class Raw:
     offset: int
     appended_at: int
     payload: bytes
+    type: str | None = None
+    version: int | None = None
+
+    @property
+    def where(self) -> str:
+        """Its place in words, for a dead letter."""
+        return f"partition {self.partition} offset {self.offset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +92,31 @@ class RouteCounts:
 
 def route(raw: Raw, *, shards: int) -> Routed | DeadLetter:
     """What one message becomes. Never raises for any bytes."""
+    event = read_event(raw)
+    return event if isinstance(event, DeadLetter) else enter(raw, event, shards=shards)
+
+
+def read_event(raw: Raw) -> Event | DeadLetter:
+    """The event that a message holds. Never raises for any bytes."""
     try:
-        event = _read(raw)
-        stamp = Stamp(raw.topic, raw.topic_id, raw.partition, raw.offset, raw.appended_at)
-        return Routed(encode_journal(stamp, event), _addressees(event, shards))
+        return _read(raw)
     except (SchemaError, UnicodeError, ValueError) as error:
-        where = f"partition {raw.partition} offset {raw.offset}"
-        return DeadLetter(raw.topic, where, str(error)[:1000], raw.payload)
+        return DeadLetter(raw.topic, raw.where, str(error)[:1000], raw.payload)
+
+
+def enter(
+    raw: Raw, event: Event, *, shards: int, first_offset: int | None = None
+) -> Routed | DeadLetter:
+    """The journal entry of an event. first_offset: of the messages that it stands for."""
+    stamp = Stamp(raw.topic, raw.topic_id, raw.partition, raw.offset, raw.appended_at, first_offset)
+    try:
+        entry = encode_journal(stamp, event)
+    except (UnicodeError, ValueError) as error:
+        return DeadLetter(raw.topic, raw.where, str(error)[:1000], raw.payload)
+    if len(entry) > ENTRY_MAX:
+        reason = f"{len(entry)} bytes as a journal entry; the largest is {ENTRY_MAX}"
+        return DeadLetter(raw.topic, raw.where, reason, raw.payload)
+    return Routed(entry, _addressees(event, shards))
 
 
 def _read(raw: Raw) -> Event:
@@ -98,7 +127,7 @@ def _read(raw: Raw) -> Event:
     if not isinstance(head, dict):
         message = "not a JSON object"
         raise SchemaError(message)
-    name = head.get("type")
+    name = head.get("type", raw.type)
     if not isinstance(name, str):
         message = 'no "type" that names the event'
         raise SchemaError(message)
@@ -106,7 +135,7 @@ def _read(raw: Raw) -> Event:
     if cls.topic != raw.topic or raw.topic not in INPUT_TOPICS:
         message = f"{name} does not belong on topic {raw.topic}"
         raise SchemaError(message)
-    version = head.get("version", cls.version)
+    version = head.get("version", raw.version or cls.version)
     if type(version) is not int:
         message = "version must be an integer"
         raise SchemaError(message)

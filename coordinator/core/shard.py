@@ -72,26 +72,38 @@ class Shard:
         self._checkpointed = 0
         self._recorded: deque[Record] = deque()
         self._equal = self._missing = 0
+        self._from_position = -1
 
     def recover(self) -> Recovery:
         """Start from the newest checkpoint, fold the rest, publish what is missing.
 
         Raises Diverged when the log holds another output than the engine gives.
         """
-        decisions_from = self._begin()
-        start = self.engine.position
+        self.begin()
+        return self.recovered(self.pump())
+
+    def begin(self) -> None:
+        """Restore the newest checkpoint, and learn which outputs the log holds beyond it.
+
+        What the journal holds after that is the caller's to apply, up to an end it asks for after
+        this; then `recovered` says whether the journal explains them all.
+        """
+        decisions_from = self._restore()
+        self._from_position = self.engine.position
         self._checkpointed = self.engine.decisions
         tail = self._log.read("decisions", self.number, decisions_from)
         links = follow(tail, seq=self.engine.seq - 1, last_hash=self.engine.last_hash)
         self._recorded = deque(link.record for link in links)
         self._equal = self._missing = 0
-        records = self.pump()
+
+    def recovered(self, records: int) -> Recovery:
+        """What was found, once the journal's records since `begin` are applied. Raises Diverged."""
         if self._recorded:
             message = f"the log holds {len(self._recorded)} outputs the journal does not explain"
             raise Diverged(self.number, self.engine.position, message)
-        return Recovery(start, records, self._equal, self._missing)
+        return Recovery(self._from_position, records, self._equal, self._missing)
 
-    def _begin(self) -> int:
+    def _restore(self) -> int:
         """Restore the newest readable checkpoint; the decisions position to read on from."""
         for body, decisions_from in checkpoints(self._log, self.number):
             try:
@@ -113,17 +125,29 @@ class Shard:
 
     def apply(self, record: Record) -> list[bytes]:
         """Apply one record of the journal, publish its outputs, and return them."""
-        outputs = self._fold.step(record)
-        self._refuse_other_build()
-        fresh = [entry for entry in outputs if not self._held(record, entry)]
+        outputs, fresh = self._said(record)
         if fresh:
-            self._missing += len(fresh)
             self._log.append(
                 [Append("decisions", self.number, entry, record.journal_time) for entry in fresh]
             )
         if self.engine.decisions - self._checkpointed >= self._checkpoint_every:
             self.checkpoint()
         return outputs
+
+    def step(self, record: Record) -> list[bytes]:
+        """Apply one record; returns the outputs that the log does not hold yet.
+
+        They are the caller's to publish: in order, and before the next checkpoint.
+        """
+        return self._said(record)[1]
+
+    def _said(self, record: Record) -> tuple[list[bytes], list[bytes]]:
+        """All outputs of a record, and those of them that the log does not hold."""
+        outputs = self._fold.step(record)
+        self._refuse_other_build()
+        fresh = [entry for entry in outputs if not self._held(record, entry)]
+        self._missing += len(fresh)
+        return outputs, fresh
 
     def _refuse_other_build(self) -> None:
         """Before anything is published: does this build decide here? A sealed one may follow."""
@@ -149,12 +173,21 @@ class Shard:
         entry = encode_journal(Stamp("journal", "", 0, -1, at), event)
         self._log.append([Append("journal", self.number, entry, at)])
 
-    def checkpoint(self) -> None:
-        """Write the state down, to recover from, with where its next output stands or will."""
+    @property
+    def decided(self) -> int:
+        """Decisions since the last checkpoint."""
+        return self.engine.decisions - self._checkpointed
+
+    def checkpoint(self) -> int:
+        """Write the state down, to recover from, with where its next output stands or will.
+
+        Everything said so far must have been published. Returns the checkpoint's position.
+        """
         self._checkpointed = self.engine.decisions
         end = self._log.end("decisions", self.number)
         next_output = self._recorded[0].position if self._recorded else end
         body = self.engine.checkpoint()
         self._fold.rebase(body)
         payload = str(next_output).encode() + b"\n" + body
-        self._log.append([Append("checkpoints", self.number, payload, self.engine.clock)])
+        entry = Append("checkpoints", self.number, payload, self.engine.clock)
+        return self._log.append([entry])[0]

@@ -4,6 +4,7 @@
     ├── NotALog          missing, of another program, or of a newer version
     ├── LogLocked        another writer, or another program, holds it
     ├── LogClosed        used after close()
+    ├── LogUnavailable   a server does not answer: what was asked may or may not have been done
     ├── LogFull          no room: nothing of the named records is there, the log stays usable
     ├── InvalidAppend    a record that no log may hold; nothing was written
     ├── CorruptRecord    one record is not what was written; named by topic, shard, position, file
@@ -26,6 +27,7 @@ __all__ = [
     "LogError",
     "LogFull",
     "LogLocked",
+    "LogUnavailable",
     "LogUnreadable",
     "NotALog",
 ]
@@ -64,6 +66,16 @@ class LogClosed(LogError):
 
     def __init__(self, where: str, what: str = "it was closed") -> None:
         super().__init__(f"{where} cannot be used: {what}; open it again", where=where)
+        self.what = what
+
+
+class LogUnavailable(LogError):
+    """The server does not answer, or a send failed; read what is there before trying again."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(
+            f"{where} does not answer: {what}; check that it runs, then try again", where=where
+        )
         self.what = what
 
 

@@ -243,6 +243,55 @@ class WorkerSettings(Section):
     id: TopicPart = Field(
         default_factory=_own_id, min_length=1, description="This worker's name in logs and groups."
     )
+    static: bool = Field(
+        default=False,
+        description="Join groups under `id`, so that a restart within the session timeout moves "
+        "no shard. Needs an id of its own for every worker.",
+    )
+    session_timeout_ms: int = Field(
+        default=8_000, ge=6_000, le=300_000, description="A worker silent for this long is gone."
+    )
+    heartbeat_ms: int = Field(
+        default=1_500, ge=100, le=60_000, description="How often a worker says that it is there."
+    )
+    join_s: float = Field(
+        default=60.0, gt=0, le=3_600, description="A worker without its group for this long ends."
+    )
+    stall_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=3_600,
+        description="A shard that does not move for this long while its journal grows ends the "
+        "worker.",
+    )
+    stop_s: float = Field(
+        default=20.0, gt=0, le=600, description="A graceful stop takes no longer than this."
+    )
+    fetch_records_max: int = Field(
+        default=2_000, ge=1, le=100_000, description="Messages a router takes at once."
+    )
+    queue_records_max: int = Field(
+        default=20_000,
+        ge=1,
+        le=10_000_000,
+        description="Delivered records that wait for a shard; what is beyond is read again later.",
+    )
+    journal_lag_max: int = Field(
+        default=100_000,
+        ge=1,
+        description="Routers append no more while an engine is this many records behind.",
+    )
+    shed_after_ms: int = Field(
+        default=10_000,
+        ge=0,
+        description="After such a hold, signals that waited longer than this are shed.",
+    )
+    checkpoint_decisions: int = Field(
+        default=500, ge=1, le=1_000_000, description="Decisions of a shard between checkpoints."
+    )
+    checkpoint_s: float = Field(
+        default=30.0, gt=0, le=86_400, description="Longest time between checkpoints."
+    )
 
 
 class Settings(BaseSettings):

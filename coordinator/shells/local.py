@@ -99,6 +99,15 @@ class LocalShell:
         deadlines = [shard.engine.next_deadline() for shard in self._shards]
         return min((at + 1 for at in deadlines if at is not None), default=None)
 
+    @property
+    def rounds_open(self) -> int:
+        """Portfolios that collect signals for a decision now."""
+        return sum(
+            portfolio.round is not None
+            for shard in self._shards
+            for portfolio in shard.engine.state.portfolios.values()
+        )
+
     def stop(self) -> None:
         """Write every shard's checkpoint; the next start begins there."""
         for shard in self._shards:

@@ -1,0 +1,157 @@
+"""`coordinator run --local`: the same engine in one process on one SQLite file, fed by JSON lines.
+
+Place in the flow: events in by stdin or a file, as they would stand on the input topics; decisions
+out on stdout as JSON lines; everything kept in the log. It must never hold a rule of the engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TextIO
+
+from pydantic_core import from_json
+
+from coordinator.cli.console import DIFFERENT, FAILED, OK, OTHER_ENGINE, complain
+from coordinator.core.chain import ChainBroken
+from coordinator.core.engine import EngineError
+from coordinator.core.route import Raw
+from coordinator.core.shard import Diverged, OtherBuild
+from coordinator.log.errors import LogError
+from coordinator.log.sqlite import SqliteLog
+from coordinator.shells.local import LocalShell
+from schemas.registry import EVENTS, INPUT_TOPICS
+
+__all__ = ["run_local"]
+
+LINES_MAX = 10_000
+BATCH_MAX = 500
+IDLE_S = 0.5
+UNKNOWN_TOPIC = "control"
+"""Where a line goes that names no event: its dead letters tell why."""
+
+
+def run_local(args: argparse.Namespace) -> int:
+    """Decide until the input ends (--until-end), or until Ctrl-C; returns the exit code."""
+    try:
+        with closing(SqliteLog(args.log)) as log:
+            shell = LocalShell(log, shards=args.shards or 8, clock=time.time_ns)
+            shell.start()
+            return _Serving(shell, log, args).run()
+    except (Diverged, ChainBroken) as error:
+        complain(error)
+        return DIFFERENT
+    except OtherBuild as error:
+        complain(error)
+        return OTHER_ENGINE
+    except (LogError, EngineError, OSError) as error:
+        complain(error)
+        return FAILED
+
+
+class _Serving:
+    """The shell, its input and its output."""
+
+    def __init__(self, shell: LocalShell, log: SqliteLog, args: argparse.Namespace) -> None:
+        self._shell = shell
+        self._log = log
+        self._input: str = args.input
+        self._until_end: bool = args.until_end
+        self._shards: int = args.shards or 8
+        self._shown = {n: log.end("decisions", n) for n in range(self._shards)}
+        self._lines: queue.Queue[str | None] = queue.Queue(LINES_MAX)
+        self._stop = threading.Event()
+        self._offsets: dict[str, int] = {}
+        self._stream_id = f"run-{time.time_ns()}"
+
+    def run(self) -> int:
+        """Until the stop or the input's end; then checkpoints are written."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        threading.Thread(target=self._read, name="input", daemon=True).start()
+        ended = False
+        while not self._stop.is_set():
+            ended = self._step(ended=ended) or ended
+            if ended and self._until_end and self._shell.rounds_open == 0:
+                break
+        self._shell.stop()
+        self._show()
+        return OK
+
+    def _step(self, *, ended: bool) -> bool:
+        """Take what came, tell the time, show what was decided; whether the input ended."""
+        again = self._shell.tick()
+        wait = IDLE_S if again is None else max(0.0, (again - time.time_ns()) / 1e9)
+        lines = self._take(min(IDLE_S, wait), ended=ended)
+        over = None in lines
+        raws = [self._raw(line) for line in lines if line is not None and line.strip()]
+        if raws:
+            self._shell.accept(raws)
+        self._show()
+        return over
+
+    def _take(self, wait_s: float, *, ended: bool) -> list[str | None]:
+        lines: list[str | None] = []
+        try:
+            if ended:
+                self._stop.wait(wait_s)
+            else:
+                lines.append(self._lines.get(timeout=wait_s + 0.001))
+            while len(lines) < BATCH_MAX:
+                lines.append(self._lines.get_nowait())
+        except queue.Empty:
+            pass
+        return lines
+
+    def _read(self) -> None:
+        """The input's lines into the queue, which holds up a reader that is too fast."""
+        try:
+            if self._input == "-":
+                self._feed(sys.stdin)
+            else:
+                with Path(self._input).open(encoding="utf-8", errors="replace") as file:
+                    self._feed(file)
+        except OSError as error:
+            complain(f"{self._input}: {error.strerror}")
+            self._stop.set()
+        self._lines.put(None)
+
+    def _feed(self, lines: TextIO) -> None:
+        for line in lines:
+            self._lines.put(line)
+
+    def _raw(self, line: str) -> Raw:
+        """The line as a message of the topic that its event belongs to."""
+        payload = line.encode()
+        topic = _topic(payload)
+        offset = self._offsets.get(topic, 0)
+        self._offsets[topic] = offset + 1
+        return Raw(topic, self._stream_id, 0, offset, time.time_ns(), payload)
+
+    def _show(self) -> None:
+        """Outputs since the last time, one JSON object a line."""
+        for shard, start in self._shown.items():
+            for record in self._log.read("decisions", shard, start):
+                sys.stdout.write(record.payload.decode() + "\n")
+                self._shown[shard] = record.position + 1
+        sys.stdout.flush()
+
+
+def _topic(payload: bytes) -> str:
+    """The topic an event belongs to; any input topic for what is none."""
+    try:
+        head = from_json(payload)
+        cls = EVENTS[head["type"]]
+    except (ValueError, KeyError, TypeError):
+        return UNKNOWN_TOPIC
+    return cls.topic if cls.topic in _TOPICS else UNKNOWN_TOPIC
+
+
+_TOPICS: Sequence[str] = INPUT_TOPICS

@@ -1,0 +1,137 @@
+"""Records to partitions, in order, and never on after a failure.
+
+Place in the flow: beneath `KafkaLog.append` and the routers. A batch of one partition is
+acknowledged before the next one of it is sent, so that a failure leaves no hole behind it; after
+one, this sender answers no more and its owner starts from what the topic holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from coordinator.log.kafka.headers import Headers
+from coordinator.log.kafka.topics import BATCH_BYTES_MAX
+
+__all__ = ["Outgoing", "Partition", "SendFailed", "Sender", "Sent"]
+
+Partition: TypeAlias = tuple[str, int]
+"""Topic, with its prefix, and partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record to be sent."""
+
+    value: bytes
+    key: bytes | None = None
+    headers: Headers | tuple[()] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where a record stands now. at: the broker's append time, ns UTC."""
+
+    offset: int
+    at: int
+
+
+class SendFailed(Exception):
+    """A send failed, so it is not known what the topic holds: read it before anything is sent."""
+
+
+class Sender:
+    """An idempotent producer that is used in this way only. Lives in one event loop."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = dict(options)
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        self._failed = False
+
+    async def send(
+        self, batches: Mapping[Partition, Sequence[Outgoing]]
+    ) -> dict[Partition, list[Sent]]:
+        """Send to all partitions at once, to each in order. Raises SendFailed."""
+        if self._failed:
+            raise SendFailed("an earlier send failed")
+        try:
+            producer = await self._started()
+            found = await asyncio.gather(
+                *(self._one(producer, where, records) for where, records in batches.items())
+            )
+        except BaseException as error:  # also when cancelled: what is in flight may land or not
+            self._failed = True
+            if isinstance(error, KafkaError | OSError | TimeoutError | ValueError):
+                raise SendFailed(f"{type(error).__name__}: {error}") from error
+            raise
+        return dict(zip(batches, found, strict=True))
+
+    async def close(self) -> None:
+        """Let go of the connection; what was not acknowledged is lost or not, as it may be."""
+        self._failed = True
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        closing = asyncio.ensure_future(producer.stop())
+        done, _ = await asyncio.wait({closing}, timeout=2.0)
+        if not done:
+            closing.cancel()
+            await asyncio.wait({closing}, timeout=1.0)
+        elif not closing.cancelled():
+            closing.exception()
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **{
+                        "acks": "all",
+                        "enable_idempotence": True,
+                        "max_batch_size": BATCH_BYTES_MAX,
+                        "linger_ms": 0,
+                        **self._options,
+                    }
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _one(
+        self, producer: AIOKafkaProducer, where: Partition, records: Sequence[Outgoing]
+    ) -> list[Sent]:
+        """Batch after batch of one partition, each acknowledged before the next."""
+        topic, partition = where
+        sent: list[Sent] = []
+        while len(sent) < len(records):
+            batch = producer.create_batch()
+            # The broker stamps its own time; a topic without that setting gets ours.
+            now = time.time_ns() // 1_000_000
+            for record in records[len(sent) :]:
+                if (
+                    batch.append(
+                        key=record.key,
+                        value=record.value,
+                        timestamp=now,
+                        headers=list(record.headers),
+                    )
+                    is None
+                ):
+                    break
+            count = batch.record_count()
+            answer = await (await producer.send_batch(batch, topic, partition=partition))
+            at = (
+                answer.timestamp if answer.timestamp and answer.timestamp > 0 else now
+            ) * 1_000_000
+            sent += [Sent(answer.offset + index, at) for index in range(count)]
+        return sent

@@ -1,0 +1,127 @@
+"""Observer: what one shard's owner measures, from the bytes that go in and out.
+
+Place in the flow: told by the owner, tells the metrics. Decodes as little as it can. It must never
+change, hold up or be asked by a decision.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from coordinator.core.clock import SECOND
+from coordinator.core.ports import Record
+from coordinator.telemetry.metrics import Metrics
+from schemas.decisions import AllocationDecided, ConflictDetected, RoundClosed
+from schemas.entries import opening
+from schemas.signals import SignalIssued
+from schemas.verdicts import InputRejected, SignalRejected
+
+__all__ = ["Observer"]
+
+_SIGNAL = opening(SignalIssued)
+_ROUND = opening(RoundClosed)
+_DECIDED = opening(AllocationDecided)
+_CONFLICT = opening(ConflictDetected)
+_REJECTED = (opening(SignalRejected), opening(InputRejected))
+_APPENDED_AT = re.compile(rb'"appended_at":(\d+)')
+_NUMBERS = {
+    name: re.compile(rb'"%s":(\d+)' % name.encode()) for name in ("decided_at", "opened_at")
+}
+_WORDS = {
+    name: re.compile(rb'"%s":"([a-z_ ]*)"' % name.encode())
+    for name in ("kind", "reason", "rung", "status")
+}
+WAITING_MAX = 10_000
+
+
+class Observer:
+    """Measures one shard. Used by its owner's thread."""
+
+    def __init__(self, shard: int, metrics: Metrics) -> None:
+        self._shard = str(shard)
+        self._metrics = metrics
+        stage = metrics.stage_seconds.labels
+        self._ingest, self._queue, self._window = stage("ingest"), stage("queue"), stage("window")
+        self._solve, self._publish, self._total = stage("solve"), stage("publish"), stage("total")
+        self._applied = metrics.records.labels("applied")
+        self._published = metrics.records.labels("published")
+        self._arrived: dict[int, int] = {}
+        # of outputs not acknowledged yet: when said, and of a round when its first signal arrived
+        self._waiting: deque[tuple[int, int | None]] = deque(maxlen=WAITING_MAX)
+
+    def applied(self, record: Record, said: Sequence[bytes], began: int) -> None:
+        """A record was applied, from `began` (ns) until now, and made the engine say these."""
+        now = time.time_ns()
+        self._applied.inc()
+        if record.payload.startswith(_SIGNAL):
+            found = _APPENDED_AT.search(record.payload)
+            if found is not None:
+                appended_at = int(found.group(1))
+                self._ingest.observe(max(0, record.journal_time - appended_at) / SECOND)
+                self._queue.observe(max(0, began - record.journal_time) / SECOND)
+                self._arrived.setdefault(record.journal_time, appended_at)
+        rounds = sum(entry.startswith(_ROUND) for entry in said)
+        for entry in said:
+            arrived = self._count(entry) if entry.startswith(_ROUND) else None
+            if arrived is None:
+                self._name(entry)
+            self._waiting.append((now, arrived))
+        for _ in range(rounds):
+            self._solve.observe((now - began) / SECOND / rounds)
+        if rounds:
+            self._forget(record.journal_time)
+
+    def _count(self, entry: bytes) -> int | None:
+        """A round's window; when its first signal arrived, where a signal opened it."""
+        decided, opened = (_NUMBERS[name].search(entry) for name in ("decided_at", "opened_at"))
+        if decided is None or opened is None:
+            return None
+        self._window.observe(max(0, int(decided.group(1)) - int(opened.group(1))) / SECOND)
+        return self._arrived.get(int(opened.group(1)))
+
+    def _name(self, entry: bytes) -> None:
+        """Count what a person would ask for."""
+        if entry.startswith(_DECIDED):
+            self._metrics.solver_status.labels(_word(entry, "rung"), _word(entry, "status")).inc()
+        elif entry.startswith(_CONFLICT):
+            self._metrics.conflicts.labels(_word(entry, "kind")).inc()
+        else:
+            for kind, begins in zip(("signal", "input"), _REJECTED, strict=True):
+                if entry.startswith(begins):
+                    self._metrics.rejections.labels(kind, _word(entry, "reason")).inc()
+
+    def _forget(self, now: int) -> None:
+        """Arrivals of a minute ago open no round any more."""
+        if len(self._arrived) > WAITING_MAX:
+            self._arrived = {at: a for at, a in self._arrived.items() if at > now - 60 * SECOND}
+
+    def published(self, count: int) -> None:
+        """So many outputs more were acknowledged by the log."""
+        now = time.time_ns()
+        self._published.inc(count)
+        for _ in range(min(count, len(self._waiting))):
+            said, arrived = self._waiting.popleft()
+            self._publish.observe(max(0, now - said) / SECOND)
+            if arrived is not None:
+                self._total.observe(max(0, now - arrived) / SECOND)
+
+    def recovered(self, seconds: float) -> None:
+        """The shard decides again."""
+        self._waiting.clear()
+        self._metrics.recovery_seconds.observe(seconds)
+
+    def checkpointed(self, seconds: float) -> None:
+        """A checkpoint was written."""
+        self._metrics.stage_seconds.labels("checkpoint").observe(seconds)
+
+    def diverged(self) -> None:
+        """The log holds something else than the engine says."""
+        self._metrics.divergence.labels(self._shard).inc()
+
+
+def _word(entry: bytes, name: str) -> str:
+    found = _WORDS[name].search(entry)
+    return found.group(1).decode() if found is not None else "unknown"

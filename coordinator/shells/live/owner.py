@@ -1,0 +1,301 @@
+"""Owner: one shard in a thread of its own, from recovery to hand-over.
+
+Place in the flow: between the delivery of journal records and the decisions topic. It recovers as
+the design says (checkpoint, decisions' tail, journal), applies what is delivered, reads what was
+not, publishes, tells the time and writes checkpoints. It must never hold a rule of the engine, nor
+go on after the log and the engine disagree.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+
+from coordinator.core.chain import ChainBroken
+from coordinator.core.engine import Engine, EngineError
+from coordinator.core.ports import Append, Record
+from coordinator.core.shard import Diverged, OtherBuild, Shard
+from coordinator.log.errors import LogClosed, LogUnavailable
+from coordinator.log.kafka import KafkaLog
+from coordinator.shells.live.inbox import Inbox
+from coordinator.shells.live.observing import Observer
+from coordinator.shells.live.publishing import Publisher
+from coordinator.shells.live.timing import Ticker
+from schemas.entries import Stamp, encode_journal
+from schemas.journal import EngineStarted
+
+__all__ = ["Owner", "OwnerSettings", "Phase"]
+
+BATCH_RECORDS = 200
+CATCH_UP_RECORDS = 50_000
+BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+CHECKPOINTS_KEPT = 2
+LOOK_FOR_MORE_S = 1.0
+"""A shard that hears nothing asks the log itself this often."""
+
+
+class Phase(StrEnum):
+    """Where a shard is in its owner's hands."""
+
+    RECOVERING = "recovering"
+    RUNNING = "running"
+    WAITING = "waiting for the log"
+    SEALED = "sealed"
+    HALTED = "halted"
+    STOPPED = "stopped"
+
+
+class SealedByThisBuild(Exception):
+    """The journal was sealed while this very build decided: it starts again only when told so."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerSettings:
+    """What an owner is told. checkpoint_s: longest time between two checkpoints."""
+
+    queue_records_max: int
+    checkpoint_decisions: int
+    checkpoint_s: float
+    unseal: bool = False
+
+
+class Owner:
+    """Runs one shard. `start`, then `deliver` what comes; `stop` hands it over.
+
+    open_log: makes a log of its own for each try. engine: makes an engine. started: makes the event
+    that says this build begins.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        open_log: Callable[[], KafkaLog],
+        engine: Callable[[], Engine],
+        started: Callable[[int], EngineStarted],
+        settings: OwnerSettings,
+        observer: Observer,
+    ) -> None:
+        self.number = number
+        self._open_log = open_log
+        self._engine = engine
+        self._started = started
+        self._settings = settings
+        self._observer = observer
+        self._inbox = Inbox(records_max=settings.queue_records_max)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"shard-{number}", daemon=True)
+        self._log = structlog.get_logger("owner").bind(shard=number)
+        self._checkpoints: deque[int] = deque()
+        self.phase = Phase.RECOVERING
+        self.reason = ""
+        self.position = -1
+        self.moved_at = time.monotonic()
+        self.fault: BaseException | None = None
+
+    # -- from other threads ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to recover."""
+        self._thread.start()
+
+    def deliver(self, record: Record) -> None:
+        """A record of this shard's journal; never waits."""
+        self._inbox.put(record)
+
+    def stop(self) -> None:
+        """Ask it to finish: what was said is published, a checkpoint written."""
+        self._stopping.set()
+        self._inbox.wake()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for its end; whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._own()
+            except (LogUnavailable, LogClosed) as error:
+                failures = 0 if time.monotonic() - began > BACKOFF_S[-1] * 2 else failures + 1
+                self._enter(Phase.WAITING, str(error))
+                self._stopping.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+            except BaseException as error:  # noqa: BLE001 - whatever it is, this shard halts and says so
+                self._halt(error)
+                return
+            else:
+                if self.phase is not Phase.SEALED:
+                    self._enter(Phase.STOPPED)
+                return
+        self._enter(Phase.STOPPED)
+
+    def _enter(self, phase: Phase, reason: str = "") -> None:
+        if (phase, reason) != (self.phase, self.reason):
+            self._log.info("shard_phase", phase=phase.value, reason=reason, position=self.position)
+        self.phase, self.reason = phase, reason
+
+    def _halt(self, error: BaseException) -> None:
+        """Halt loudly: a difference, another build, a broken chain, or no memory left."""
+        self.fault = error
+        if isinstance(error, Diverged | ChainBroken):
+            self._observer.diverged()
+        known = isinstance(
+            error, Diverged | ChainBroken | OtherBuild | EngineError | SealedByThisBuild
+        )
+        self._enter(Phase.HALTED, f"{type(error).__name__}: {error}")
+        self._log.error("shard_halted", error=str(error), exc_info=None if known else error)
+
+    def _own(self) -> None:
+        """From recovery to the stop, on one connection to the log."""
+        self._enter(Phase.RECOVERING)
+        with self._open_log() as log:
+            shard = Shard(
+                log, self._engine(), checkpoint_every=1 << 60, ours=self._started(time.time_ns())
+            )
+            publisher = self._recover(log, shard)
+            if not self._stopping.is_set() and self.phase is not Phase.SEALED:
+                self._enter(Phase.RUNNING)
+                self._serve(log, shard, publisher)
+            publisher.flush()
+            if self.phase is Phase.SEALED or shard.decided:
+                self._checkpoint(log, shard, publisher)
+
+    def _recover(self, log: KafkaLog, shard: Shard) -> Publisher:
+        """Checkpoint, decisions' tail, journal up to its present end; says that we begin."""
+        began = time.monotonic()
+        if not log.end("journal", self.number):
+            self._begin_build(log)
+        shard.begin()
+        self._checkpoints.clear()
+        publisher = Publisher(
+            log, self.number, wake=self._inbox.wake, end=log.end("decisions", self.number)
+        )
+        end = log.end("journal", self.number)
+        records = self._read_on(log, shard, publisher, end)
+        publisher.flush()
+        found = shard.recovered(records)
+        state = shard.engine.state
+        if state.sealed:
+            self._pass_seal(log, shard, publisher)
+        took = time.monotonic() - began
+        self._observer.recovered(took)
+        self._log.info(
+            "shard_recovered", seconds=round(took, 3), from_position=found.from_position,
+            records=records, outputs_equal=found.outputs_equal,
+            outputs_missing=found.outputs_missing, position=shard.engine.position,
+        )  # fmt: skip
+        return publisher
+
+    def _begin_build(self, log: KafkaLog) -> None:
+        """Say in the journal that from now on this build decides."""
+        event = self._started(time.time_ns())
+        entry = encode_journal(Stamp("journal", "", 0, -1, event.event_time), event)
+        log.append([Append("journal", self.number, entry)])
+
+    def _pass_seal(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
+        """Another build goes on behind a seal; the one that was sealed, only when told so."""
+        ours = self._started(time.time_ns())
+        if shard.engine.state.build == ours.build and not self._settings.unseal:
+            message = (
+                f"shard {self.number} was sealed for another build; start that one, or this one "
+                "with --unseal"
+            )
+            raise SealedByThisBuild(message)
+        self._begin_build(log)
+        self._read_on(log, shard, publisher, log.end("journal", self.number))
+        publisher.flush()
+
+    def _read_on(self, log: KafkaLog, shard: Shard, publisher: Publisher, end: int) -> int:
+        """Apply what the journal holds beyond the engine, up to `end`; returns the records."""
+        count = 0
+        for record in log.read("journal", self.number, shard.engine.position + 1, end):
+            self._apply(shard, publisher, record)
+            count += 1
+            if self._stopping.is_set() or shard.engine.state.sealed:
+                break
+        return count
+
+    def _serve(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
+        """Apply what comes until the stop or a seal."""
+        ticker = Ticker(self.number)
+        checkpointed = asked = time.monotonic()
+        while not self._stopping.is_set():
+            wait = ticker.seconds_until(shard.engine)
+            for record in self._inbox.take(most=BATCH_RECORDS, timeout_s=min(wait, 0.5)):
+                self._take(log, shard, publisher, record, ticker)
+                asked = time.monotonic()
+            if self._inbox.beyond(shard.engine.position):
+                self._read_on(log, shard, publisher, log.end("journal", self.number))
+            self._published(publisher)
+            now = time.monotonic()
+            if not self._inbox.waiting and now - asked > LOOK_FOR_MORE_S:
+                asked = now
+                self._read_on(log, shard, publisher, log.end("journal", self.number))
+            if shard.engine.state.sealed:
+                self._enter(Phase.SEALED, "the journal was sealed")
+                return
+            if not self._inbox.waiting and ticker.due(shard.engine):
+                self._tick(log, shard, publisher, ticker)
+            full = shard.decided >= self._settings.checkpoint_decisions
+            if full or now - checkpointed > self._settings.checkpoint_s:
+                checkpointed = now
+                self._checkpoint(log, shard, publisher)
+
+    def _take(
+        self, log: KafkaLog, shard: Shard, publisher: Publisher, record: Record, ticker: Ticker
+    ) -> None:
+        """A delivered record: passed over when applied already, after what lies before it."""
+        expected = shard.engine.position + 1
+        if record.position < expected:
+            return
+        if record.position > expected:
+            self._read_on(log, shard, publisher, record.position)
+        if record.position > shard.engine.position and not shard.engine.state.sealed:
+            self._apply(shard, publisher, record)
+        ticker.heard(record.journal_time)
+
+    def _apply(self, shard: Shard, publisher: Publisher, record: Record) -> None:
+        began = time.time_ns()
+        fresh = shard.step(record)
+        self.position, self.moved_at = record.position, time.monotonic()
+        self._observer.applied(record, fresh, began)
+        if fresh:
+            publisher.say(fresh, record.journal_time)
+        if publisher.full:
+            publisher.flush()
+        self._published(publisher)
+
+    def _published(self, publisher: Publisher) -> None:
+        done = publisher.flush_soon()
+        if done:
+            self._observer.published(done)
+
+    def _tick(self, log: KafkaLog, shard: Shard, publisher: Publisher, ticker: Ticker) -> None:
+        """Put the time into the journal, and apply the tick where nothing stands before it."""
+        at = time.time_ns()
+        entry = ticker.entry(at)
+        sent = log.append_soon([Append("journal", self.number, entry)]).result()[0]
+        ticker.ticked(shard.engine, sent.at)
+        if sent.offset == shard.engine.position + 1:
+            tick = Record("journal", self.number, sent.offset, sent.at, entry)
+            self._apply(shard, publisher, tick)
+
+    def _checkpoint(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
+        """Write the state down once all that was said is there; older ones go."""
+        began = time.monotonic()
+        publisher.flush()
+        self._checkpoints.append(shard.checkpoint())
+        if len(self._checkpoints) > CHECKPOINTS_KEPT:
+            log.truncate("checkpoints", self.number, self._checkpoints.popleft() + 1)
+        self._observer.checkpointed(time.monotonic() - began)

@@ -1,0 +1,107 @@
+"""Pressure: how far the engines are behind, and what a router does about it.
+
+Place in the flow: beside the router. While a journal's reader is far behind, nothing more is
+appended: inputs wait in their topics. Once it goes on again, signals that waited too long are shed,
+the oldest first and by name; nothing else ever is. It must never be asked by the engine: what is
+shed is an event of the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from coordinator.log.kafka.options import client_options
+from coordinator.settings import Settings
+from coordinator.telemetry.metrics import Metrics
+
+__all__ = ["Pressure", "applied_group"]
+
+LOOK_EVERY_S = 1.0
+RELIEF = 0.25
+"""The lag, as a part of the largest, below which the pressure is over."""
+
+
+def applied_group(settings: Settings) -> str:
+    """The group under which workers note what they have applied: nobody joins it."""
+    return f"{settings.worker.group}.applied"
+
+
+class Pressure:
+    """Watches the lag between the journals' ends and what the engines have applied."""
+
+    def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._largest = settings.worker.journal_lag_max
+        self._group = applied_group(settings)
+        self._partitions = [
+            TopicPartition(f"{settings.kafka.prefix}journal", shard)
+            for shard in range(settings.worker.shards)
+        ]
+        self._consumer: AIOKafkaConsumer | None = None
+        self._admin: AIOKafkaAdminClient | None = None
+        self._log = structlog.get_logger("router")
+        self.overloaded = False
+        self.holding = False
+
+    def shed_before(self) -> int | None:
+        """Signals appended before this time, ns, are shed now; None while there is no overload."""
+        if not self.overloaded:
+            return None
+        return time.time_ns() - self._settings.worker.shed_after_ms * 1_000_000
+
+    async def relieved(self, stop: asyncio.Event) -> None:
+        """Return at once, or when the journals may grow again."""
+        while self.holding and not stop.is_set():  # noqa: ASYNC110 - two events, and no hurry
+            await asyncio.sleep(LOOK_EVERY_S / 10)
+
+    async def watch(self) -> None:
+        """Look again and again; a cluster that does not answer changes nothing."""
+        while True:
+            try:
+                self._judge(await self._lag())
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._log.info("lag_unknown", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _judge(self, lag: int) -> None:
+        """Hold above the largest lag, and let go well below it."""
+        if lag > self._largest and not self.holding:
+            self.holding = self.overloaded = True
+            self._log.warning("journals_held", lag=lag, largest=self._largest)
+        elif lag <= self._largest * RELIEF:
+            self.holding = self.overloaded = False
+        elif lag <= self._largest / 2:
+            self.holding = False
+
+    async def _lag(self) -> int:
+        """Records that the engine furthest behind has before it; 0 where none has noted any yet."""
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(**client_options(self._settings.kafka, "consumer"))
+            self._consumer = consumer
+            await consumer.start()
+        if self._admin is None:
+            admin = AIOKafkaAdminClient(**client_options(self._settings.kafka, "admin"))
+            self._admin = admin
+            await admin.start()
+        applied = await self._admin.list_consumer_group_offsets(self._group)
+        ends = await self._consumer.end_offsets(self._partitions)
+        lags = []
+        for where in self._partitions:
+            mark = applied.get(where)
+            if mark is not None and mark.offset >= 0:
+                lags.append(max(0, ends[where] - mark.offset))
+        return max(lags, default=0)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+        if self._admin is not None:
+            await self._admin.close()

@@ -1,0 +1,64 @@
+"""One part of the live shell as a process: logs, metrics, health, signals, and its end in time.
+
+Place in the flow: between the command line and a router, an engine worker or the views. It must
+never end without saying why, nor later than it promised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from coordinator.settings import Settings
+from coordinator.telemetry.health import Health
+from coordinator.telemetry.http import serve
+from coordinator.telemetry.logging import configure_logging
+from coordinator.telemetry.metrics import Metrics
+from coordinator.telemetry.stalls import watch_stalls
+
+__all__ = ["Part", "run_part"]
+
+Part = Callable[[asyncio.Event, Metrics, Health], Awaitable[None]]
+"""Runs until the event is set, or raises."""
+SWITCH_S = 0.001
+"""Threads of shards give way to the event loop after this long, not after five times that."""
+
+
+def run_part(settings: Settings, name: str, part: Part, *, expected: tuple[str, ...]) -> int:
+    """Run a part until SIGTERM, SIGINT or its failure; returns the exit code."""
+    configure_logging(settings.log, secrets=settings.secrets())
+    sys.setswitchinterval(SWITCH_S)
+    return asyncio.run(_serve(settings, name, part, expected))
+
+
+async def _serve(settings: Settings, name: str, part: Part, expected: tuple[str, ...]) -> int:
+    log = structlog.get_logger(name)
+    metrics = Metrics(secrets=settings.secrets())
+    health = Health(expected=expected, secrets=settings.secrets())
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = await serve(settings.http, health=health, metrics=metrics)
+    log.info(
+        "part_started", part=name, http=f"{settings.http.host}:{server.port}",
+        settings=settings.redacted(), process=os.getpid(),
+    )  # fmt: skip
+    stalls = asyncio.create_task(watch_stalls(metrics))
+    code = 0
+    try:
+        await part(stop, metrics, health)
+    except Exception as error:  # noqa: BLE001 - the process ends with it, said once
+        health.set(name, ok=False, reason=str(error), vital=True)
+        log.exception("part_failed", part=name, error=f"{type(error).__name__}: {error}")
+        code = 1
+    finally:
+        stalls.cancel()
+        await server.close()
+    log.info("part_ended", part=name, code=code)
+    return code

@@ -1,0 +1,141 @@
+"""Publishing: a shard's outputs to its decisions partition, one batch in flight, foreign ones seen.
+
+Place in the flow: between a shard and the log, in the shard's own thread. Outputs are sent in order
+and in groups: what is said while a send is on its way goes with the next one. Whoever else writes
+there must have written the same: a zombie repeats, it never differs. It must never send after a
+failed send.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from coordinator.core.ports import Append, LogReader
+from coordinator.core.shard import Diverged
+from coordinator.log.kafka.sending import Sent
+from schemas.canonical import digest
+from schemas.entries import decode_head
+
+__all__ = ["Publisher", "SendingLog"]
+
+BATCH_RECORDS_MAX = 500
+BATCH_BYTES_MAX = 4 << 20
+REMEMBERED_MAX = 20_000
+"""Outputs of our own whose hashes are kept to compare what a zombie says; it lives not for long."""
+
+
+class SendingLog(LogReader, Protocol):
+    """A log that can be told to append without waiting."""
+
+    def append_soon(self, batch: Sequence[Append]) -> Future[list[Sent]]:
+        """Start an append."""
+        ...
+
+
+class Publisher:
+    """One shard's way out. Call `say`, then `flush_soon` often, and `flush` before a checkpoint.
+
+    wake: called from another thread when a send is through. end: where the partition ended when the
+    owner had read it.
+    """
+
+    def __init__(self, log: SendingLog, shard: int, *, wake: Callable[[], None], end: int) -> None:
+        self._log = log
+        self._shard = shard
+        self._wake = wake
+        self._end = end
+        self._waiting: list[tuple[bytes, int]] = []
+        self._waiting_bytes = 0
+        self._sending: Future[list[Sent]] | None = None
+        self._count = 0
+        self._ours: OrderedDict[int, str] = OrderedDict()
+        self._theirs: dict[int, str] = {}
+        self.repeats = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything said is acknowledged."""
+        return not self._waiting and self._sending is None
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that the engine should wait, too."""
+        return self._waiting_bytes > 2 * BATCH_BYTES_MAX
+
+    def say(self, entries: Sequence[bytes], journal_time: int) -> None:
+        """Put outputs in line. Raises Diverged when somebody said otherwise."""
+        for entry in entries:
+            seq, found = decode_head(entry).seq, digest(entry)
+            other = self._theirs.pop(seq, found)
+            if other != found:
+                raise Diverged(self._shard, seq, f"another output stands at seq {seq}")
+            self._ours[seq] = found
+            self._waiting.append((entry, journal_time))
+            self._waiting_bytes += len(entry)
+        while len(self._ours) > REMEMBERED_MAX:
+            self._ours.popitem(last=False)
+
+    def flush_soon(self) -> int:
+        """Take note of what is through, send what waits; returns outputs acknowledged since."""
+        done = 0
+        if self._sending is not None and self._sending.done():
+            done = self._settle()
+        if self._sending is None and self._waiting:
+            self._send()
+        return done
+
+    def flush(self) -> int:
+        """Wait until everything said is acknowledged. Raises LogUnavailable, Diverged."""
+        done = 0
+        while not self.idle:
+            if self._sending is not None:
+                self._sending.exception()  # waits; raised below
+                done += self._settle()
+            if self._waiting:
+                self._send()
+        return done
+
+    def _send(self) -> None:
+        batch: list[Append] = []
+        size = 0
+        while len(batch) < min(BATCH_RECORDS_MAX, len(self._waiting)):
+            entry, time = self._waiting[len(batch)]
+            if batch and size + len(entry) > BATCH_BYTES_MAX:
+                break
+            batch.append(Append("decisions", self._shard, entry, time))
+            size += len(entry)
+        del self._waiting[: len(batch)]
+        self._waiting_bytes -= size
+        self._count = len(batch)
+        self._sending = self._log.append_soon(batch)
+        self._sending.add_done_callback(lambda _: self._wake())
+
+    def _settle(self) -> int:
+        """The send is through: where it stands tells whether somebody else wrote meanwhile."""
+        sending, self._sending = self._sending, None
+        if sending is None:
+            return 0
+        sent = sending.result()
+        expected = self._end
+        for one in sent:
+            if one.offset > expected:
+                self._look_at(expected, one.offset)
+            expected = one.offset + 1
+        self._end = expected
+        return self._count
+
+    def _look_at(self, start: int, stop: int) -> None:
+        """What another owner wrote between ours: the same, or this shard halts."""
+        for record in self._log.read("decisions", self._shard, start, stop):
+            seq, found = decode_head(record.payload).seq, digest(record.payload)
+            self.repeats += 1
+            known = self._ours.get(seq)
+            if known is None:
+                newest = next(reversed(self._ours), -1)
+                if seq > newest:
+                    self._theirs[seq] = found
+            elif known != found:
+                raise Diverged(self._shard, seq, f"another output stands at seq {seq}")

@@ -1,0 +1,238 @@
+"""The live router: input topics into journals, at least once, in order, without a hole.
+
+Place in the flow: the edge, a consumer group of its own in a process of its own. A fetch is sent in
+order to all shards, the acknowledgements are gathered, then its offsets are committed. After a
+failed send it sends nothing more: everything is closed and begun again from what was committed. It
+must never lead: any number of them may append, the journal's order is the order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from coordinator.log.kafka.options import client_options
+from coordinator.log.kafka.sending import Partition, Sender, SendFailed
+from coordinator.log.kafka.topic_ids import topic_ids
+from coordinator.settings import Settings
+from coordinator.shells.live.pressure import Pressure
+from coordinator.shells.live.routing import Routing
+from coordinator.telemetry.health import Health
+from coordinator.telemetry.metrics import Metrics
+from schemas.registry import INPUT_TOPICS
+
+__all__ = ["LiveRouter"]
+
+FETCH_BYTES = 3 << 20
+POLL_MS = 200
+BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+COMMIT_EVERY_S = 0.2
+IDS_EVERY_S = 30.0
+
+
+class TopicMadeAnew(Exception):
+    """An input topic is not the one it was: offsets start afresh."""
+
+
+class LiveRouter:
+    """One router. `run` until told to stop; whatever the cluster does, it begins again."""
+
+    def __init__(self, settings: Settings, *, metrics: Metrics, health: Health) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._health = health
+        self._prefix = settings.kafka.prefix
+        self._group = f"{settings.worker.group}.router"
+        self._routing = Routing(shards=settings.worker.shards, prefix=self._prefix)
+        self._log = structlog.get_logger("router")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Route until `stop` is set; what was fetched then is finished first."""
+        failures = 0
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                await self._session(stop)
+            except (KafkaError, SendFailed, OSError, TopicMadeAnew, TimeoutError) as error:
+                failures = 0 if time.monotonic() - began > BACKOFF_S[-1] * 2 else failures + 1
+                self._health.set("router", ok=False, reason=f"{type(error).__name__}: {error}")
+                self._log.warning("router_restarts", error=f"{type(error).__name__}: {error}")
+                await _pause(stop, BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        """From joining the group to the first failure, or the stop."""
+        admin = AIOKafkaAdminClient(**client_options(self._settings.kafka, "admin"))
+        consumer = AIOKafkaConsumer(
+            **client_options(
+                self._settings.kafka,
+                "consumer",
+                group_id=self._group,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                isolation_level="read_committed",
+                max_partition_fetch_bytes=FETCH_BYTES,
+                session_timeout_ms=self._settings.worker.session_timeout_ms,
+                heartbeat_interval_ms=self._settings.worker.heartbeat_ms,
+                rebalance_timeout_ms=self._settings.worker.session_timeout_ms,
+            )
+        )
+        sender = Sender(client_options(self._settings.kafka, "producer"))
+        pressure = Pressure(self._settings, metrics=self._metrics)
+        watching: asyncio.Task[None] | None = None
+        try:
+            await admin.start()
+            ids = await self._ids(admin)
+            consumer.subscribe(
+                [self._prefix + topic for topic in INPUT_TOPICS],
+                listener=_Assignment(consumer, admin, self._group, ids),
+            )
+            await consumer.start()
+            watching = asyncio.create_task(pressure.watch())
+            await self._route(consumer, sender, admin, pressure, ids, stop)
+        finally:
+            if watching is not None:
+                watching.cancel()
+            for closing in (sender.close, pressure.close, consumer.stop, admin.close):
+                await _quietly(closing)
+
+    async def _ids(self, admin: AIOKafkaAdminClient) -> dict[str, str]:
+        """The id of every input topic, by its name in the cluster."""
+        names = [self._prefix + topic for topic in INPUT_TOPICS]
+        return await topic_ids(admin._client, names)  # noqa: SLF001 - the one connection that is there
+
+    async def _route(
+        self,
+        consumer: AIOKafkaConsumer,
+        sender: Sender,
+        admin: AIOKafkaAdminClient,
+        pressure: Pressure,
+        ids: Mapping[str, str],
+        stop: asyncio.Event,
+    ) -> None:
+        done: dict[TopicPartition, int] = {}
+        committed_at = asked_at = time.monotonic()
+        while not stop.is_set():
+            await pressure.relieved(stop)
+            found = await consumer.getmany(
+                timeout_ms=POLL_MS, max_records=self._settings.worker.fetch_records_max
+            )
+            now = time.monotonic()
+            if now - asked_at > IDS_EVERY_S:
+                asked_at = now
+                if await self._ids(admin) != ids:
+                    raise TopicMadeAnew("an input topic was deleted and made again")
+            if found:
+                await self._pass_on(found, sender, pressure, ids)
+                done |= {tp: run[-1].offset + 1 for tp, run in found.items()}
+            if done and now - committed_at >= COMMIT_EVERY_S:
+                await self._commit(consumer, done, ids)
+                done, committed_at = {}, now
+            self._health.set(
+                "router", ok=bool(consumer.assignment()), reason="no partition is ours"
+            )
+        if done:
+            await self._commit(consumer, done, ids)
+
+    async def _pass_on(
+        self,
+        found: Mapping[TopicPartition, Sequence[Any]],
+        sender: Sender,
+        pressure: Pressure,
+        ids: Mapping[str, str],
+    ) -> None:
+        cut = len(self._prefix)
+        messages: dict[Partition, Sequence[Any]] = {
+            (tp.topic[cut:], tp.partition): run for tp, run in found.items()
+        }
+        fetched = self._routing.route(
+            messages,
+            topic_id=lambda topic: ids[self._prefix + topic],
+            shed_before=pressure.shed_before(),
+        )
+        await sender.send(fetched.outgoing)
+        oldest = min(run[0].timestamp for run in found.values())
+        metrics = self._metrics
+        metrics.stage_seconds.labels("route").observe(max(0.0, time.time() - oldest / 1000))
+        metrics.records.labels("routed").inc(fetched.routed)
+        metrics.records.labels("conflated").inc(fetched.conflated)
+        for topic, count in fetched.dead.items():
+            metrics.dead_letters.labels(topic).inc(count)
+        for source, count in fetched.shed.items():
+            metrics.shed.labels(source).inc(count)
+            self._log.warning("signals_shed", source=source, count=count)
+
+    async def _commit(
+        self, consumer: AIOKafkaConsumer, done: Mapping[TopicPartition, int], ids: Mapping[str, str]
+    ) -> None:
+        """Commit what is acknowledged and still ours, with the id of the topic it belongs to."""
+        ours = consumer.assignment()
+        offsets = {
+            tp: OffsetAndMetadata(offset, ids[tp.topic])
+            for tp, offset in done.items()
+            if tp in ours
+        }
+        if offsets:
+            try:
+                await consumer.commit(offsets)
+            except KafkaError as error:
+                # Repeats are passed over by the engines: nothing is lost by going on.
+                self._log.info("commit_failed", error=f"{type(error).__name__}: {error}")
+
+
+class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka publishes no types
+    """Where to begin in a partition: the committed offset, if it is of this very topic."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        admin: AIOKafkaAdminClient,
+        group: str,
+        ids: Mapping[str, str],
+    ) -> None:
+        self._consumer = consumer
+        self._admin = admin
+        self._group = group
+        self._ids = ids
+
+    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """Nothing to do: what was sent and not committed is passed over when it comes again."""
+
+    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """Seek every partition."""
+        if not assigned:
+            return
+        committed = await self._admin.list_consumer_group_offsets(self._group)
+        begin = await self._consumer.beginning_offsets(assigned)
+        end = await self._consumer.end_offsets(assigned)
+        for where in assigned:
+            mark = committed.get(where)
+            known = (
+                mark is not None
+                and mark.metadata == self._ids[where.topic]
+                and begin[where] <= mark.offset <= end[where]
+            )
+            self._consumer.seek(where, mark.offset if known else begin[where])
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+async def _quietly(closing: Callable[[], Any]) -> None:
+    """Close within bounds: a cluster that is away must not hold up the next beginning."""
+    task = asyncio.ensure_future(closing())
+    done, _ = await asyncio.wait({task}, timeout=5.0)
+    if not done:
+        task.cancel()
+    elif not task.cancelled():
+        task.exception()

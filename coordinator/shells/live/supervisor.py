@@ -1,0 +1,103 @@
+"""Supervisor: the parts of one worker as child processes, ended together.
+
+Place in the flow: what `coordinator run` is when more than one part is asked for. A child that ends
+by itself is started again after a pause that grows; one that keeps failing ends them all. It must
+never outlive its children, nor they it for longer than the grace.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+__all__ = ["Child", "command", "supervise"]
+
+PAUSE_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+GOOD_S = 60.0
+FAILURES_MAX = 10
+LOOK_EVERY_S = 0.2
+
+
+@dataclass(slots=True)
+class Child:
+    """One part: its command, and how it has gone."""
+
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    began: float = 0.0
+    failures: int = 0
+    again_at: float = 0.0
+    done: bool = field(default=False)
+
+
+def supervise(children: Sequence[Child], *, grace_s: float) -> int:
+    """Run them until SIGTERM or SIGINT; returns 0, or 1 when one of them kept failing."""
+    log = structlog.get_logger("supervisor")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        while not stop.is_set():
+            for child in children:
+                if not _look_after(child, log):
+                    log.error("part_keeps_failing", part=child.name, failures=child.failures)
+                    return 1
+            if all(child.done for child in children):
+                return 0
+            stop.wait(LOOK_EVERY_S)
+        return 0
+    finally:
+        _end(children, grace_s, log)
+
+
+def _look_after(child: Child, log: structlog.stdlib.BoundLogger) -> bool:
+    """Start it where it does not run; False when that has failed too often."""
+    now = time.monotonic()
+    if child.done or (child.process is not None and child.process.poll() is None):
+        return True
+    if child.process is not None:
+        code = child.process.returncode
+        child.process = None
+        if code == 0:  # it ended as it should: all of its shards were sealed
+            child.done = True
+            return True
+        child.failures = 1 if now - child.began > GOOD_S else child.failures + 1
+        child.again_at = now + PAUSE_S[min(child.failures - 1, len(PAUSE_S) - 1)]
+        log.warning("part_ended", part=child.name, code=code, failures=child.failures)
+        return child.failures < FAILURES_MAX
+    if now >= child.again_at:
+        child.began = now
+        # A group of its own: Ctrl-C is ours to pass on, once.
+        child.process = subprocess.Popen(child.command, process_group=0)  # noqa: S603 - our own command
+        log.info("part_starts", part=child.name, process=child.process.pid)
+    return True
+
+
+def _end(children: Sequence[Child], grace_s: float, log: structlog.stdlib.BoundLogger) -> None:
+    running = [child for child in children if child.process is not None]
+    for child in running:
+        if child.process is not None and child.process.poll() is None:
+            child.process.send_signal(signal.SIGTERM)
+    until = time.monotonic() + grace_s
+    for child in running:
+        if child.process is None:
+            continue
+        try:
+            child.process.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("part_killed", part=child.name)
+            child.process.kill()
+            child.process.wait()
+
+
+def command(part: str, arguments: Sequence[str]) -> list[str]:
+    """How a part is started as a child of ours."""
+    return [sys.executable, "-m", "coordinator", "run", "--only", part, *arguments]

@@ -1,0 +1,66 @@
+"""Ticker: when a shard has to be told the time, by its deadline or because it idled.
+
+Place in the flow: beside a shard's owner. The engine's time is the broker's; how far that is ahead
+of this machine's clock is estimated from what was heard. An early tick does no harm: the rest is
+waited for, and one millisecond more. It must never make time itself: only the broker's append does.
+"""
+
+from __future__ import annotations
+
+import time
+
+from coordinator.core.clock import MILLISECOND, SECOND
+from coordinator.core.engine import Engine
+from schemas.entries import Stamp, encode_journal
+from schemas.journal import ClockTicked
+
+__all__ = ["Ticker"]
+
+IDLE_TICK = 10 * SECOND
+"""An idle shard is told the time this often, so that its clock never lies far behind."""
+AHEAD_KEPT = 60 * SECOND
+
+
+class Ticker:
+    """The time of one shard."""
+
+    def __init__(self, shard: int) -> None:
+        self._shard = shard
+        self._ahead = 0
+        self._ahead_at = 0
+        self._not_before = 0
+
+    def heard(self, journal_time: int) -> None:
+        """A record came with that time: the broker's clock is there, at least."""
+        now = time.time_ns()
+        if journal_time - now > self._ahead or now - self._ahead_at > AHEAD_KEPT:
+            self._ahead, self._ahead_at = max(0, journal_time - now), now
+
+    def seconds_until(self, engine: Engine) -> float:
+        """How long nothing has to be said, seconds; 0 when a tick is due."""
+        return max(0.0, (self._due_at(engine) - time.time_ns()) / SECOND)
+
+    def due(self, engine: Engine) -> bool:
+        """Whether a tick is due now."""
+        return time.time_ns() >= self._due_at(engine)
+
+    def _due_at(self, engine: Engine) -> int:
+        """When, by this machine's clock."""
+        deadline = engine.next_deadline()
+        at = engine.clock + IDLE_TICK
+        if deadline is not None:
+            # Topics know milliseconds, and a timer fires with the first record after it.
+            at = min(at, (deadline // MILLISECOND + 1) * MILLISECOND)
+        return max(at - self._ahead, self._not_before)
+
+    def entry(self, at: int) -> bytes:
+        """The tick's journal entry."""
+        event = ClockTicked(event_id=f"tick {at}", event_time=at)
+        return encode_journal(Stamp("journal", "", 0, -1, at), event)
+
+    def ticked(self, engine: Engine, journal_time: int) -> None:
+        """A tick was appended at that time; one that was too early waits for what is missing."""
+        self.heard(journal_time)
+        deadline = engine.next_deadline()
+        missing = 0 if deadline is None else deadline - journal_time
+        self._not_before = time.time_ns() + max(0, min(missing, IDLE_TICK)) + MILLISECOND

@@ -1,0 +1,251 @@
+"""The engine worker: the shards that the group gives us, each with an owner, watched as a whole.
+
+Place in the flow: a process of its own. Faust delivers, owners decide, this looks whether they get
+on: a worker that cannot join its group, or whose shard stands still while its journal grows, says
+so and ends, because Faust would idle for ever. It must never decide anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
+from aiokafka.errors import KafkaError
+
+from coordinator.bootstrap import build_engine, engine_started
+from coordinator.core.engine import Engine
+from coordinator.core.ports import Record
+from coordinator.log.kafka import KafkaLog, LoopThread
+from coordinator.log.kafka.options import client_options
+from coordinator.settings import Settings
+from coordinator.shells.live.delivery import FaustDelivery
+from coordinator.shells.live.observing import Observer
+from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
+from coordinator.shells.live.pressure import applied_group
+from coordinator.telemetry.health import Health
+from coordinator.telemetry.metrics import Metrics
+from schemas.journal import EngineStarted
+
+__all__ = ["EngineWorker", "WorkerFailed"]
+
+LOOK_EVERY_S = 1.0
+EngineFactory = Callable[[int, int], Engine]
+StartedFactory = Callable[[int, int], EngineStarted]
+
+
+class WorkerFailed(Exception):
+    """The worker ends: what failed, and what to do."""
+
+
+def _engine(shard: int, shards: int) -> Engine:
+    return build_engine(shard=shard, shards=shards)
+
+
+def _started(at: int, shards: int) -> EngineStarted:
+    return engine_started(at=at, shards=shards)
+
+
+class EngineWorker:
+    """One worker. `run` until told to stop; raises WorkerFailed when it cannot go on."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        metrics: Metrics,
+        health: Health,
+        engines: EngineFactory = _engine,
+        started: StartedFactory = _started,
+        unseal: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._health = health
+        self._engines = engines
+        self._started = started
+        worker = settings.worker
+        self._owner_settings = OwnerSettings(
+            queue_records_max=worker.queue_records_max,
+            checkpoint_decisions=worker.checkpoint_decisions,
+            checkpoint_s=worker.checkpoint_s,
+            unseal=unseal,
+        )
+        self._io = LoopThread()
+        self._owners: dict[int, Owner] = {}
+        self._leaving: list[Owner] = []
+        self._log = structlog.get_logger("worker")
+        self._committing: AIOKafkaConsumer | None = None
+
+    # -- what the delivery tells -------------------------------------------------------------------
+
+    def assigned(self, shards: frozenset[int]) -> None:
+        """Own these; the ones that are owned already go on."""
+        for number in sorted(shards - self._owners.keys()):
+            owner = self._owner(number)
+            self._owners[number] = owner
+            owner.start()
+        for number in sorted(self._owners.keys() - shards):
+            self._release(number)
+        self._metrics.shards_owned.set(len(self._owners))
+
+    async def revoked(self, shards: frozenset[int]) -> None:
+        """Finish with these, within bounds; one that takes longer is a zombie, and harmless."""
+        leaving = [owner for n in sorted(shards) if (owner := self._release(n)) is not None]
+        bound = self._settings.worker.session_timeout_ms / 1000 / 2
+        await _joined(leaving, bound)
+
+    def deliver(self, record: Record) -> None:
+        """Hand a record to its owner; nobody's record is dropped, whoever owns it reads it."""
+        owner = self._owners.get(record.shard)
+        if owner is not None:
+            owner.deliver(record)
+
+    def _owner(self, number: int) -> Owner:
+        shards = self._settings.worker.shards
+        return Owner(
+            number,
+            open_log=lambda: KafkaLog(self._settings.kafka, io=self._io),
+            engine=lambda: self._engines(number, shards),
+            started=lambda at: self._started(at, shards),
+            settings=self._owner_settings,
+            observer=Observer(number, self._metrics),
+        )
+
+    def _release(self, number: int) -> Owner | None:
+        owner = self._owners.pop(number, None)
+        if owner is not None:
+            owner.stop()
+            self._leaving.append(owner)
+            self._metrics.forget_shard(number)
+            self._health.drop(f"shard {number}")
+        return owner
+
+    # -- the process -------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Join, decide, watch; until `stop`, a seal of all shards, or a failure."""
+        self._started(time.time_ns(), self._settings.worker.shards)  # hashed once, before joining
+        self._health.set("group", ok=False, reason="joining")
+        delivery = FaustDelivery(self._settings, self)
+        joining = asyncio.create_task(delivery.start())
+        try:
+            await self._watch(delivery, joining, stop)
+        finally:
+            await self._finish(delivery, joining)
+
+    async def _watch(
+        self, delivery: FaustDelivery, joining: asyncio.Task[Any], stop: asyncio.Event
+    ) -> None:
+        began = time.monotonic()
+        while not stop.is_set():
+            if joining.done() and joining.exception() is not None:
+                raise WorkerFailed(f"the broker cannot be joined: {joining.exception()}")
+            if delivery.crashed is not None:
+                raise WorkerFailed(f"the delivery gave up: {delivery.crashed!r}")
+            if delivery.joined.is_set():
+                self._health.set("group", ok=True)
+            elif time.monotonic() - began > self._settings.worker.join_s:
+                raise WorkerFailed(
+                    f"not in group {self._settings.worker.group}.engine after "
+                    f"{self._settings.worker.join_s:g} s; is the broker there, and does it allow "
+                    f"a session timeout of {self._settings.worker.session_timeout_ms} ms?"
+                )
+            await self._look()
+            if self._owners and all(o.phase is Phase.SEALED for o in self._owners.values()):
+                self._log.info("all_shards_sealed")
+                return
+            try:
+                await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
+            except TimeoutError:
+                continue
+
+    async def _look(self) -> None:
+        """Every shard's phase into health, its position to the group of what is applied."""
+        self._leaving = [owner for owner in self._leaving if not owner.join(0)]
+        ends = await self._ends()
+        for number, owner in sorted(self._owners.items()):
+            if owner.fault is not None:
+                self._health.set(f"shard {number}", ok=False, reason=owner.reason)
+                raise WorkerFailed(f"shard {number} halted: {owner.reason}") from owner.fault
+            running = owner.phase is Phase.RUNNING
+            self._health.set(
+                f"shard {number}", ok=running, reason="" if running else owner.phase.value
+            )
+            end = ends.get(number)
+            if end is None:
+                continue
+            lag = max(0, end - 1 - owner.position)
+            self._metrics.lag_records.labels("journal", number).set(lag)
+            still = time.monotonic() - owner.moved_at
+            self._metrics.lag_seconds.labels("journal", number).set(still if lag else 0.0)
+            if running and lag and still > self._settings.worker.stall_s:
+                reason = f"stands still at {owner.position} for {still:.0f} s, {lag} records behind"
+                self._health.set(f"shard {number}", ok=False, reason=reason)
+                raise WorkerFailed(f"shard {number} {reason}")
+
+    async def _ends(self) -> dict[int, int]:
+        """Where the journals end, and a note of what is applied; nothing while nobody answers."""
+        topic = f"{self._settings.kafka.prefix}journal"
+        try:
+            consumer = self._committing
+            if consumer is None:
+                consumer = AIOKafkaConsumer(
+                    **client_options(
+                        self._settings.kafka,
+                        "consumer",
+                        group_id=applied_group(self._settings),
+                        enable_auto_commit=False,
+                    )
+                )
+                await consumer.start()
+                self._committing = consumer
+            ours = [TopicPartition(topic, number) for number in sorted(self._owners)]
+            if not ours:
+                return {}
+            if consumer.assignment() != set(ours):
+                consumer.assign(ours)
+            applied = {
+                TopicPartition(topic, number): OffsetAndMetadata(owner.position + 1, "")
+                for number, owner in self._owners.items()
+                if owner.position >= 0
+            }
+            async with asyncio.timeout(5):
+                if applied:
+                    await consumer.commit(applied)
+                ends = await consumer.end_offsets(ours)
+        except (KafkaError, OSError, TimeoutError) as error:
+            self._health.set("broker", ok=False, reason=f"{type(error).__name__}: {error}")
+            return {}
+        self._health.set("broker", ok=True)
+        return {tp.partition: end for tp, end in ends.items()}
+
+    async def _finish(self, delivery: FaustDelivery, joining: asyncio.Task[Any]) -> None:
+        """Owners first, so that what they said is published; then leave the group."""
+        bound = self._settings.worker.stop_s
+        for number in sorted(self._owners):
+            self._release(number)
+        late = await _joined(self._leaving, bound)
+        for owner in late:
+            self._log.warning("shard_left_unfinished", shard=owner.number, phase=owner.phase.value)
+        joining.cancel()
+        leaving = asyncio.ensure_future(delivery.stop())
+        await asyncio.wait({leaving}, timeout=bound / 2)
+        if self._committing is not None:
+            closing = asyncio.ensure_future(self._committing.stop())
+            await asyncio.wait({closing}, timeout=2.0)
+        self._io.close()
+
+
+async def _joined(owners: list[Owner], bound_s: float) -> list[Owner]:
+    """Wait for owners' ends without standing still; the ones that did not come to it."""
+    until = time.monotonic() + bound_s
+    left = list(owners)
+    while left and time.monotonic() < until:
+        left = [owner for owner in left if not owner.join(0)]
+        if left:
+            await asyncio.sleep(0.02)
+    return left
