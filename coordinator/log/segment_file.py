@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ __all__ = ["SUFFIX", "Footer", "Segment", "SegmentFile", "encode", "open_segment
 
 SUFFIX = ".parquet"
 _KEY = "coordinator.segment"
+_NOTES = "coordinator.notes"
 _VERSION = 1
 _GROUP_RECORDS_MAX = 16_384
 _GROUP_BYTES = 4 * 2**20  # payload in one row group, about
@@ -107,8 +108,13 @@ def file_digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=_FILE_DIGEST_BYTES).hexdigest()
 
 
-def encode(records: list[Record], before: Link) -> tuple[str, bytes, Link]:
-    """Name and bytes of the segment of these records (at least one), and the link after them."""
+def encode(
+    records: list[Record], before: Link, notes: Mapping[str, str] | None = None
+) -> tuple[str, bytes, Link]:
+    """Name and bytes of the segment of these records (at least one), and the link after them.
+
+    notes: what the sealer wants to know again when it goes on behind this segment.
+    """
     topic, shard = records[0].topic, records[0].shard
     chain = Chain(topic, shard, before.digest)
     hashes = [chain.extend(r.position, r.journal_time, r.payload) for r in records]
@@ -126,11 +132,14 @@ def encode(records: list[Record], before: Link) -> tuple[str, bytes, Link]:
         previous_digest=before.digest.hex(),
         digest=chain.digest.hex(),
     )
-    content = _parquet(records, hashes, footer)
+    content = _parquet(records, hashes, footer, notes or {})
     return name_of(footer, file_digest(content)), content, footer.after
 
 
-def _parquet(records: list[Record], hashes: list[bytes], footer: Footer) -> bytes:
+def _parquet(
+    records: list[Record], hashes: list[bytes], footer: Footer, notes: Mapping[str, str]
+) -> bytes:
+    told = {_KEY: asdict(footer)} | ({_NOTES: dict(notes)} if notes else {})
     frame = pl.DataFrame(
         {
             "topic": [r.topic for r in records],
@@ -147,7 +156,7 @@ def _parquet(records: list[Record], hashes: list[bytes], footer: Footer) -> byte
         content,
         compression="zstd",
         row_group_size=footer.group,
-        metadata={_KEY: json.dumps(asdict(footer), sort_keys=True)},
+        metadata={key: json.dumps(value, sort_keys=True) for key, value in told.items()},
     )
     return content.getvalue()
 
@@ -183,7 +192,14 @@ class SegmentFile:
         self.segment = segment
         self._where = str(segment.path)
         self._content = content
+        self._notes = ""
         self.footer = self._read_footer()
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What the sealer noted; empty where it noted nothing."""
+        found = json.loads(self._notes or "{}")
+        return {str(name): str(value) for name, value in found.items()}
 
     def link_before(self, position: int) -> Link:
         """Where the chain stands before `position`, which lies in this segment or right after."""
@@ -210,7 +226,8 @@ class SegmentFile:
     def _read_footer(self) -> Footer:
         segment = self.segment
         with self._translated():
-            text = pl.read_parquet_metadata(io.BytesIO(self._content)).get(_KEY, "")
+            metadata = pl.read_parquet_metadata(io.BytesIO(self._content))
+        text, self._notes = metadata.get(_KEY, ""), metadata.get(_NOTES, "")
         try:
             footer = Footer(**json.loads(text))
         except (ValueError, TypeError) as error:

@@ -15,8 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.log.errors import NO_ROOM, LogFull, LogUnreadable, NotALog
+from coordinator.log.segment_file import SUFFIX
 
-__all__ = ["PARTIAL", "SHEET", "Heads", "publish", "read_heads", "write_heads", "write_partial"]
+__all__ = [
+    "PARTIAL",
+    "SHEET",
+    "Heads",
+    "begin_folder",
+    "publish",
+    "read_heads",
+    "write_heads",
+    "write_partial",
+]
 
 SHEET = "heads.json"
 PARTIAL = ".partial"
@@ -26,13 +36,29 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """ends: one past the last position sealed, of each (topic, shard)."""
+    """ends: one past the last position sealed, of each (topic, shard).
+
+    broker_times: whether the source stamps records of all topics with its own clock.
+    """
 
     ends: dict[tuple[str, int], int]
+    broker_times: bool = False
 
     def moved(self, key: tuple[str, int], end: int) -> Heads:
         """The same with one partition reaching to `end`, or further if it did."""
-        return Heads({**self.ends, key: max(end, self.ends.get(key, 0))})
+        ends = {**self.ends, key: max(end, self.ends.get(key, 0))}
+        return Heads(ends, self.broker_times)
+
+
+def begin_folder(folder: Path, *, broker_times: bool = False) -> None:
+    """Remove what an interrupted seal left, and make the sheet of heads where there is none."""
+    for leftover in folder.glob(f"*{PARTIAL}"):
+        leftover.unlink()
+    if not (folder / SHEET).exists():
+        if any(folder.glob(f"*{SUFFIX}")):
+            what = f"it holds Parquet files but no {SHEET}"
+            raise NotALog(str(folder), what, remedy="restore it, or give an empty folder")
+        write_heads(folder, Heads({}, broker_times))
 
 
 def read_heads(folder: Path) -> Heads:
@@ -55,11 +81,13 @@ def read_heads(folder: Path) -> Heads:
 
 def write_heads(folder: Path, heads: Heads) -> None:
     """Replace the sheet in one step. Raises LogFull."""
-    body = {
+    body: dict[str, object] = {
         "format": _FORMAT,
         "version": _VERSION,
         "heads": [[topic, shard, end] for (topic, shard), end in sorted(heads.ends.items())],
     }
+    if heads.broker_times:
+        body["broker_times"] = True
     content = json.dumps({"body": body, "digest": _digest(body)}, indent=1).encode()
     partial = write_partial(folder / SHEET, content, unwritten="the sheet of heads")
     publish(partial, folder / SHEET)
@@ -108,4 +136,5 @@ def _parsed(where: str, body: dict[str, object]) -> Heads:
     rows = body["heads"]
     if not isinstance(rows, list):
         raise LogUnreadable(where, "it lists no heads")
-    return Heads({(str(topic), int(shard)): int(end) for topic, shard, end in rows})
+    ends = {(str(topic), int(shard)): int(end) for topic, shard, end in rows}
+    return Heads(ends, broker_times=body.get("broker_times") is True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from coordinator.core.ports import Record
 from coordinator.log.closing import Closing
-from coordinator.log.errors import CorruptRecord, LogClosed, LogError, LogUnreadable, NotALog
+from coordinator.log.errors import CorruptRecord, LogClosed, LogError, LogUnreadable
 from coordinator.log.integrity import GENESIS, ChainedReader, Link
 from coordinator.log.locate import damage_in
 from coordinator.log.lock import WriterLock
@@ -31,16 +31,14 @@ from coordinator.log.segment_file import (
     parse_name,
 )
 from coordinator.log.segment_heads import (
-    PARTIAL,
-    SHEET,
-    Heads,
+    begin_folder,
     publish,
     read_heads,
     write_heads,
     write_partial,
 )
 
-__all__ = ["SegmentLog", "export", "write_segment"]
+__all__ = ["SegmentLog", "export", "write_sealed", "write_segment"]
 
 _SEGMENT_RECORDS_MAX = 200_000
 _SEGMENT_BYTES_MAX = 32 * 2**20
@@ -109,6 +107,17 @@ class SegmentLog(Closing):
         """Sorted (topic, shard) pairs that hold records."""
         self._refuse_if_closed()
         return tuple(sorted(self._segments))
+
+    @property
+    def broker_times(self) -> bool:
+        """Whether records of all topics carry the time of the log they were sealed from."""
+        return self._heads.broker_times
+
+    def notes(self, topic: str, shard: int) -> dict[str, str]:
+        """What was noted when the last segment of a partition was sealed."""
+        self._refuse_if_closed()
+        segments = self._segments.get((topic, shard), ())
+        return self._open(segments[-1]).notes if segments else {}
 
     def close(self) -> None:
         """Let go of what is held in memory."""
@@ -211,7 +220,7 @@ def export(reader: ChainedReader, directory: str | Path) -> tuple[Segment, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = WriterLock(folder, folder / ".lock")
     try:
-        _begin_folder(folder)
+        begin_folder(folder)
         with SegmentLog(folder) as sealed:
             starts = {key: _continue_at(reader, sealed, *key) for key in reader.partitions()}
         return tuple(
@@ -221,17 +230,6 @@ def export(reader: ChainedReader, directory: str | Path) -> tuple[Segment, ...]:
         )
     finally:
         lock.release()
-
-
-def _begin_folder(folder: Path) -> None:
-    """Remove what an interrupted seal left, and make the sheet of heads where there is none."""
-    for leftover in folder.glob(f"*{PARTIAL}"):
-        leftover.unlink()
-    if not (folder / SHEET).exists():
-        if any(folder.glob(f"*{SUFFIX}")):
-            what = f"it holds Parquet files but no {SHEET}"
-            raise NotALog(str(folder), what, remedy="restore it, or give an empty folder")
-        write_heads(folder, Heads({}))
 
 
 def _continue_at(reader: ChainedReader, sealed: SegmentLog, topic: str, shard: int) -> int:
@@ -261,7 +259,7 @@ def _seal(
     reader: ChainedReader, folder: Path, key: tuple[str, int], start: int, stop: int
 ) -> Segment:
     topic, shard = key
-    _begin_folder(folder)
+    begin_folder(folder)
     records = list(reader.read(topic, shard, start, stop))
     if not records:
         raise ValueError(f"{topic}/{shard} has no records from {start} to {stop}: nothing to seal")
@@ -270,13 +268,21 @@ def _seal(
     if after != reader.link_before(topic, shard, records[-1].position + 1):
         what = "what was read does not end the chain as the source does"
         raise CorruptRecord(topic, shard, records[-1].position, where=str(folder), what=what)
-    segment = _write(folder / name, content, records)
+    segment = write_sealed(folder / name, content, records)
     write_heads(folder, read_heads(folder).moved(key, after.position + 1))
     return segment
 
 
-def _write(path: Path, content: bytes, records: list[Record]) -> Segment:
-    """Write, read back and compare under a temporary name; only then let it be seen."""
+def write_sealed(
+    path: Path,
+    content: bytes,
+    records: list[Record],
+    confirm: Callable[[SegmentFile], None] | None = None,
+) -> Segment:
+    """Write, read back and compare under a temporary name; only then let it be seen.
+
+    confirm: what else must hold of the written file before that; it raises where it does not.
+    """
     segment = parse_name(path)
     if segment is None:
         raise LogUnreadable(str(path), "no segment can have this name")
@@ -285,6 +291,8 @@ def _write(path: Path, content: bytes, records: list[Record]) -> Segment:
     written = open_segment(replace(segment, path=partial))
     if list(written.read(segment.first, segment.last + 1)) != records:
         raise LogUnreadable(str(partial), "what was written does not read back")
+    if confirm is not None:
+        confirm(written)
     publish(partial, path)
     return segment
 

@@ -14,12 +14,15 @@ import polars as pl
 import pytest
 
 from coordinator.core.ports import Append, Log, LogReader, Record
+from coordinator.log.combined import CombinedLog
 from coordinator.log.errors import InvalidAppend, LogClosed
 from coordinator.log.integrity import GENESIS, ChainedReader
 from coordinator.log.memory import MemoryLog
 from coordinator.log.open import open_reader
-from coordinator.log.segments import SegmentLog, export
+from coordinator.log.segment_heads import begin_folder
+from coordinator.log.segments import SegmentLog, export, write_segment
 from coordinator.log.sqlite import SqliteLog
+from tests.support.cut_log import CutLog
 
 
 class ChainedLog(Log, ChainedReader, Protocol):
@@ -63,8 +66,24 @@ def skip_some(position: int) -> int:
     return position + position % 3
 
 
+def half_archived(of: ChainedLog, folder: Path) -> CombinedLog:
+    """The first half of each partition in an archive, and gone from the log but for its end."""
+    live = CutLog(of)
+    folder.mkdir(exist_ok=True)
+    begin_folder(folder)
+    for topic, shard in of.partitions():
+        positions = [record.position for record in of.read(topic, shard)]
+        with SegmentLog(folder) as sealed:
+            first, middle = sealed.end(topic, shard), positions[len(positions) // 2] + 1
+        if middle > first:
+            write_segment(of, folder, topic, shard, first, middle)
+            before = of.link_before(topic, shard, middle - 1).position
+            live.truncate(topic, shard, before + 1)
+    return CombinedLog(live, SegmentLog(folder))
+
+
 ADAPTERS = ("memory", "memory-skipping", "sqlite", "sqlite-bulk", "sqlite-reader", "parquet",
-            "parquet-skipping")  # fmt: skip
+            "parquet-skipping", "combined", "combined-skipping")  # fmt: skip
 APPENDING = ("memory", "memory-skipping", "sqlite", "sqlite-bulk")
 
 
@@ -84,6 +103,8 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
         if kind.startswith("parquet"):
             export(of, tmp_path / "sealed")
             return SegmentLog(tmp_path / "sealed")
+        if kind.startswith("combined"):
+            return half_archived(of, tmp_path / "archive")
         return of
 
     yield Case(log, clock, reader)
