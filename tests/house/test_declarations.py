@@ -105,7 +105,8 @@ def test_every_lint_rule_that_is_ignored_carries_its_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [".ci/run", "ops/demo", "ops/lock", "ops/servers", "ops/setup", "ops/test"]
+    "script",
+    [".ci/run", "ops/demo", "ops/lock", "ops/secrets", "ops/servers", "ops/setup", "ops/test"],
 )
 def test_a_script_can_be_run_and_stops_at_the_first_error(script: str) -> None:
     path = ROOT / script
