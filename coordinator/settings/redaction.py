@@ -8,6 +8,7 @@ password inside an address. Must never return a value that it could not look thr
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, quote_plus, unquote
@@ -24,9 +25,13 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS = re.compile(r"(_file|_provider|_path|_location)$", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?P<start>[a-z][a-z0-9+.-]*://[^\s/?#@:]*:)[^\s/?#]*(?=@)", re.IGNORECASE)
+# Each repetition is bounded, or begins where a word does: a long text takes time in proportion.
+_ADDRESS = re.compile(
+    r"(?P<start>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://[^\s/?#@:]{0,200}:)[^\s/?#]{0,2000}(?=@)",
+    re.IGNORECASE,
+)
 _PAIR = re.compile(
-    r"(?P<start>\b\w*(?:passw(?:or)?d|passphrase|secret)\w*[\"']?\s*[=:]\s*)"
+    r"(?P<start>\b\w{0,60}(?:passw(?:or)?d|passphrase|secret)\w{0,60}[\"']?\s{0,9}[=:]\s{0,9})"
     r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&)}\]\"']+)",
     re.IGNORECASE,
 )
@@ -79,7 +84,7 @@ class Redactor:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float):
-            return value if type(value) in {int, float} else self.value(_plain(value), depth)
+            return self._number(value)
         if isinstance(value, str):
             return self.text(value)
         if depth >= DEPTH_MAX:
@@ -93,14 +98,17 @@ class Redactor:
             return [self.value(inner, depth + 1) for inner in value]
         return self.text(_shown(value))
 
+    def _number(self, value: float) -> object:
+        plain = int(value) if isinstance(value, int) else float(value)
+        if self._known is not None and self._known.fullmatch(repr(plain)):
+            return REDACTED
+        # JSON has no word for these.
+        return plain if isinstance(plain, int) or math.isfinite(plain) else repr(plain)
+
     def _field(self, name: str, value: object, depth: int) -> object:
         if names_secret(name) and value is not None and not isinstance(value, bool):
             return REDACTED
         return self.value(value, depth + 1)
-
-
-def _plain(value: float) -> object:
-    return int(value) if isinstance(value, int) else float(value)
 
 
 def _shown(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -189,3 +190,14 @@ def test_fields_that_hold_secrets_are_known_by_their_names(name: str, *, secret:
 )
 def test_the_password_inside_an_address_is_found(address: str, password: str | None) -> None:
     assert password_of(address) == password
+
+
+@pytest.mark.parametrize(
+    "text", ["://a:", "password='", "secret = ", "a://b:c@d ", "x", "password"]
+)
+def test_a_long_hostile_text_is_looked_through_in_time_that_grows_with_its_length(
+    text: str,
+) -> None:
+    started = time.process_time()
+    Redactor(["sesame"]).text(text * (1_000_000 // len(text)) + "://")
+    assert time.process_time() - started < 5
