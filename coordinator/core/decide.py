@@ -6,44 +6,36 @@ nothing.
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import numpy as np
 
 from coordinator.core.allocate import Situation, problem_digest, situation
-from coordinator.core.board import sums
-from coordinator.core.book import EXACT, ZERO, money, units_to_come, value
+from coordinator.core.book import money, value
 from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.clock import MILLISECOND
-from coordinator.core.conflicts import Conflict, find_conflicts
+from coordinator.core.conflicts import find_conflicts
+from coordinator.core.lines import (
+    BREACH_MIN,
+    WEIGHT_ZERO,
+    conflicts_said,
+    instrument_lines,
+    limit_uses,
+    signal_uses,
+)
 from coordinator.core.ports import Allocation, Allocator, Floats, RiskModel
 from coordinator.core.state import Portfolio, Round, State
 from coordinator.core.views import heard
 from schemas.base import OutputEvent
 from schemas.decisions import (
     AllocationDecided,
-    ConflictDetected,
     Identity,
-    LimitUse,
     Outcome,
     Profile,
     RoundClosed,
     Rung,
-    SignalUse,
     SolverReport,
-    Target,
-    Trade,
-    Verdict,
 )
 
 __all__ = ["close_round"]
-
-_UNITS = Decimal("0.00000001")
-WEIGHT_ZERO = 1e-9
-"""Weights closer to 0 than this hold nothing."""
-BREACH_MIN = 1e-7
-"""A limit broken by less is drift, fraction of NAV."""
-_VERDICTS: tuple[Verdict, ...] = ("followed", "outvoted", "limited")
 
 
 def close_round(
@@ -60,7 +52,12 @@ def close_round(
     answer = allocator.allocate(found.problem)
     conflicts = find_conflicts(found.combination, found.problem, state.parameters)
     reported = conflicts[: state.parameters.conflicts_max]
-    events: list[OutputEvent] = [_conflict(state, portfolio, found, answer, c) for c in reported]
+    events: list[OutputEvent] = [
+        *conflicts_said(
+            found, answer, reported, at=state.clock, portfolio=portfolio.name,
+            decision_id=decision_id(portfolio),
+        )
+    ]  # fmt: skip
     events.append(_decision(state, portfolio, found, answer))
     events.append(
         _closed(
@@ -112,28 +109,6 @@ def _closed(
     )
 
 
-def _conflict(
-    state: State, portfolio: Portfolio, found: Situation, answer: Allocation, conflict: Conflict
-) -> ConflictDetected:
-    names = found.problem.instruments
-    start = found.problem.start
-    parts = []
-    for pick in conflict.picks:
-        mu, before = found.combination.mu[pick], start[pick]
-        after = before + answer.trades[pick]
-        parts.append(f"{names[pick]}: together {mu:+.3%}, held {before:.2%} -> {after:.2%}")
-    return ConflictDetected(
-        decided_at=state.clock,
-        portfolio=portfolio.name,
-        decision_id=decision_id(portfolio),
-        kind=conflict.kind,
-        instruments=tuple(names[pick] for pick in conflict.picks),
-        signals=tuple(sorted(found.rows.references[i] for i in conflict.rows)),
-        severity=min(max(conflict.severity, 0.0), 1.0),
-        resolution="; ".join(parts)[:2000],
-    )
-
-
 def _decision(
     state: State, portfolio: Portfolio, found: Situation, answer: Allocation
 ) -> AllocationDecided:
@@ -141,7 +116,9 @@ def _decision(
     start = problem.start
     after = start + answer.trades
     cost = np.where(answer.trades > 0, problem.cost_buy, problem.cost_sell) * np.abs(answer.trades)
-    quantities = _quantities(state, portfolio, found, answer)
+    lines = instrument_lines(
+        state, portfolio, found, answer, cost=cost, decision_id=decision_id(portfolio)
+    )
     return AllocationDecided(
         decided_at=state.clock,
         portfolio=portfolio.name,
@@ -155,99 +132,18 @@ def _decision(
         priority=_priority(found, answer, float(cost.sum())),
         turnover=float(np.abs(answer.trades).sum() / 2.0),
         cost=float(cost.sum()),
-        targets=_targets(portfolio, found, answer, quantities),
-        trades=_trades(portfolio, found, answer, cost, quantities),
+        targets=lines.targets,
+        trades=lines.trades,
         before=_profile(found, start, cash=problem.cash - float((start - problem.filled).sum())),
         after=_profile(
             found, after, cash=problem.cash - float((after - problem.filled).sum() + cost.sum())
         ),
-        signals=_signal_uses(found, answer, after),
+        signals=signal_uses(found, answer, after),
         prior_utility=0.0,
-        limits=tuple(
-            LimitUse(
-                limit=reading.limit,
-                instrument=reading.instrument,
-                used=reading.used,
-                bound=reading.bound,
-                shadow_price=reading.shadow_price,
-            )
-            for reading in answer.limits
-        ),
+        limits=limit_uses(answer),
         solver=_report(answer),
         identity=_identity(state, portfolio, found),
     )
-
-
-def _quantities(
-    state: State, portfolio: Portfolio, found: Situation, answer: Allocation
-) -> list[Decimal]:
-    """(n,) signed units to trade: whole lots, exact full exits, or eight decimals."""
-    after = found.problem.start + answer.trades
-    held = units_to_come(portfolio)
-    units = []
-    for i, name in enumerate(found.problem.instruments):
-        lots = float(answer.lots[i])
-        lot = state.market.instruments[name].lot
-        if lots and abs(float(after[i])) < WEIGHT_ZERO * 1e-3:
-            units.append(EXACT.minus(held.get(name, ZERO)))
-        elif lot:
-            units.append(EXACT.multiply(Decimal(round(lots)), lot))
-        else:
-            amount = lots * found.problem.nav / float(found.prices[i]) if lots else 0.0
-            units.append(EXACT.quantize(Decimal(repr(amount)), _UNITS))
-    return units
-
-
-def _targets(
-    portfolio: Portfolio, found: Situation, answer: Allocation, quantities: list[Decimal]
-) -> tuple[Target, ...]:
-    start, held = found.problem.start, units_to_come(portfolio)
-    return tuple(
-        Target(
-            instrument=name,
-            weight_before=float(start[i]),
-            weight_wanted=float(start[i] + answer.continuous[i]),
-            weight=float(start[i] + answer.trades[i]),
-            quantity=EXACT.add(held.get(name, ZERO), quantities[i]),
-            expected_return=float(found.combination.mu[i]),
-            price=float(found.prices[i]),
-        )
-        for i, name in enumerate(found.problem.instruments)
-    )
-
-
-def _trades(
-    portfolio: Portfolio,
-    found: Situation,
-    answer: Allocation,
-    cost: Floats,
-    quantities: list[Decimal],
-) -> tuple[Trade, ...]:
-    urgency = _urgency(found, answer)
-    return tuple(
-        Trade(
-            trade_id=f"{decision_id(portfolio)}:{name}",
-            instrument=name,
-            quantity=quantities[i],
-            price=float(found.prices[i]),
-            weight=float(answer.trades[i]),
-            cost=float(cost[i]),
-            urgency=min(1.0, float(urgency[i])),
-        )
-        for i, name in enumerate(found.problem.instruments)
-        if quantities[i]
-    )
-
-
-def _urgency(found: Situation, answer: Allocation) -> Floats:
-    """(n,) share of each instrument's opinions that arrives within a session; see schemas."""
-    n, rows = len(found.problem.instruments), found.rows
-    if answer.violation_before > BREACH_MIN:
-        return np.ones(n)
-    own = np.abs(found.combination.own)
-    urgency = sums(rows.pick, own * rows.soon, count=n)
-    weight = sums(rows.pick, own, count=n)
-    return np.divide(urgency, weight, out=np.zeros_like(urgency), where=weight > 0)
 
 
 def _priority(found: Situation, answer: Allocation, cost: float) -> float:
@@ -277,50 +173,6 @@ def _profile(found: Situation, weights: Floats, *, cash: float) -> Profile:
         cash=cash,
         positions=int((np.abs(weights) > WEIGHT_ZERO).sum()),
     )
-
-
-def _signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[SignalUse, ...]:
-    """What each signal did: its utility is its part of every mu times the weights."""
-    combination, rows = found.combination, found.rows
-    columns = zip(
-        rows.references,
-        rows.views,
-        _verdicts(found, answer, after),
-        rows.score.tolist(),
-        rows.skill.tolist(),
-        (combination.q * rows.skill**2).tolist(),
-        combination.own.tolist(),
-        combination.utility(after).tolist(),
-        strict=True,
-    )
-    return tuple(
-        SignalUse(
-            signal=reference,
-            strategy=view.strategy,
-            instrument=view.instrument,
-            verdict=verdict,
-            score=score,
-            skill=skill,
-            view=expected,
-            own=own,
-            utility=utility,
-        )
-        for reference, view, verdict, score, skill, expected, own, utility in columns
-    )
-
-
-def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdict]:
-    """(rows,) followed, outvoted or limited: see schemas.decisions.SignalUse."""
-    pick, wish = found.rows.pick, found.combination.q
-    trades, weights = answer.trades[pick], after[pick]
-    moved = np.where(np.abs(trades) > WEIGHT_ZERO, trades, weights)
-    still = np.abs(moved) <= WEIGHT_ZERO
-    # Where nothing may be short, a sale of what is not held is met.
-    moved = np.where(still & (found.problem.position_min[pick] >= 0), -1.0, moved)
-    followed = (wish * moved > 0) & (np.abs(moved) > WEIGHT_ZERO)
-    outvoted = wish * found.combination.mu[pick] <= 0
-    which = np.where(followed, 0, np.where(outvoted, 1, 2))
-    return [_VERDICTS[i] for i in which.tolist()]
 
 
 def _report(answer: Allocation) -> SolverReport:

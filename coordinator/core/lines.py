@@ -1,0 +1,299 @@
+"""The lines of a decision: what it says of each instrument, signal, limit and conflict.
+
+Place in the flow: called by `decide` with the situation and the answer, column by column, as a
+decision has hundreds of lines. Reads, changes nothing. Its numbers are checked as columns and its
+texts come from inputs that were validated, so the models are put together without validating each
+line again; where a column does not pass, every line is validated, and says what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import numpy as np
+
+from coordinator.core.allocate import Situation
+from coordinator.core.board import sums
+from coordinator.core.book import EXACT, ZERO, units_to_come
+from coordinator.core.conflicts import Conflict
+from coordinator.core.ports import Allocation, Floats
+from coordinator.core.state import Portfolio, State
+from schemas.base import Model
+from schemas.decisions import ConflictDetected, LimitUse, SignalUse, Target, Trade, Verdict
+
+__all__ = [
+    "BREACH_MIN",
+    "WEIGHT_ZERO",
+    "Lines",
+    "conflicts_said",
+    "instrument_lines",
+    "limit_uses",
+    "lines_of",
+    "signal_uses",
+]
+
+_UNITS = Decimal("0.00000001")
+WEIGHT_ZERO = 1e-9
+"""Weights closer to 0 than this hold nothing."""
+BREACH_MIN = 1e-7
+"""A limit broken by less is drift, fraction of NAV."""
+_VERDICTS: tuple[Verdict, ...] = ("followed", "outvoted", "limited")
+_LARGEST = 1e18
+"""As `schemas.base.Finite`."""
+_DIGITS = 30
+"""As `schemas.base.Holdings`."""
+_RESOLUTION_MAX = 2000
+
+Line = TypeVar("Line", bound=Model)
+_new, _set = object.__new__, object.__setattr__
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What a decision says of its instruments."""
+
+    targets: tuple[Target, ...]
+    trades: tuple[Trade, ...]
+
+
+def lines_of(kind: type[Line], rows: Iterable[dict[str, Any]], *, sound: bool) -> tuple[Line, ...]:
+    """One model per row. rows: every field by name, in the model's order, each of its exact type.
+
+    sound: all values are known to fit; otherwise each line is validated.
+    """
+    if not sound:
+        return tuple(kind(**row) for row in rows)
+    fields = set(kind.model_fields)
+    return tuple(_line(kind, row, fields) for row in rows)
+
+
+def _line(kind: type[Line], row: dict[str, Any], fields: set[str]) -> Line:
+    """What validation makes of values that fit."""
+    line = _new(kind)
+    _set(line, "__dict__", row)
+    _set(line, "__pydantic_fields_set__", fields)
+    _set(line, "__pydantic_extra__", None)
+    _set(line, "__pydantic_private__", None)
+    return line
+
+
+def _sound(*columns: Floats) -> bool:
+    """Whether every number is finite and within what the schemas allow."""
+    return all(bool((np.abs(column) <= _LARGEST).all()) for column in columns)
+
+
+def _exact(quantity: Decimal) -> Decimal:
+    """As the schemas spell it: no trailing zeros, no negative zero."""
+    return quantity.normalize(EXACT) if quantity else ZERO
+
+
+def instrument_lines(
+    state: State,
+    portfolio: Portfolio,
+    found: Situation,
+    answer: Allocation,
+    *,
+    cost: Floats,
+    decision_id: str,
+) -> Lines:
+    """Where the portfolio goes in each instrument, and the orders that take it there.
+
+    cost: (n,) of each trade, fraction of NAV.
+    """
+    problem, start = found.problem, found.problem.start
+    names, held = problem.instruments, units_to_come(portfolio)
+    quantities = _quantities(state, found, answer, held)
+    goals = [
+        _exact(EXACT.add(held[name], quantity) if name in held else quantity)
+        for name, quantity in zip(names, quantities, strict=True)
+    ]
+    columns = (
+        start,
+        start + answer.continuous,
+        start + answer.trades,
+        found.combination.mu,
+        found.prices,
+        answer.trades,
+        cost,
+        np.minimum(_urgency(found, answer), 1.0),
+    )
+    before, wanted, after, mu, prices, trades, costs, urgency = (
+        (column + 0.0).tolist() for column in columns
+    )
+    sound = (
+        _sound(*columns)
+        and bool((found.prices > 0.0).all())
+        and all(goal.adjusted() < _DIGITS for goal in (*goals, *quantities))
+    )
+    target_rows = (
+        {
+            "instrument": name,
+            "weight_before": before[i],
+            "weight_wanted": wanted[i],
+            "weight": after[i],
+            "quantity": goals[i],
+            "expected_return": mu[i],
+            "price": prices[i],
+        }
+        for i, name in enumerate(names)
+    )
+    trade_rows = (
+        {
+            "trade_id": f"{decision_id}:{name}",
+            "instrument": name,
+            "quantity": quantities[i],
+            "price": prices[i],
+            "weight": trades[i],
+            "cost": costs[i],
+            "urgency": urgency[i],
+        }
+        for i, name in enumerate(names)
+        if quantities[i]
+    )
+    return Lines(
+        lines_of(Target, target_rows, sound=sound), lines_of(Trade, trade_rows, sound=sound)
+    )
+
+
+def _quantities(
+    state: State, found: Situation, answer: Allocation, held: dict[str, Decimal]
+) -> list[Decimal]:
+    """(n,) signed units to trade: whole lots, exact full exits, or eight decimals.
+
+    held: units once every open trade has filled.
+    """
+    after = np.abs(found.problem.start + answer.trades)
+    gone = (after < WEIGHT_ZERO * 1e-3).tolist()
+    prices, nav = found.prices.tolist(), found.problem.nav
+    units = []
+    for i, (name, lots) in enumerate(
+        zip(found.problem.instruments, answer.lots.tolist(), strict=True)
+    ):
+        if not lots:
+            units.append(ZERO)
+            continue
+        lot = state.market.instruments[name].lot
+        if gone[i]:
+            amount = EXACT.minus(held.get(name, ZERO))
+        elif lot:
+            amount = EXACT.multiply(Decimal(round(lots)), lot)
+        else:
+            amount = EXACT.quantize(Decimal(repr(lots * nav / prices[i])), _UNITS)
+        units.append(_exact(amount))
+    return units
+
+
+def _urgency(found: Situation, answer: Allocation) -> Floats:
+    """(n,) share of each instrument's opinions that arrives within a session; see schemas."""
+    n, rows = len(found.problem.instruments), found.rows
+    if answer.violation_before > BREACH_MIN:
+        return np.ones(n)
+    own = np.abs(found.combination.own)
+    urgency = sums(rows.pick, own * rows.soon, count=n)
+    weight = sums(rows.pick, own, count=n)
+    return np.divide(urgency, weight, out=np.zeros_like(urgency), where=weight > 0)
+
+
+def signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[SignalUse, ...]:
+    """What each signal did: its utility is its part of every mu times the weights.
+
+    after: (n,) weights once everything has filled.
+    """
+    combination, rows = found.combination, found.rows
+    columns = (
+        rows.score,
+        rows.skill,
+        combination.q * rows.skill**2,
+        combination.own,
+        combination.utility(after),
+    )
+    lines = zip(
+        rows.references,
+        rows.views,
+        _verdicts(found, answer, after),
+        *((column + 0.0).tolist() for column in columns),
+        strict=True,
+    )
+    made = (
+        {
+            "signal": reference,
+            "strategy": view.strategy,
+            "instrument": view.instrument,
+            "verdict": verdict,
+            "score": score,
+            "skill": skill,
+            "view": expected,
+            "own": own,
+            "utility": utility,
+        }
+        for reference, view, verdict, score, skill, expected, own, utility in lines
+    )
+    return lines_of(SignalUse, made, sound=_sound(*columns))
+
+
+def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdict]:
+    """(rows,) followed, outvoted or limited: see schemas.decisions.SignalUse."""
+    pick, wish = found.rows.pick, found.combination.q
+    trades, weights = answer.trades[pick], after[pick]
+    moved = np.where(np.abs(trades) > WEIGHT_ZERO, trades, weights)
+    still = np.abs(moved) <= WEIGHT_ZERO
+    # Where nothing may be short, a sale of what is not held is met.
+    moved = np.where(still & (found.problem.position_min[pick] >= 0), -1.0, moved)
+    followed = (wish * moved > 0) & (np.abs(moved) > WEIGHT_ZERO)
+    outvoted = wish * found.combination.mu[pick] <= 0
+    which = np.where(followed, 0, np.where(outvoted, 1, 2))
+    return [_VERDICTS[i] for i in which.tolist()]
+
+
+def limit_uses(answer: Allocation) -> tuple[LimitUse, ...]:
+    """How far each limit was used, and what easing it would be worth."""
+    numbers = np.array([(one.used, one.bound, one.shadow_price) for one in answer.limits])
+    rows = (
+        {
+            "limit": one.limit,
+            "instrument": one.instrument,
+            "used": used,
+            "bound": bound,
+            "shadow_price": price,
+        }
+        for one, (used, bound, price) in zip(answer.limits, (numbers + 0.0).tolist(), strict=True)
+    )
+    return lines_of(LimitUse, rows, sound=_sound(numbers))
+
+
+def conflicts_said(
+    found: Situation,
+    answer: Allocation,
+    conflicts: Sequence[Conflict],
+    *,
+    at: int,
+    portfolio: str,
+    decision_id: str,
+) -> tuple[ConflictDetected, ...]:
+    """The conflicts as events, with what the decision made of each."""
+    names, start, references = found.problem.instruments, found.problem.start, found.rows.references
+    mu, before = found.combination.mu.tolist(), start.tolist()
+    after = (start + answer.trades).tolist()
+    told = {
+        pick: f"{names[pick]}: together {mu[pick]:+.3%}, "
+        f"held {before[pick]:.2%} -> {after[pick]:.2%}"
+        for pick in sorted({pick for conflict in conflicts for pick in conflict.picks})
+    }
+    rows = (
+        {
+            "decided_at": at,
+            "portfolio": portfolio,
+            "decision_id": decision_id,
+            "kind": conflict.kind,
+            "instruments": tuple(names[pick] for pick in conflict.picks),
+            "signals": tuple(sorted(references[i] for i in conflict.rows)),
+            "severity": min(max(conflict.severity, 0.0), 1.0),
+            "resolution": "; ".join(told[pick] for pick in conflict.picks)[:_RESOLUTION_MAX],
+        }
+        for conflict in conflicts
+    )
+    severities = np.array([conflict.severity for conflict in conflicts])
+    return lines_of(ConflictDetected, rows, sound=_sound(severities))
