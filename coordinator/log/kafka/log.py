@@ -49,6 +49,9 @@ class KafkaLog(Closing):
     does not answer.
     """
 
+    broker_times = True
+    """Every record, outputs too, carries the time at which the broker took it."""
+
     def __init__(self, settings: KafkaSettings, *, io: LoopThread | None = None) -> None:
         self._settings = settings
         self._prefix = settings.prefix
