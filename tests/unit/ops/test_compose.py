@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from coordinator.cli.main import build_parser
 from coordinator.settings import load_settings
 from ops.runtime_lock import runtime_part
 from tests.house.findings import ROOT
@@ -128,6 +129,9 @@ def test_each_part_of_the_engine_has_one_service_and_the_engine_two_workers() ->
     assert all(command[:2] == ["run", "--only"] for command in commands.values())
     assert sorted(parts.values()) == ["engine", "postgres", "redis", "router", "views"]
     assert SERVICES["engine"]["deploy"]["replicas"] == 2
+    for name in ENGINES:
+        command = SERVICES[name]["command"]
+        build_parser(command[0]).parse_args(command)  # Exits where the command line knows it not.
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
