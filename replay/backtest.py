@@ -18,6 +18,7 @@ from coordinator.bootstrap import build_engine, engine_started
 from coordinator.core.ports import Append, Log, LogReader
 from coordinator.log.lock import WriterLock
 from coordinator.log.sqlite import SqliteLog
+from coordinator.log.url import local_paths
 from replay.player import Played, ShardPlayer
 from replay.source import EngineFactory, Progress, Watch, opened, shards_of, span
 from replay.targets import is_log, refuse_target, written_beside
@@ -69,7 +70,7 @@ def backtest(
     Raises OutputExists, NothingToReplay, LogError; nothing is left at `out` then.
     """
     target = Path(out)
-    source = [Path(log)] if isinstance(log, str | Path) else []
+    source = local_paths(log) if isinstance(log, str | Path) else ()
     refuse_target(target, force=force, ours=is_log, others=source, option="--out")
     with (
         _locked(target),

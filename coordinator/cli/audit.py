@@ -27,6 +27,7 @@ from coordinator.cli.console import (
 from coordinator.cli.events import time_of
 from coordinator.core.engine import EngineError
 from coordinator.log.errors import LogError
+from coordinator.log.url import LOG_HELP
 from replay.errors import NotVerified, OtherEngine, ReplayError
 from replay.lookahead import CUTS, CUTS_MAX, LookaheadReport, audit_lookahead
 
@@ -46,7 +47,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Decides the log again, stops at several times, and goes on with another "
         "future: whatever was said up to that time must stay the same, bit for bit.",
     )
-    parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
+    parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument(
         "--cuts", type=_cuts_of, default=CUTS, metavar="N",
         help=f"times tried, 1 to {CUTS_MAX} (default {CUTS})",

@@ -26,6 +26,7 @@ from coordinator.cli.console import (
 from coordinator.cli.results import print_results
 from coordinator.core.engine import EngineError
 from coordinator.log.errors import LogError
+from coordinator.log.url import LOG_HELP, local_paths, name_of
 from replay.backtest import BacktestSummary, backtest
 from replay.errors import OutputExists, ReplayError
 from replay.report import Summary, fold, write_report
@@ -44,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "trade at the first price after its decision. Prints what came of it and leaves a new log "
         "that stands by itself.",
     )
-    parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
+    parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument("--out", required=True, metavar="FILE", help="the SQLite log to write")
     parser.add_argument("--report", metavar="FILE", help="also write an HTML report of the run")
     parser.add_argument("--force", action="store_true", help="replace --out and --report")
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         with opened(args.out) as reader:
             run = fold(reader, decision_seconds=summary.decision_seconds)
             if args.report is not None:
-                title = f"Backtest of {Path(args.log).name}"
+                title = f"Backtest of {name_of(args.log)}"
                 write_report(reader, Path(args.report), title=title, run=run)
     except (ReplayError, EngineError, LogError, OSError) as error:
         complain(error)
@@ -77,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _refuse_targets(args: argparse.Namespace) -> None:
     """Before hours of work: both results may be written where they are wanted."""
-    log, out = Path(args.log), Path(args.out)
-    refuse_target(out, force=args.force, ours=is_log, others=[log], option="--out")
+    read, out = local_paths(args.log), Path(args.out)
+    refuse_target(out, force=args.force, ours=is_log, others=read, option="--out")
     if args.report is not None:
         report = Path(args.report)
         refuse_target(
-            report, force=args.force, ours=is_report, others=[log, out], option="--report"
+            report, force=args.force, ours=is_report, others=[*read, out], option="--report"
         )
 
 

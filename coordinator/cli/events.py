@@ -29,7 +29,9 @@ from coordinator.cli.console import (
 )
 from coordinator.core.ports import LogReader, Record
 from coordinator.log.errors import LogError
+from coordinator.log.live import begin_of
 from coordinator.log.open import open_reader
+from coordinator.log.url import LOG_HELP
 from schemas.base import TIME_MAX, parse_time
 from schemas.entries import opening
 from schemas.registry import EVENTS
@@ -79,7 +81,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Lists what a log holds, oldest first, one event a line: inputs, decisions, "
         "verdicts, dead letters. Filters may be combined.",
     )
-    parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
+    parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument(
         "--type", choices=[*EVENTS, _DEAD_LETTER], metavar="TYPE", help="event name"
     )
@@ -151,7 +153,7 @@ def _why_none(reader: LogReader, wanted: Filter) -> Iterator[str]:
     """What the log does not hold of what was asked for, and what it holds instead."""
     held: dict[str, set[object]] = {what: set() for what in _NAMED}
     for topic, shard in reader.partitions():
-        for record in reader.read(topic, shard):
+        for record in reader.read(topic, shard, begin_of(reader, topic, shard)):
             listed = _listed(record)
             kind = None if topic in _HIDDEN else listed.type
             names = listed.event | {"topic": topic, "shard": shard, "type": kind}
@@ -183,7 +185,7 @@ def _keyed(
     reader: LogReader, topic: str, shard: int, wanted: Filter
 ) -> Iterator[tuple[tuple[int, int, bool, str, int], Record]]:
     needles = _needles(wanted.type)
-    for record in reader.read(topic, shard):
+    for record in reader.read(topic, shard, begin_of(reader, topic, shard)):
         if wanted.until is not None and record.journal_time >= wanted.until:
             return
         if wanted.since is not None and record.journal_time < wanted.since:

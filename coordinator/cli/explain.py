@@ -27,6 +27,7 @@ from coordinator.cli.console import (
 )
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
+from coordinator.log.url import LOG_HELP
 from coordinator.quality.reasons import ExplainError, explain_decision
 from schemas.registry import SchemaError
 
@@ -49,7 +50,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "conflicts, limits, trades.",
     )
     parser.add_argument("decision_id", metavar="DECISION_ID", help='for example "balanced:12"')
-    parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
+    parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     parser.set_defaults(run=run)
 

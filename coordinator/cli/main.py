@@ -32,6 +32,7 @@ COMMANDS = {
     "schema": "schema",
     "run": "run",
     "topics": "topics",
+    "archive": "archive",
 }
 """Commands, in the order of the help, and the modules of this package that add them."""
 

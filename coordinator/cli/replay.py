@@ -24,6 +24,7 @@ from coordinator.cli.console import (
 )
 from coordinator.core.engine import EngineError
 from coordinator.log.errors import LogError
+from coordinator.log.url import LOG_HELP
 from replay.errors import OtherEngine, ReplayError
 from replay.verify import FirstDifference, VerifyReport, verify
 
@@ -40,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Decides a recorded log again and compares every output with the log's, byte "
         "by byte.",
     )
-    parser.add_argument("--log", required=True, metavar="LOG", help="SQLite file or segment folder")
+    parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument(
         "--verify", action="store_true", required=True, help="compare every output with the log's"
     )

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from coordinator.log.errors import NotALog
 
-__all__ = ["LOG_HELP", "KafkaPlace", "local_paths", "parse_log"]
+__all__ = ["LOG_HELP", "KafkaPlace", "local_paths", "name_of", "parse_log"]
 
 LOG_HELP = "SQLite file, folder of segments, or kafka://HOST:PORT/[PREFIX][?archive=DIR]"
 _SCHEME = "kafka:"
@@ -66,6 +66,14 @@ def local_paths(log: str | Path) -> tuple[Path, ...]:
     if isinstance(place, Path):
         return (place,)
     return () if place.archive is None else (place.archive,)
+
+
+def name_of(log: str | Path) -> str:
+    """What to call a log in a title: a file's or folder's name, or the brokers and the prefix."""
+    place = parse_log(log)
+    if isinstance(place, Path):
+        return place.name
+    return f"kafka://{place.bootstrap}/{place.prefix}" if place.bootstrap else "kafka"
 
 
 def _bootstrap(brokers: str) -> str:
