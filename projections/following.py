@@ -9,13 +9,15 @@ but the marks, and must never skip what it cannot follow: it raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Protocol, runtime_checkable
 
 from coordinator.core.chain import ChainBroken, follow
 from coordinator.core.ports import LogReader, Record
 from coordinator.core.shards import shard_of
+from coordinator.log.live import begin_of
 from projections.apply import apply
 from projections.checkpoints import START, Mark, Marks, Part
 from projections.errors import LogRefused
@@ -37,6 +39,11 @@ _READ = _SIGNALS + opening(
 _SOURCE = b'"source":"'
 _CHUNK = 1_000
 """Journal records read before the outputs that follow from them."""
+
+
+@runtime_checkable
+class _SaysEnds(Protocol):
+    def ends(self) -> Mapping[Part, int]: ...
 
 
 @dataclass(slots=True)
@@ -104,13 +111,25 @@ class Follower:
         Raises LogRefused, and the log's own errors.
         """
         made = Batch()
+        ends = self._ends()
         for offset in range(len(self._shards)):
             shard = self._shards[(self._turn + offset) % len(self._shards)]
-            self._read_shard(made, shard, rows_max)
+            if self._has_more(shard, ends):
+                self._read_shard(made, shard, rows_max)
             if max(len(made.rows), made.records) >= rows_max or until():
                 self._turn += offset + 1
                 break
         return made
+
+    def _ends(self) -> Mapping[Part, int] | None:
+        """Where all partitions end, from a log that can say so in one answer."""
+        return self.reader.ends() if isinstance(self.reader, _SaysEnds) else None
+
+    def _has_more(self, shard: int, ends: Mapping[Part, int] | None) -> bool:
+        if ends is None:
+            return True
+        parts: tuple[Part, ...] = (("journal", shard), ("decisions", shard))
+        return any(ends.get(part, 0) > self.marks.get(part, START).next for part in parts)
 
     def _read_shard(self, made: Batch, shard: int, rows_max: int) -> None:
         if shard not in self._cut:
@@ -175,8 +194,7 @@ class Follower:
 
     def _refuse_truncated(self, part: Part, start: int) -> None:
         """Records between the mark and the first one there is would be missing in the views."""
-        begin = getattr(self.reader, "begin", None)
-        first = 0 if begin is None else begin(*part)
+        first = begin_of(self.reader, *part)
         if first > start:
             what = f"{part[0]} shard {part[1]} begins at {first}, but {start} is next"
             remedy = "read the archive and the topics as one log"

@@ -12,7 +12,16 @@ from typing import NamedTuple, Protocol
 from projections.checkpoints import Marks
 from projections.following import Batch
 
-__all__ = ["Readable", "Sink", "Snapshot", "ViewDigest", "digest"]
+__all__ = [
+    "Inspectable",
+    "Inspection",
+    "Readable",
+    "Sink",
+    "Snapshot",
+    "View",
+    "ViewDigest",
+    "digest",
+]
 
 
 class ViewDigest(NamedTuple):
@@ -30,12 +39,39 @@ class Snapshot:
     views: dict[str, ViewDigest]
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """How a projection stands. version None: there is none; rows None: too many to count soon.
+
+    build: which one of all that were made; known: the version that this build of ours makes.
+    """
+
+    build: str
+    version: int | None
+    known: int
+    writer: bool
+    marks: Marks
+    rows: dict[str, int | None]
+
+
+class Inspectable(Protocol):
+    """A projection whose state can be shown."""
+
+    def inspect(self) -> Inspection:
+        """How it stands. Raises TargetAway."""
+        ...
+
+
 class Readable(Protocol):
     """A projection whose content can be taken down in short."""
 
     def snapshot(self) -> Snapshot:
         """Marks and digests as of one moment. Raises TargetAway, TargetChanged."""
         ...
+
+
+class View(Readable, Inspectable, Protocol):
+    """A projection seen from outside, by whoever does not write it."""
 
 
 class Sink(Readable, Protocol):

@@ -33,6 +33,8 @@ COMMANDS = {
     "run": "run",
     "topics": "topics",
     "archive": "archive",
+    "projections": "projections",
+    "rebuild": "rebuild",
 }
 """Commands, in the order of the help, and the modules of this package that add them."""
 

@@ -10,7 +10,7 @@ import hashlib
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from psycopg import IsolationLevel, sql
+from psycopg import IsolationLevel, errors, sql
 
 from projections.checkpoints import Mark, Part, mark_from
 from projections.errors import ProjectionStopped, TargetChanged
@@ -21,9 +21,9 @@ from projections.postgres.connecting import (
     lock_key,
     translated,
 )
-from projections.postgres.migrate import schema_version
+from projections.postgres.migrate import migrations, schema_version
 from projections.postgres.tables import TABLES, Table
-from projections.sink import Snapshot, ViewDigest
+from projections.sink import Inspection, Snapshot, ViewDigest
 
 __all__ = ["PostgresView", "build_of", "has_writer", "is_writer", "read_marks", "snapshot"]
 
@@ -39,6 +39,32 @@ class PostgresView:
         """Marks and digests of all views, as of one moment. Raises TargetAway, TargetChanged."""
         with closing(connect(self.dsn, name="coordinator reader")) as connection, translated():
             return snapshot(connection, self.schema)
+
+    def inspect(self) -> Inspection:
+        """Version, writer, marks and rows. Raises TargetAway."""
+        with closing(connect(self.dsn, name="coordinator status")) as connection, translated():
+            version = schema_version(connection, self.schema)
+            known = len(migrations())
+            writer = has_writer(connection, self.schema)
+            if version is None:
+                return Inspection("", None, known, writer, {}, {})
+            rows = {table.name: _count(connection, table, self.schema) for table in TABLES}
+            marks = read_marks(connection, self.schema)
+            return Inspection(
+                build_of(connection, self.schema), version, known, writer, marks, rows
+            )
+
+
+def _count(connection: Connection, table: Table, schema: str) -> int | None:
+    """Rows of a table; None where counting takes too long, or a newer build has no such table."""
+    statement = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table.name))
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL statement_timeout = '2s'")
+            found = connection.execute(statement).fetchone()
+    except (errors.QueryCanceled, errors.UndefinedTable):
+        return None
+    return None if found is None else int(found[0])
 
 
 def build_of(connection: Connection, schema: str) -> str:

@@ -141,6 +141,9 @@ class PostgresSink:
         if self._connection is None or self._connection.closed or self._connection.broken:
             self.close()
             self._connection = connect(self.dsn, name=f"coordinator projection {self.schema}")
+            if not self.exclusive:  # A rebuild's: it waits while the live one is read.
+                with translated():
+                    self._connection.execute("SET idle_session_timeout = 0")
         return self._connection
 
     def _mine(self) -> Connection:

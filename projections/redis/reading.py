@@ -17,11 +17,11 @@ from pydantic_core import from_json
 from projections.checkpoints import Mark, Part, mark_from
 from projections.errors import ProjectionStopped, TargetChanged
 from projections.redis.connecting import TARGET, Client, connect, translated
-from projections.redis.keys import Keys
+from projections.redis.keys import LAYOUT, Keys
 from projections.redis.scripts import SNAPSHOT
 from projections.redis.values import ActiveSignals
 from projections.rows import AsOf
-from projections.sink import Snapshot, ViewDigest
+from projections.sink import Inspection, Snapshot, ViewDigest
 
 __all__ = ["RedisView", "load_signals", "marks_in", "snapshot"]
 
@@ -39,6 +39,31 @@ class RedisView:
         """Marks and digests of what readers read. Raises TargetAway, TargetChanged."""
         with closing(connect(self.url)) as client:
             return snapshot(client, Keys(self.prefix), "")
+
+    def inspect(self) -> Inspection:
+        """Layout, writer, marks and rows. Raises TargetAway."""
+        keys = Keys(self.prefix)
+        with closing(connect(self.url)) as client, translated():
+            writer = bool(client.exists(keys.of("writer")))
+            generation: Any = client.get(keys.of("live"))
+            if generation is None:
+                return Inspection("", None, LAYOUT, writer, {}, {})
+            stored: Any = client.hgetall(keys.within(generation, "checkpoints"))
+            names: Any = client.smembers(keys.within(generation, "instruments"))
+            rows: dict[str, int | None] = {
+                view: int(_length(client, keys.within(generation, view)))
+                for view in ("portfolio_views", "decisions")
+            }
+            signals = [keys.within(generation, f"signals:{name}") for name in names]
+            rows["signals"] = sum(_length(client, key) for key in signals)
+        layout = int(stored.get("layout", 0)) or None
+        marks = marks_in([text for pair in stored.items() for text in pair])
+        return Inspection(generation, layout, LAYOUT, writer, marks, rows)
+
+
+def _length(client: Client, key: str) -> int:
+    found: Any = client.hlen(key)
+    return int(found)
 
 
 def marks_in(pairs: Sequence[str]) -> dict[Part, Mark]:

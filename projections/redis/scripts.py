@@ -112,12 +112,12 @@ if held and held ~= token then return 'held' end
 if redis.call('GET', KEYS[3]) ~= generation then return 'generation' end
 if redis.call('EXISTS', base .. generation .. ':checkpoints') == 0 then return 'lost' end
 redis.call('SET', KEYS[2], generation)
-redis.call('DEL', KEYS[3])
-local building = redis.call('GET', base .. 'building')
+-- Whoever fills another one for the first time need not go on.
+redis.call('DEL', KEYS[3], base .. 'building')
 local rebuilding = redis.call('GET', base .. 'rebuilding')
 for _, other in ipairs(redis.call('SMEMBERS', base .. 'generations')) do
-  if other ~= generation and other ~= building and other ~= rebuilding then
-    if tonumber(ARGV[4]) >= 0 then expire(base, other, ARGV[4]) end
+  if other ~= generation and other ~= rebuilding and tonumber(ARGV[4]) >= 0 then
+    expire(base, other, ARGV[4])
   end
 end
 return 'ok'
