@@ -18,7 +18,9 @@ from enum import StrEnum
 import structlog
 
 from coordinator.core.chain import ChainBroken
+from coordinator.core.checkpoint import checkpoint_position
 from coordinator.core.engine import Engine, EngineError
+from coordinator.core.fold import checkpoints
 from coordinator.core.ports import Append, Record
 from coordinator.core.shard import Diverged, OtherBuild, Shard
 from coordinator.log.errors import LogClosed, LogUnavailable
@@ -27,17 +29,20 @@ from coordinator.shells.live.inbox import Inbox
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.publishing import Publisher
 from coordinator.shells.live.timing import Ticker
-from schemas.entries import Stamp, encode_journal
+from schemas.entries import Stamp, encode_journal, opening
 from schemas.journal import EngineStarted
 
 __all__ = ["Owner", "OwnerSettings", "Phase"]
 
+_STARTED = opening(EngineStarted)
 BATCH_RECORDS = 200
 CATCH_UP_RECORDS = 50_000
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 CHECKPOINTS_KEPT = 2
 LOOK_FOR_MORE_S = 1.0
 """A shard that hears nothing asks the log itself this often."""
+TICK_REST = 50_000_000
+"""A tick that stands behind records not delivered yet is not repeated for this long, ns."""
 
 
 class Phase(StrEnum):
@@ -69,7 +74,8 @@ class Owner:
     """Runs one shard. `start`, then `deliver` what comes; `stop` hands it over.
 
     open_log: makes a log of its own for each try. engine: makes an engine. started: makes the event
-    that says this build begins.
+    that says this build begins. turn: held while a record is applied; shards of one process share
+    it, because two that decide at once would only take the interpreter from each other.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class Owner:
         started: Callable[[int], EngineStarted],
         settings: OwnerSettings,
         observer: Observer,
+        turn: threading.Lock | None = None,
     ) -> None:
         self.number = number
         self._open_log = open_log
@@ -88,6 +95,7 @@ class Owner:
         self._started = started
         self._settings = settings
         self._observer = observer
+        self._turn = turn if turn is not None else threading.Lock()
         self._inbox = Inbox(records_max=settings.queue_records_max)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"shard-{number}", daemon=True)
@@ -167,7 +175,7 @@ class Owner:
             if not self._stopping.is_set() and self.phase is not Phase.SEALED:
                 self._enter(Phase.RUNNING)
                 self._serve(log, shard, publisher)
-            publisher.flush()
+            self._flush(publisher)
             if self.phase is Phase.SEALED or shard.decided:
                 self._checkpoint(log, shard, publisher)
 
@@ -176,18 +184,19 @@ class Owner:
         began = time.monotonic()
         if not log.end("journal", self.number):
             self._begin_build(log)
+        # Asked before the tail is read: what a zombie adds meanwhile is looked at twice, not never.
+        said = log.end("decisions", self.number)
         shard.begin()
         self._checkpoints.clear()
-        publisher = Publisher(
-            log, self.number, wake=self._inbox.wake, end=log.end("decisions", self.number)
-        )
+        publisher = Publisher(log, self.number, wake=self._inbox.wake, end=said)
         end = log.end("journal", self.number)
         records = self._read_on(log, shard, publisher, end)
+        while shard.engine.state.sealed and not self._stopping.is_set():
+            records += self._pass_seal(log, shard, publisher)
         publisher.flush()
+        if self._stopping.is_set():  # the journal was not read to its end: nothing can be judged
+            return publisher
         found = shard.recovered(records)
-        state = shard.engine.state
-        if state.sealed:
-            self._pass_seal(log, shard, publisher)
         took = time.monotonic() - began
         self._observer.recovered(took)
         self._log.info(
@@ -203,18 +212,34 @@ class Owner:
         entry = encode_journal(Stamp("journal", "", 0, -1, event.event_time), event)
         log.append([Append("journal", self.number, entry)])
 
-    def _pass_seal(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
-        """Another build goes on behind a seal; the one that was sealed, only when told so."""
-        ours = self._started(time.time_ns())
-        if shard.engine.state.build == ours.build and not self._settings.unseal:
-            message = (
-                f"shard {self.number} was sealed for another build; start that one, or this one "
-                "with --unseal"
-            )
-            raise SealedByThisBuild(message)
-        self._begin_build(log)
-        self._read_on(log, shard, publisher, log.end("journal", self.number))
-        publisher.flush()
+    def _pass_seal(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> int:
+        """Another build goes on behind a seal; the one that was sealed, only when told so.
+
+        Returns the records applied. What routers appended behind the seal is the next build's.
+        """
+        position = shard.engine.position
+        behind = log.read("journal", self.number, position + 1)
+        if not any(record.payload.startswith(_STARTED) for record in behind):
+            if shard.engine.state.build == self._started(time.time_ns()).build:
+                self._refuse_seal(log, shard, publisher)
+            self._begin_build(log)
+        shard.behind_seal = True
+        count = self._read_on(log, shard, publisher, log.end("journal", self.number))
+        shard.behind_seal = False
+        return count
+
+    def _refuse_seal(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
+        """Our own build was sealed: it leaves the checkpoint that the next one begins at."""
+        if self._settings.unseal:
+            return
+        kept = checkpoints(log, self.number)
+        if all(checkpoint_position(body) != shard.engine.position for body, _ in kept):
+            self._checkpoint(log, shard, publisher)
+        message = (
+            f"shard {self.number} was sealed for another build; start that one, or this one "
+            "with --unseal"
+        )
+        raise SealedByThisBuild(message)
 
     def _read_on(self, log: KafkaLog, shard: Shard, publisher: Publisher, end: int) -> int:
         """Apply what the journal holds beyond the engine, up to `end`; returns the records."""
@@ -222,7 +247,8 @@ class Owner:
         for record in log.read("journal", self.number, shard.engine.position + 1, end):
             self._apply(shard, publisher, record)
             count += 1
-            if self._stopping.is_set() or shard.engine.state.sealed:
+            shard.behind_seal &= shard.engine.state.sealed
+            if self._stopping.is_set() or (shard.engine.state.sealed and not shard.behind_seal):
                 break
         return count
 
@@ -233,6 +259,8 @@ class Owner:
         while not self._stopping.is_set():
             wait = ticker.seconds_until(shard.engine)
             for record in self._inbox.take(most=BATCH_RECORDS, timeout_s=min(wait, 0.5)):
+                if self._stopping.is_set():
+                    break
                 self._take(log, shard, publisher, record, ticker)
                 asked = time.monotonic()
             if self._inbox.beyond(shard.engine.position):
@@ -261,24 +289,30 @@ class Owner:
             return
         if record.position > expected:
             self._read_on(log, shard, publisher, record.position)
+            if self._stopping.is_set():  # it may have stopped before the gap was closed
+                return
         if record.position > shard.engine.position and not shard.engine.state.sealed:
             self._apply(shard, publisher, record)
         ticker.heard(record.journal_time)
 
     def _apply(self, shard: Shard, publisher: Publisher, record: Record) -> None:
-        began = time.time_ns()
-        fresh = shard.step(record)
+        with self._turn:
+            began = time.time_ns()
+            fresh = shard.step(record)
         self.position, self.moved_at = record.position, time.monotonic()
         self._observer.applied(record, fresh, began)
         if fresh:
             publisher.say(fresh, record.journal_time)
         if publisher.full:
-            publisher.flush()
+            self._flush(publisher)
         self._published(publisher)
 
     def _published(self, publisher: Publisher) -> None:
-        done = publisher.flush_soon()
-        if done:
+        if done := publisher.flush_soon():
+            self._observer.published(done)
+
+    def _flush(self, publisher: Publisher) -> None:
+        if done := publisher.flush():
             self._observer.published(done)
 
     def _tick(self, log: KafkaLog, shard: Shard, publisher: Publisher, ticker: Ticker) -> None:
@@ -290,11 +324,13 @@ class Owner:
         if sent.offset == shard.engine.position + 1:
             tick = Record("journal", self.number, sent.offset, sent.at, entry)
             self._apply(shard, publisher, tick)
+        else:
+            ticker.rest(TICK_REST)
 
     def _checkpoint(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
         """Write the state down once all that was said is there; older ones go."""
         began = time.monotonic()
-        publisher.flush()
+        self._flush(publisher)
         self._checkpoints.append(shard.checkpoint())
         if len(self._checkpoints) > CHECKPOINTS_KEPT:
             log.truncate("checkpoints", self.number, self._checkpoints.popleft() + 1)

@@ -48,7 +48,8 @@ class Pressure:
         self._admin: AIOKafkaAdminClient | None = None
         self._log = structlog.get_logger("router")
         self.overloaded = False
-        self.holding = False
+        self.holding = True
+        """Until the first look: nothing may stand in a journal before its engine's beginning."""
 
     def shed_before(self) -> int | None:
         """Signals appended before this time, ns, are shed now; None while there is no overload."""
@@ -65,7 +66,9 @@ class Pressure:
         """Look again and again; a cluster that does not answer changes nothing."""
         while True:
             try:
-                self._judge(await self._lag())
+                lag = await self._lag()
+                if lag is not None:
+                    self._judge(lag)
             except (KafkaError, OSError, TimeoutError) as error:
                 self._log.info("lag_unknown", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(LOOK_EVERY_S)
@@ -80,24 +83,41 @@ class Pressure:
         elif lag <= self._largest / 2:
             self.holding = False
 
-    async def _lag(self) -> int:
-        """Records that the engine furthest behind has before it; 0 where none has noted any yet."""
-        if self._consumer is None:
-            consumer = AIOKafkaConsumer(**client_options(self._settings.kafka, "consumer"))
-            self._consumer = consumer
-            await consumer.start()
-        if self._admin is None:
-            admin = AIOKafkaAdminClient(**client_options(self._settings.kafka, "admin"))
-            self._admin = admin
-            await admin.start()
-        applied = await self._admin.list_consumer_group_offsets(self._group)
-        ends = await self._consumer.end_offsets(self._partitions)
+    async def _lag(self) -> int | None:
+        """Records that the engine furthest behind has before it; 0 where none has noted any yet.
+
+        None while a journal is empty: its engine says first that it begins.
+        """
+        consumer, admin = await self._connected()
+        applied = await admin.list_consumer_group_offsets(self._group)
+        ends = await consumer.end_offsets(self._partitions)
+        if not all(ends.values()):
+            return None
         lags = []
         for where in self._partitions:
             mark = applied.get(where)
             if mark is not None and mark.offset >= 0:
                 lags.append(max(0, ends[where] - mark.offset))
         return max(lags, default=0)
+
+    async def _connected(self) -> tuple[AIOKafkaConsumer, AIOKafkaAdminClient]:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(**client_options(self._settings.kafka, "consumer"))
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            self._consumer = consumer
+        if self._admin is None:
+            admin = AIOKafkaAdminClient(**client_options(self._settings.kafka, "admin"))
+            try:
+                await admin.start()
+            except BaseException:
+                await admin.close()
+                raise
+            self._admin = admin
+        return self._consumer, self._admin
 
     async def close(self) -> None:
         """Let go of the connections."""

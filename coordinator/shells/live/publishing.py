@@ -107,18 +107,18 @@ class Publisher:
                 break
             batch.append(Append("decisions", self._shard, entry, time))
             size += len(entry)
+        self._sending = self._log.append_soon(batch)
         del self._waiting[: len(batch)]
         self._waiting_bytes -= size
         self._count = len(batch)
-        self._sending = self._log.append_soon(batch)
         self._sending.add_done_callback(lambda _: self._wake())
 
     def _settle(self) -> int:
         """The send is through: where it stands tells whether somebody else wrote meanwhile."""
-        sending, self._sending = self._sending, None
-        if sending is None:
+        if self._sending is None:
             return 0
-        sent = sending.result()
+        sent = self._sending.result()  # a failed one stays: nothing is ever sent behind it
+        self._sending = None
         expected = self._end
         for one in sent:
             if one.offset > expected:

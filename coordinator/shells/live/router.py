@@ -89,13 +89,14 @@ class LiveRouter:
         try:
             await admin.start()
             ids = await self._ids(admin)
+            assignment = _Assignment(consumer, admin, self._group, ids)
             consumer.subscribe(
                 [self._prefix + topic for topic in INPUT_TOPICS],
-                listener=_Assignment(consumer, admin, self._group, ids),
+                listener=assignment,
             )
             await consumer.start()
             watching = asyncio.create_task(pressure.watch())
-            await self._route(consumer, sender, admin, pressure, ids, stop)
+            await self._route(assignment, sender, admin, pressure, ids, stop)
         finally:
             if watching is not None:
                 watching.cancel()
@@ -109,13 +110,14 @@ class LiveRouter:
 
     async def _route(
         self,
-        consumer: AIOKafkaConsumer,
+        assignment: _Assignment,
         sender: Sender,
         admin: AIOKafkaAdminClient,
         pressure: Pressure,
         ids: Mapping[str, str],
         stop: asyncio.Event,
     ) -> None:
+        consumer = assignment.consumer
         done: dict[TopicPartition, int] = {}
         committed_at = asked_at = time.monotonic()
         while not stop.is_set():
@@ -123,6 +125,7 @@ class LiveRouter:
             found = await consumer.getmany(
                 timeout_ms=POLL_MS, max_records=self._settings.worker.fetch_records_max
             )
+            assignment.refuse_failed()
             now = time.monotonic()
             if now - asked_at > IDS_EVERY_S:
                 asked_at = now
@@ -196,21 +199,34 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka p
         group: str,
         ids: Mapping[str, str],
     ) -> None:
-        self._consumer = consumer
+        self.consumer = consumer
         self._admin = admin
         self._group = group
         self._ids = ids
+        self._failure: Exception | None = None
+
+    def refuse_failed(self) -> None:
+        """Raise what went wrong in here: aiokafka only logs it, and reads on from anywhere."""
+        if self._failure is not None:
+            raise self._failure
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
         """Nothing to do: what was sent and not committed is passed over when it comes again."""
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """Seek every partition."""
+        try:
+            await self._seek(assigned)
+        except Exception as error:
+            self._failure = error
+            raise
+
+    async def _seek(self, assigned: list[TopicPartition]) -> None:
         if not assigned:
             return
         committed = await self._admin.list_consumer_group_offsets(self._group)
-        begin = await self._consumer.beginning_offsets(assigned)
-        end = await self._consumer.end_offsets(assigned)
+        begin = await self.consumer.beginning_offsets(assigned)
+        end = await self.consumer.end_offsets(assigned)
         for where in assigned:
             mark = committed.get(where)
             known = (
@@ -218,7 +234,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka p
                 and mark.metadata == self._ids[where.topic]
                 and begin[where] <= mark.offset <= end[where]
             )
-            self._consumer.seek(where, mark.offset if known else begin[where])
+            self.consumer.seek(where, mark.offset if known else begin[where])
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -22,7 +22,8 @@ from schemas.signals import SignalIssued
 
 __all__ = ["Fetched", "Message", "Routing"]
 
-SHED_NAMES_MAX = 10_000
+SHED_NAMES_MAX = 1_000
+"""So many of the longest names fit well into one record."""
 
 
 class Message(Protocol):

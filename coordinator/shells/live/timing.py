@@ -58,6 +58,10 @@ class Ticker:
         event = ClockTicked(event_id=f"tick {at}", event_time=at)
         return encode_journal(Stamp("journal", "", 0, -1, at), event)
 
+    def rest(self, at_least: int) -> None:
+        """Say nothing for so long, ns: what was said is still on its way to the engine."""
+        self._not_before = max(self._not_before, time.time_ns() + at_least)
+
     def ticked(self, engine: Engine, journal_time: int) -> None:
         """A tick was appended at that time; one that was too early waits for what is missing."""
         self.heard(journal_time)

@@ -8,6 +8,7 @@ so and ends, because Faust would idle for ever. It must never decide anything.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -75,6 +76,7 @@ class EngineWorker:
             unseal=unseal,
         )
         self._io = LoopThread()
+        self._turn = threading.Lock()
         self._owners: dict[int, Owner] = {}
         self._leaving: list[Owner] = []
         self._log = structlog.get_logger("worker")
@@ -113,6 +115,7 @@ class EngineWorker:
             started=lambda at: self._started(at, shards),
             settings=self._owner_settings,
             observer=Observer(number, self._metrics),
+            turn=self._turn,
         )
 
     def _release(self, number: int) -> Owner | None:

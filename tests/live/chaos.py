@@ -1,0 +1,226 @@
+"""`ops/chaos`: breaks a live system at random moments, under load, and checks what it leaves.
+
+    ops/chaos --rounds 200 --seed 1 [--only "worker killed,router zombie"] [--rate 100]
+
+A real Kafka of its own, two routers, two engine workers, ten instruments and four portfolios, a
+steady feed. One fault a round; the round ends when all parts are ready and every shard has answered
+since. Then everything is stopped and `tests/live/checker.py` reads the topics. Exit codes: 0 all
+held, 3 a violation, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from tests.live.broker import TwoDoors
+from tests.live.checker import Findings, check, read_inputs
+from tests.live.faults import FAULTS
+from tests.live.feed import Feed
+from tests.live.proxy import Proxy
+from tests.live.rig import ROUTERS, SETTINGS, WORKERS, NotRecovered, Rig
+from tests.live.system import System
+from tests.live.world import World
+
+__all__ = ["Outcome", "main", "run"]
+
+VIOLATION, USAGE = 3, 2
+SHARDS = 4
+PREFIX = "chaos."
+RECOVERED_WITHIN_S = 60.0
+RESULTS = Path(__file__).resolve().parents[1] / "bench" / "results" / "chaos.json"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run showed."""
+
+    seed: int
+    waits: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    rounds: int = 0
+    seconds: float = 0.0
+    sent: int = 0
+    not_acknowledged: int = 0
+    ended: dict[str, int] = field(default_factory=dict)
+    exits: dict[str, int] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing was violated."""
+        return not self.findings.faults
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for the results' file."""
+        kinds = {
+            kind: {"rounds": len(waits), "p50_s": _at(waits, 50), "p99_s": _at(waits, 99)}
+            for kind, waits in sorted(self.waits.items())
+        }
+        every = [wait for waits in self.waits.values() for wait in waits]
+        return {
+            "command": f"ops/chaos --rounds {self.rounds} --seed {self.seed}",
+            "rounds": self.rounds, "seed": self.seed, "seconds": round(self.seconds, 1),
+            "signals_sent": self.sent, "signals_not_acknowledged": self.not_acknowledged,
+            "longest_wait": {"p50_s": _at(every, 50), "p99_s": _at(every, 99)},
+            "kinds": kinds, "parts_ended": self.ended, "exit_codes": self.exits,
+            "checks": self.findings.as_dict(),
+        }  # fmt: skip
+
+
+def _at(values: Sequence[float], percent: int) -> float:
+    """A percentile: the largest value for the highest ones of few."""
+    if not values:
+        return 0.0
+    if percent == 50:
+        return round(statistics.median(values), 2)
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 2)
+
+
+def run(
+    folder: Path, *, rounds: int, seed: int, kinds: Sequence[str], rate: float, say: Any = print
+) -> Outcome:
+    """A whole run in a folder of its own. Raises OSError, CannotStart when it cannot begin."""
+    broker = TwoDoors(folder / "kafka")
+    try:
+        broker.start()
+        with Proxy(broker.proxy_port, broker.hidden_port) as proxy:
+            return _on(broker, proxy, folder, rounds, seed, kinds, rate, say)
+    finally:
+        broker.kill()
+        broker.remove()
+
+
+def _on(
+    broker: TwoDoors, proxy: Proxy, folder: Path, rounds: int, seed: int, kinds: Sequence[str],
+    rate: float, say: Any,
+) -> Outcome:  # fmt: skip
+    outcome, rng = Outcome(seed), random.Random(seed)
+    world = World(instruments=10, portfolios=4, seed=seed)
+    parts = folder / "parts"
+    parts.mkdir()
+    program = ("-m", "tests.live.failing")
+    with System(broker.bootstrap, PREFIX, parts, SHARDS, SETTINGS, program) as system:
+        system.topics()
+        asyncio.run(_opening(broker.bootstrap, world))
+        feed = Feed(broker.bootstrap, PREFIX, world, shards=SHARDS, rate=rate)
+        rig = Rig(broker, proxy, system, feed)
+        for name in (*ROUTERS, *WORKERS):
+            rig.start(name)
+        began = time.monotonic()
+        with feed:
+            try:
+                _rounds(rig, rng, rounds, kinds, outcome, say)
+            except NotRecovered as error:
+                outcome.findings.fault(f"not recovered: {error}")
+        outcome.seconds = time.monotonic() - began
+        if outcome.held:
+            outcome.exits = dict(rig.stop())
+        outcome.ended = dict(rig.ended)
+        outcome.sent, outcome.not_acknowledged = feed.noted.sent, len(feed.noted.failed)
+        _judge(rig, outcome)
+    return outcome
+
+
+async def _opening(bootstrap: str, world: World) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
+        for message in world.opening():
+            await producer.send_and_wait(
+                PREFIX + message.topic, message.value, key=message.key.encode()
+            )
+
+
+def _rounds(
+    rig: Rig, rng: random.Random, rounds: int, kinds: Sequence[str], outcome: Outcome, say: Any
+) -> None:
+    rig.settle(RECOVERED_WITHIN_S * 2)
+    order: list[str] = []
+    for number in range(1, rounds + 1):
+        if not order:  # each kind as often as any other, in an order by chance
+            order = rng.sample(list(kinds), len(kinds))
+        kind = order.pop()
+        time.sleep(rng.uniform(0.1, 1.0))
+        began = time.monotonic()
+        FAULTS[kind](rig, rng)
+        rig.settle(RECOVERED_WITHIN_S)
+        wait = rig.feed.longest_wait(began)
+        outcome.waits[kind].append(wait)
+        outcome.rounds = number
+        took = time.monotonic() - began
+        say(f"round {number:>3}  {kind:<20}  longest wait {wait:5.2f} s  round {took:5.1f} s")
+    mark = time.monotonic()
+    rig.feed.drain()
+    say(f"drained in {time.monotonic() - mark:.1f} s")
+
+
+def _judge(rig: Rig, outcome: Outcome) -> None:
+    """The checker's word, and what the parts said themselves."""
+    recovery = outcome.findings.faults
+    bootstrap = rig.broker.bootstrap
+    inputs = asyncio.run(read_inputs(bootstrap, PREFIX))
+    acked = rig.feed.noted.acked
+    outcome.findings = check(bootstrap, PREFIX, inputs, acked, shards=SHARDS)
+    outcome.findings.faults[:0] = recovery
+    if halts := rig.halts():
+        outcome.findings.fault("a shard halted", halts)
+    if bad := [f"{name}: {code}" for name, code in outcome.exits.items() if code != 0]:
+        outcome.findings.fault("did not end well when told to", bad)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run, print the table, write the results."""
+    parser = argparse.ArgumentParser(prog="ops/chaos", description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default=",".join(FAULTS), help="kinds, by comma")
+    parser.add_argument("--rate", type=float, default=100.0, help="signals per second")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the results go")
+    parser.add_argument("--keep", type=Path, help="a folder for the parts' logs, kept")
+    options = parser.parse_args(arguments)
+    kinds = [kind.strip() for kind in options.only.split(",")]
+    if unknown := [kind for kind in kinds if kind not in FAULTS]:
+        print(f"chaos: {unknown[0]!r}: known are {', '.join(FAULTS)}", file=sys.stderr)
+        return USAGE
+    with tempfile.TemporaryDirectory() as own:
+        folder = Path(own) if options.keep is None else options.keep
+        folder.mkdir(parents=True, exist_ok=True)
+        outcome = run(
+            folder, rounds=options.rounds, seed=options.seed, kinds=kinds, rate=options.rate,
+            say=lambda text: print(text, flush=True),
+        )  # fmt: skip
+    found = outcome.as_dict()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(found, indent=1) + "\n")
+    _table(found)
+    return 0 if outcome.held else VIOLATION
+
+
+def _table(found: dict[str, Any]) -> None:
+    print(f"\n{'fault':<22} rounds   p50 s   p99 s   (longest that anybody waited for an answer)")
+    for kind, row in found["kinds"].items():
+        print(f"{kind:<22} {row['rounds']:>6} {row['p50_s']:>7.2f} {row['p99_s']:>7.2f}")
+    every = found["longest_wait"]
+    print(f"{'all':<22} {found['rounds']:>6} {every['p50_s']:>7.2f} {every['p99_s']:>7.2f}")
+    for name in ("seconds", "signals_sent", "signals_not_acknowledged", "parts_ended"):
+        print(f"{name:<26} {found[name]}")
+    for name, value in found["checks"].items():
+        print(f"{name:<26} {value if name != 'faults' else len(value)}")
+    for fault in found["checks"]["faults"]:
+        print(f"VIOLATION {fault}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

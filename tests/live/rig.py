@@ -1,0 +1,99 @@
+"""The system that chaos breaks: a broker of its own with two doors, two routers, two workers.
+
+Place in the flow: between the faults and the processes. The second worker comes through the proxy.
+A part that ends is started again, as its supervisor would; how often that was so is counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tests.live.broker import TwoDoors
+from tests.live.feed import Feed
+from tests.live.proxy import Proxy
+from tests.live.system import Part, System, environment
+
+__all__ = ["ROUTERS", "SESSION_S", "SETTINGS", "WORKERS", "NotRecovered", "Rig"]
+
+SESSION_S = 6.0
+ROUTERS, WORKERS = ("router 1", "router 2"), ("worker 1", "worker 2")
+SETTINGS = environment(
+    worker__session_timeout_ms=int(SESSION_S * 1000), worker__heartbeat_ms=1_000,
+    worker__checkpoint_decisions=200, worker__checkpoint_s=5,
+)  # fmt: skip
+AGAIN_MAX = 3
+
+
+class NotRecovered(Exception):
+    """The system did not come back within the bound."""
+
+
+@dataclass(slots=True)
+class Rig:
+    """Everything that can be broken, by name."""
+
+    broker: TwoDoors
+    proxy: Proxy
+    system: System
+    feed: Feed
+    parts: dict[str, Part] = field(default_factory=dict)
+    ended: Counter[str] = field(default_factory=Counter)
+
+    def start(self, name: str) -> Part:
+        """Start a part, or its successor."""
+        kind = "router" if name in ROUTERS else "engine"
+        more = {}
+        if name == WORKERS[1]:
+            more["COORDINATOR_KAFKA__BOOTSTRAP"] = f"127.0.0.1:{self.proxy.port}"
+        part = self.system.start(kind, **more)
+        self.parts[name] = part
+        return part
+
+    def settle(self, within_s: float) -> None:
+        """Until all parts are ready and every shard has answered since. Raises NotRecovered."""
+        end = time.monotonic() + within_s
+        self._until(end, lambda: all([self._is_ready(name) for name in sorted(self.parts)]))
+        mark = time.monotonic()
+        self._until(end, lambda: self.feed.answered_since(mark))
+
+    def _is_ready(self, name: str) -> bool:
+        part = self.parts[name]
+        if part.running:
+            return part.ready()
+        self.ended[f"{name.split()[0]} ended with {part.process.returncode}"] += 1
+        self.start(name)
+        return False
+
+    def _until(self, end: float, holds: Callable[[], bool]) -> None:
+        while not holds():
+            if self.feed.fault is not None:
+                raise NotRecovered(f"the feed failed: {self.feed.fault!r}")
+            if time.monotonic() > end:
+                raise NotRecovered(self._state())
+            time.sleep(0.1)
+
+    def _state(self) -> str:
+        """Who says what, for whoever reads about it."""
+        lines = []
+        for name, part in sorted(self.parts.items()):
+            status, body = part.ask("/readyz")
+            lines.append(f"{name} ({part.log.name}): {status} {body[:600]}")
+        return "\n".join(lines)
+
+    def halts(self) -> list[str]:
+        """Shards that halted, from what the parts said."""
+        return [
+            f"{path.name}: {line[:400]}"
+            for path in sorted(self.system.folder.glob("*.log"))
+            for line in path.read_text(errors="replace").splitlines()
+            if '"event":"shard_halted"' in line
+        ]
+
+    def stop(self) -> Mapping[str, int]:
+        """SIGTERM to all; exit codes by name."""
+        return {name: part.stop() for name, part in sorted(self.parts.items())}
+
+
