@@ -22,6 +22,7 @@ from schemas.control import Parameters
 
 __all__ = [
     "CheckpointError",
+    "checkpoint_position",
     "decode_state",
     "encode_state",
     "portfolio_digest",
@@ -135,6 +136,15 @@ def encode_state(state: State) -> bytes:
         "parts": [[part.name, digest(part.body)] for part in parts],
     }
     return b"\n".join([to_json(head), *(part.body for part in parts)])
+
+
+def checkpoint_position(checkpoint: bytes) -> int:
+    """The journal position that a checkpoint says it stands for, unverified; -1 without one."""
+    try:
+        position = from_json(checkpoint.partition(b"\n")[0])["position"]
+    except _BROKEN:
+        return -1
+    return position if type(position) is int else -1
 
 
 def state_digest(state: State) -> str:

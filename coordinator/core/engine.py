@@ -16,7 +16,7 @@ from coordinator.core.announce import announcements, ours_to_say
 from coordinator.core.checkpoint import CheckpointError, decode_state, encode_state
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.evolve import evolve_input, evolve_output
-from coordinator.core.intake import identity_key, is_own, judge, repeated
+from coordinator.core.intake import identity_key, is_own, judge, repeated, unheard
 from coordinator.core.ports import Allocator, Record, RiskModel
 from coordinator.core.state import State
 from coordinator.core.timers import after_timer, owner_of, timer_events
@@ -171,9 +171,10 @@ class Engine:
         if isinstance(entry, SchemaError):
             self._quarantine("undecodable", "", None, str(entry))
             return
-        event, stamp = entry.event, entry.stamp
+        stamp = entry.stamp
         if repeated(state, stamp):
             return
+        event = unheard(state, stamp, entry.event)
         if stamp.offset >= 0:
             state.marks[stamp.topic, stamp.topic_id, stamp.partition] = stamp.offset
         if RECORD in failures:
@@ -206,15 +207,17 @@ class Engine:
             self._remember(key, entry.event, entry.stamp.appended_at)
 
     def _refuse(self, entry: JournalEntry | SchemaError) -> None:
-        """Only EngineStarted may come first, or after a seal. Before anything has changed."""
+        """Only EngineStarted may come first. Before anything has changed.
+
+        What routers and clocks append between a seal and the next EngineStarted is the next
+        build's: it is applied, and nothing falls due. Whose build was sealed must not get so far:
+        `Shard` sees to that.
+        """
         if isinstance(entry, JournalEntry) and isinstance(entry.event, EngineStarted):
             if entry.event.shards != self.state.shards:
                 message = f"the journal has {entry.event.shards} shards, not {self.state.shards}"
                 raise WrongShards(message)
             return
-        if self.state.sealed:
-            message = f"position {self._at}: the journal was sealed; start the next build first"
-            raise EngineSealedError(message)
         if not self.state.build:
             message = f"position {self._at}: a journal begins with EngineStarted"
             raise NotStarted(message)

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 from coordinator.core.chain import follow
 from coordinator.core.checkpoint import CheckpointError
-from coordinator.core.engine import Engine
+from coordinator.core.engine import Engine, EngineSealedError
 from coordinator.core.fold import Fold, checkpoints
 from coordinator.core.ports import Append, Log, Record
-from schemas.entries import Stamp, encode_journal
+from schemas.entries import Stamp, encode_journal, opening
 from schemas.journal import ClockTicked, EngineStarted
 
 __all__ = ["Diverged", "OtherBuild", "Recovery", "Shard"]
+
+_STARTED = opening(EngineStarted)
 
 
 class OtherBuild(Exception):
@@ -53,6 +55,7 @@ class Shard:
 
     ours: the EngineStarted of the running build; where the journal names another, OtherBuild is
     raised before anything is said in its name. None: whatever the journal names.
+    behind_seal: set by whoever goes on behind a seal; until then what stands there is refused.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Shard:
         self.number = engine.state.shard
         self._checkpoint_every = checkpoint_every
         self._ours = ours
+        self.behind_seal = False
         self._checkpointed = 0
         self._recorded: deque[Record] = deque()
         self._equal = self._missing = 0
@@ -143,11 +147,19 @@ class Shard:
 
     def _said(self, record: Record) -> tuple[list[bytes], list[bytes]]:
         """All outputs of a record, and those of them that the log does not hold."""
+        if self.engine.state.sealed and not self.behind_seal:
+            self._refuse_behind_seal(record)
         outputs = self._fold.step(record)
         self._refuse_other_build()
         fresh = [entry for entry in outputs if not self._held(record, entry)]
         self._missing += len(fresh)
         return outputs, fresh
+
+    def _refuse_behind_seal(self, record: Record) -> None:
+        """The sealed build decides nothing more: what comes now is the next one's."""
+        if record.position > self.engine.position and not record.payload.startswith(_STARTED):
+            message = f"position {record.position}: the journal was sealed; start the next build"
+            raise EngineSealedError(f"{message} first")
 
     def _refuse_other_build(self) -> None:
         """Before anything is published: does this build decide here? A sealed one may follow."""

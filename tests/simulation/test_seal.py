@@ -10,6 +10,7 @@ from coordinator.core.route import Router
 from coordinator.log.memory import MemoryLog
 from schemas.decisions import AllocationDecided
 from schemas.journal import EngineSealed
+from schemas.verdicts import RecordQuarantined
 from tests.journals import (
     HOUR,
     MS,
@@ -97,3 +98,24 @@ def test_a_journal_that_does_not_start_with_a_build_is_refused() -> None:
     with pytest.raises(NotStarted):
         fresh.step(next(log.read("journal", 0)))
     assert fresh.position == -1
+
+
+def test_what_others_append_between_seal_and_start_is_the_next_builds() -> None:
+    log = sealed()
+    first = owners(log, shards=1)[0]
+    first.recover()
+    first.checkpoint()
+    tick_all(log, shards=1, at=T0 + 2 * HOUR)
+    log.append([Append("journal", 0, b"garbage", T0 + 2 * HOUR)])
+    start = started(T0 + 3 * HOUR, build="next")
+    Router(log, shards=1).write(start, shards=[0], journal_time=T0 + 3 * HOUR)
+    tick_all(log, shards=1, at=T0 + 4 * HOUR)
+    second = owners(log, shards=1)[0]
+    second.behind_seal = True
+    second.recover()
+    (decision,) = events_of(log, AllocationDecided)
+    assert (decision.identity.build, decision.decided_at) == ("next", T0 + 3 * HOUR)
+    assert [e.event for e in events_of(log, RecordQuarantined)] == ["undecodable"]
+    replayed = engine(shard=0, shards=1)
+    said = [entry for record in log.read("journal", 0) for entry in replayed.step(record)]
+    assert said == [record.payload for record in log.read("decisions", 0)]

@@ -7,10 +7,10 @@ end: they are no record, and are passed over. It must never hand out a part as a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["CHUNK", "Assembly", "split"]
+__all__ = ["CHUNK", "Assembly", "chunk_of", "split"]
 
 CHUNK = "chunk"
 """Header of a part: "WHICH I/N", WHICH telling two writers' records apart."""
@@ -25,6 +25,11 @@ def split(payload: bytes, *, largest: int, which: str) -> Iterator[tuple[bytes, 
     parts = [payload[at : at + largest] for at in range(0, len(payload), largest)]
     for number, part in enumerate(parts, start=1):
         yield part, f"{which} {number}/{len(parts)}".encode()
+
+
+def chunk_of(headers: Iterable[tuple[str, bytes]]) -> bytes | None:
+    """The header of a part; None where the record is whole."""
+    return next((value for name, value in headers if name == CHUNK), None)
 
 
 @dataclass(slots=True)

@@ -22,12 +22,13 @@ from coordinator.core.ports import Append, Record
 from coordinator.log.closing import Closing
 from coordinator.log.errors import LogClosed, LogUnavailable, LogUnreadable
 from coordinator.log.integrity import check_append
-from coordinator.log.kafka.chunks import Assembly, split
+from coordinator.log.kafka.chunks import Assembly, chunk_of, split
 from coordinator.log.kafka.headers import key_of, output_headers
+from coordinator.log.kafka.letters import Letter
 from coordinator.log.kafka.loop import LoopThread
 from coordinator.log.kafka.options import client_options
 from coordinator.log.kafka.sending import Outgoing, Partition, Sender, SendFailed, Sent
-from coordinator.log.kafka.tail import Tail
+from coordinator.log.kafka.tail import Found, Tail
 from coordinator.log.kafka.topics import ENTRY_BYTES_MAX, LOG_TOPICS
 from coordinator.settings import KafkaSettings
 
@@ -40,6 +41,8 @@ TAILS_MAX = 24
 TIMEOUT_S = 60.0
 CHUNKED = ("decisions", "checkpoints")
 """Port topics whose records may be larger than a broker takes."""
+DEAD = ".dlq"
+"""How topics of dead letters end."""
 
 
 class KafkaLog(Closing):
@@ -107,21 +110,40 @@ class KafkaLog(Closing):
         return self._ask(self._find_bounds(TopicPartition(self._prefix + topic, shard)))
 
     def _stream(self, topic: str, shard: int, first: int, last: int) -> Iterator[Record]:
+        """Whole records. A dead letter looks as in every other log; its headers are its own."""
+        assembly = Assembly()
+        for found in self._found(topic, shard, first, last):
+            payload: bytes | None
+            if topic.endswith(DEAD):
+                payload = Letter(topic, found).encoded()
+            else:
+                payload = assembly.take(found.value, chunk_of(found.headers))
+            if payload is not None:
+                yield Record(topic, shard, found.offset, found.time_ms * 1_000_000, payload)
+
+    def letters(self, topic: str, start: int = 0, stop: int | None = None) -> Iterator[Letter]:
+        """The dead letters of a topic such as "signals.dlq", with everything that came beside them.
+
+        Raises as `read`.
+        """
+        begin, end = self._bounds(topic, 0)
+        first, last = max(start, begin), end if stop is None else min(stop, end)
+        for found in self._found(topic, 0, first, last) if first < last else ():
+            yield Letter(topic, found)
+
+    def _found(self, topic: str, shard: int, first: int, last: int) -> Iterator[Found]:
         """Page after page; the connection is kept for whoever reads on from there."""
         key = (topic, shard)
-        assembly = Assembly()
         tail = self._taken(key, first)
         try:
             at = first
             while at < last:
                 page, at = self._ask(tail.page(PAGE_RECORDS_MAX))
-                for offset, time_ms, value, chunk in page:
-                    if offset >= last:
+                for found in page:
+                    if found.offset >= last:
                         at = last
                         break
-                    payload = assembly.take(value, chunk)
-                    if payload is not None:
-                        yield Record(topic, shard, offset, time_ms * 1_000_000, payload)
+                    yield found
         finally:
             self._kept(key, tail)
 
@@ -192,7 +214,7 @@ class KafkaLog(Closing):
 
     def _is_ours(self, name: str) -> bool:
         bare = name[len(self._prefix) :]
-        return bare in LOG_TOPICS or bare.endswith(".dlq")
+        return bare in LOG_TOPICS or bare.endswith(DEAD)
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from coordinator.log.kafka.chunks import CHUNK
+from coordinator.log.kafka.headers import Headers
 
-__all__ = ["Page", "Tail"]
+__all__ = ["Found", "Tail"]
 
-Page: TypeAlias = list[tuple[int, int, bytes, bytes | None]]
-"""(offset, broker's time in ms, value, chunk header) of each record."""
+
+class Found(NamedTuple):
+    """One record as the broker has it. time_ms: the broker's own."""
+
+    offset: int
+    time_ms: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
 FETCH_BYTES = 3 << 20
 WAIT_MS = 1_000
 STALL_S = 40.0
@@ -58,7 +67,7 @@ class Tail:
             self._consumer.seek(self._where, position)
             self.position = position
 
-    async def page(self, records_max: int) -> tuple[Page, int]:
+    async def page(self, records_max: int) -> tuple[list[Found], int]:
         """Some records in order, at least one position further, and where it stands then.
 
         Raises KafkaError, KafkaTimeoutError when the broker gives nothing for long.
@@ -81,16 +90,15 @@ class Tail:
                 raise KafkaTimeoutError(message)
         self.broken = False
         return [
-            (record.offset, record.timestamp, record.value or b"", _chunk(record.headers))
+            Found(
+                record.offset, record.timestamp, record.key, record.value or b"",
+                list(record.headers or ()),
+            )
             for record in records
-        ], self.position
+        ], self.position  # fmt: skip
 
     async def close(self) -> None:
         """Let go of the connection."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()
-
-
-def _chunk(headers: Any) -> bytes | None:
-    return next((value for name, value in headers if name == CHUNK), None) if headers else None
