@@ -7,6 +7,7 @@ asked for. It must never run two in one process: a standstill of one would be th
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from coordinator.settings import Settings
 from coordinator.shells.live.process import run_part
@@ -15,6 +16,8 @@ from coordinator.telemetry.metrics import Metrics
 
 __all__ = ["run_named"]
 
+PROJECTIONS = ("postgres", "redis")
+
 
 def run_named(settings: Settings, name: str, *, unseal: bool = False) -> int:
     """Run one part in this process until it is told to end; returns the exit code."""
@@ -22,6 +25,8 @@ def run_named(settings: Settings, name: str, *, unseal: bool = False) -> int:
         return _router(settings)
     if name == "engine":
         return _engine(settings, unseal=unseal)
+    if name in PROJECTIONS:
+        return _projection(settings, name)
     message = f"no part is called {name}"
     raise ValueError(message)
 
@@ -42,3 +47,27 @@ def _engine(settings: Settings, *, unseal: bool) -> int:
         await EngineWorker(settings, metrics=metrics, health=health, unseal=unseal).run(stop)
 
     return run_part(settings, "engine", part, expected=("group",))
+
+
+def _projection(settings: Settings, name: str) -> int:
+    from coordinator.log.kafka import KafkaLog  # noqa: PLC0415 - as above
+    from projections.running import run_projection  # noqa: PLC0415 - as above
+
+    async def part(stop: asyncio.Event, metrics: Metrics, health: Health) -> None:
+        """The projector is synchronous: it runs in a thread, and ends with this part."""
+        stopping = threading.Event()
+        with KafkaLog(settings.kafka) as log:
+            running = asyncio.create_task(
+                asyncio.to_thread(
+                    run_projection, name, settings, log, stopping, health=health, metrics=metrics
+                )
+            )
+            asked = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stopping.set()
+                asked.cancel()
+                await running
+
+    return run_part(settings, name, part, expected=(f"projection {name}",))
