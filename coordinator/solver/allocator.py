@@ -1,7 +1,8 @@
 """The allocator that the core asks: one problem in, one answer out, always.
 
 Place in the flow: implements `core.ports.Allocator`; bootstrap gives it to the engine. It must
-never keep anything from one problem to the next but compiled models.
+never keep anything from one problem to the next but compiled models and what it found of a
+covariance that cannot have changed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from threading import Lock
 
 import numpy as np
 
-from coordinator.core.ports import Allocation, AllocationProblem
+from coordinator.core.ports import Allocation, AllocationProblem, Floats
+from coordinator.core.recall import Recall
 from coordinator.solver.certificate import Prices, objective
 from coordinator.solver.ladder import Plan, climb
 from coordinator.solver.readings import read_limits
@@ -24,9 +26,11 @@ from coordinator.solver.violations import Violations, measure
 
 __all__ = ["CvxAllocator"]
 
+_COVARIANCES_MAX = 16
+
 
 class CvxAllocator:
-    """Allocator by convex optimisation behind cvxpy, with lower rungs for when no solver answers.
+    """Allocator by convex optimisation, with lower rungs for when no solver answers.
 
     The same problem gives the same bits, whatever was solved before. Threads may share one; they
     take turns.
@@ -36,6 +40,7 @@ class CvxAllocator:
         """settings: pinned solvers, tolerances and iteration limits."""
         self._settings = settings
         self._shelf = ModelShelf(settings.models_max)
+        self._judged: Recall[tuple[Floats, bool]] = Recall(entries_max=_COVARIANCES_MAX)
         self._turn = Lock()
 
     def allocate(self, problem: AllocationProblem) -> Allocation:
@@ -44,7 +49,7 @@ class CvxAllocator:
         Raises ProblemError, naming the field, for NaN, infinity, wrong shapes or wrong signs only.
         """
         check_problem(problem)
-        covariance, mended = positive_semidefinite(problem.covariance)
+        covariance, mended = self._semidefinite(problem.covariance)
         if mended:
             problem = replace(problem, covariance=covariance)
         before = measure(problem, np.zeros_like(problem.filled))
@@ -54,6 +59,15 @@ class CvxAllocator:
             plan = replace(plan, remarks=(remark, *plan.remarks))
         lots = round_trades(problem, plan.trades, before=before, allowed=plan.allowed)
         return _answer(problem, plan, lots, before)
+
+    def _semidefinite(self, covariance: Floats) -> tuple[Floats, bool]:
+        """As `positive_semidefinite`; one that nobody can write to is judged once."""
+        if covariance.flags.writeable or not covariance.flags.owndata:
+            return positive_semidefinite(covariance)
+        with self._turn:
+            return self._judged.get(
+                id(covariance), lambda: positive_semidefinite(covariance), holding=covariance
+            )
 
     def _plan(self, problem: AllocationProblem, before: Violations) -> Plan:
         if problem.turnover_max == 0.0 or not np.any(problem.trade_max > 0.0):

@@ -8,7 +8,10 @@ certified.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats, LimitReading
 from coordinator.solver.certificate import Prices, one_sided_slopes
@@ -65,20 +68,18 @@ def _names(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple[Limi
     sells_max = (z < _BINDING - room.trade) & ~at_min
     lowest, highest = position_range(problem, trades)
     readings: list[LimitReading] = []
-    for i, name in enumerate(problem.instruments):
-        if at_max[i]:
-            used, bound = float(highest[i]), float(problem.position_max[i])
-            readings.append(LimitReading("position_max", name, used, bound, float(gain_up[i])))
-        if at_min[i]:
-            used, bound = float(lowest[i]), float(problem.position_min[i])
-            readings.append(
-                LimitReading("position_min", name, used, bound, 0.0 - float(gain_down[i]))
-            )
-        if buys_max[i] or sells_max[i]:
-            used, bound = abs(float(trades[i])), float(problem.trade_max[i])
-            gain = max(
-                float(gain_up[i]) if buys_max[i] else 0.0,
-                float(gain_down[i]) if sells_max[i] else 0.0,
-            )
-            readings.append(LimitReading("trade_max", name, used, bound, gain))
+    columns: list[NDArray[Any]] = [at_max, at_min, buys_max, sells_max, lowest, highest]
+    columns += [gain_up, gain_down, problem.position_max, problem.position_min]
+    columns += [problem.trade_max, np.abs(trades)]
+    binding = np.flatnonzero(at_max | at_min | buys_max | sells_max)
+    lines = zip(binding.tolist(), *(column[binding].tolist() for column in columns), strict=True)
+    for i, top, floor, buys, sells, low_end, high_end, up, down, most, least, reach, size in lines:
+        name = problem.instruments[i]
+        if top:
+            readings.append(LimitReading("position_max", name, high_end, most, up))
+        if floor:
+            readings.append(LimitReading("position_min", name, low_end, least, 0.0 - down))
+        if buys or sells:
+            gain = max(up if buys else 0.0, down if sells else 0.0)
+            readings.append(LimitReading("trade_max", name, size, reach, gain))
     return tuple(readings)

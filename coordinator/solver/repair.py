@@ -37,6 +37,9 @@ def repair(
     mandatory: (n,) trades that reduce a breached position, trimmed last. before: violations that
     may stay; allowed: those aimed at. The caller checks the result: a repair may fail.
     """
+    now = measure(problem, trades)
+    if not now.worse_than(before) and _missing(now, allowed) <= ROUNDING_TOLERANCE:
+        return trades  # nothing to trim and nothing to complete
     order = _order(problem, trades, mandatory)
     for _ in range(_ROUNDS):
         trades = _trim_turnover(problem, trades, order)

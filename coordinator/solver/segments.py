@@ -26,7 +26,7 @@ import piqp
 from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.certificate import Prices, marginal_value
+from coordinator.solver.certificate import Prices, marginal_value, one_sided_slopes
 from coordinator.solver.limits import kink
 from coordinator.solver.model import scale_of
 from coordinator.solver.room import Room
@@ -37,6 +37,14 @@ __all__ = ["optimise_segments"]
 
 _NARROW = 1e-12
 """A segment this narrow is none, fraction of NAV: an interior needs width."""
+_WHOLE_MAX = 40
+"""So few segments are solved at once."""
+_FIRST_MIN = 24
+"""Names that join those that hold in the first round, where so many promise anything."""
+_ROUNDS_MAX = 4
+"""Then all join."""
+_WORTH = 1e-9
+"""A gain per unit of trade that is none: with everything traded, a thousandth of the gap."""
 _STATUS = {
     piqp.PIQP_SOLVED: "optimal",
     piqp.PIQP_MAX_ITER_REACHED: "user_limit",
@@ -59,6 +67,18 @@ class Segments:
     cost: Floats
     uses: Floats
     start: Floats
+
+    def of(self, within: NDArray[np.bool_]) -> Segments:
+        """Those of some names; the others' trades stay at z0."""
+        kept = within[self.name]
+        return Segments(
+            name=self.name[kept],
+            low=self.low[kept],
+            high=self.high[kept],
+            cost=self.cost[kept],
+            uses=self.uses[:, kept],
+            start=self.start,
+        )
 
 
 def cut(problem: AllocationProblem, room: Room) -> Segments:
@@ -94,8 +114,67 @@ def cut(problem: AllocationProblem, room: Room) -> Segments:
 
 
 def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSettings) -> Solution:
-    """The best trades inside the room, with the certified distance to the optimum."""
+    """The best trades inside the room, with the certified distance to the optimum.
+
+    Of many names few trade: those that promise most are solved first, the others stay at z0, and
+    whoever of them would still be worth a trade at that answer's prices joins. What is left out
+    at the end is worth none, so the answer is that of the whole.
+    """
     parts = cut(problem, room)
+    slope = marginal_value(problem, parts.start)
+    within = _promising(problem, room, parts, slope)
+    for _ in range(_ROUNDS_MAX):
+        if within.all():
+            break
+        found = _solve(problem, room, parts.of(within), slope, settings)
+        missed = _missed(problem, room, found, within)
+        if not missed.any():
+            return found
+        within |= missed
+    return _solve(problem, room, parts, slope, settings)
+
+
+def _promising(
+    problem: AllocationProblem, room: Room, parts: Segments, slope: Floats
+) -> NDArray[np.bool_]:
+    """(n,) names to solve first: all that hold or must trade, and the best of the others."""
+    n = len(slope)
+    if len(parts.name) <= _WHOLE_MAX:
+        return np.ones(n, dtype=np.bool_)
+    working = (problem.working_buys != 0.0) | (problem.working_sells != 0.0)
+    within: NDArray[np.bool_] = (problem.filled != 0.0) | working | (parts.start != 0.0)
+    low, high = room.box
+    gain = np.maximum(
+        np.where(high > 0.0, slope - problem.cost_buy, 0.0),
+        np.where(low < 0.0, -slope - problem.cost_sell, 0.0),
+    )
+    gain[within] = 0.0
+    best = np.argsort(-gain, kind="stable")[: max(_FIRST_MIN, n // 10)]
+    within[best[gain[best] > 0.0]] = True
+    return within
+
+
+def _missed(
+    problem: AllocationProblem, room: Room, found: Solution, within: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """(n,) names left out that an answer's prices leave worth a trade; all where it is none."""
+    if found.status != "optimal" or not np.isfinite(found.gap):
+        return ~within
+    less, more = one_sided_slopes(problem, found.trades, found.prices)
+    low, high = room.box
+    worth = ((more > _WORTH) & (found.trades < high)) | ((less > _WORTH) & (found.trades > low))
+    missed: NDArray[np.bool_] = worth & ~within
+    return missed
+
+
+def _solve(
+    problem: AllocationProblem,
+    room: Room,
+    parts: Segments,
+    slope: Floats,
+    settings: SolverSettings,
+) -> Solution:
+    """The best lengths of the parts, all other trades as they start."""
     if not len(parts.name):
         return judged(
             problem,
@@ -107,7 +186,7 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
             prices=Prices(),
         )
     scale = scale_of(problem)
-    solver = _set_up(problem, room, parts, scale, settings)
+    solver = _set_up(problem, room, parts, scale, slope, settings)
     status = _STATUS.get(solver.solve(), "failed")
     result = solver.result
     iterations = int(result.info.iter)
@@ -132,20 +211,21 @@ def _set_up(
     room: Room,
     parts: Segments,
     scale: float,
+    slope: Floats,
     settings: SolverSettings,
 ) -> piqp.DenseSolver:
-    """A solver that has seen nothing but this problem."""
+    """A solver that has seen nothing but this problem. slope: (n,) marginal value at z0."""
     name, curvature = parts.name, scale * problem.risk_aversion
-    slope = scale * (marginal_value(problem, parts.start)[name] - parts.cost)
-    # Symmetric, so the transposed view is the order of memory that the solver wants.
-    quadratic = (curvature * problem.covariance)[name[:, None], name].T
+    quadratic = problem.covariance[name[:, None], name]
+    quadratic *= curvature
     solver = piqp.DenseSolver()
     solver.settings.eps_abs = settings.tolerance
     solver.settings.eps_rel = settings.tolerance
     solver.settings.max_iter = settings.iterations_max
     solver.setup(
-        P=quadratic,
-        c=-slope,
+        # Symmetric, so the transposed view is the order of memory that the solver wants.
+        P=quadratic.T,
+        c=scale * (parts.cost - slope[name]),
         G=np.asfortranarray(parts.uses),
         h_u=_left(problem, room, parts.start),
         x_l=parts.low,

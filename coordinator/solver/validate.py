@@ -44,11 +44,15 @@ _NONNEGATIVE = (
     "trade_min",
 )
 _POSITIVE = ("nav", "risk_aversion")
+_NONNEGATIVE_ROWS = [i for i, name in enumerate(_VECTORS) if name in _NONNEGATIVE]
+_NONNEGATIVE_SCALARS = [i for i, name in enumerate(_SCALARS) if name in _NONNEGATIVE]
 
 
 def check_problem(problem: AllocationProblem) -> None:
     """Raise ProblemError, naming the field, unless shapes, signs and finiteness are right."""
     n = len(problem.instruments)
+    if _passes(problem, n):
+        return
     for name in _VECTORS:
         _check_shape(name, getattr(problem, name), (n,))
     _check_shape("covariance", problem.covariance, (n, n))
@@ -63,6 +67,24 @@ def check_problem(problem: AllocationProblem) -> None:
             raise ProblemError(name, "is not positive", remedy="give more than zero")
     if np.any(problem.working_sells > 0):
         raise ProblemError("working_sells", "is positive", remedy="give open sells as negatives")
+
+
+def _passes(problem: AllocationProblem, n: int) -> bool:
+    """Whether everything is right, found in one go; otherwise the fields are gone through."""
+    vectors = [getattr(problem, name) for name in _VECTORS]
+    if problem.covariance.shape != (n, n) or any(one.shape != (n,) for one in vectors):
+        return False
+    scalars = np.array([float(getattr(problem, name)) for name in _SCALARS])
+    rows = np.array(vectors, dtype=np.float64)
+    signs = scalars[_NONNEGATIVE_SCALARS] >= 0, rows[_NONNEGATIVE_ROWS] >= 0
+    return bool(
+        np.isfinite(rows).all()
+        and np.isfinite(scalars).all()
+        and np.isfinite(problem.covariance).all()
+        and all(sign.all() for sign in signs)
+        and all(getattr(problem, name) > 0 for name in _POSITIVE)
+        and not (problem.working_sells > 0).any()
+    )
 
 
 def _check_shape(name: str, value: Floats, shape: tuple[int, ...]) -> None:
@@ -82,7 +104,9 @@ def positive_semidefinite(covariance: Floats) -> tuple[Floats, bool]:
         symmetric = (covariance + covariance.T) / 2
     jitter = 1e-12 * max(float(np.max(np.diag(symmetric), initial=0.0)), np.finfo(float).tiny)
     try:
-        np.linalg.cholesky(symmetric + jitter * np.eye(len(symmetric)))
+        lifted = symmetric.copy()
+        np.einsum("ii->i", lifted)[:] += jitter
+        np.linalg.cholesky(lifted)
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(symmetric)
         mended = (vectors * np.maximum(values, 0.0)) @ vectors.T

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.limits import cash_left, gross_used, position_range, turnover_used
+from coordinator.solver.limits import cash_left, position_range, turnover_used
 
 __all__ = ["BREACH_TOLERANCE", "ROUNDING_TOLERANCE", "Violations", "measure"]
 
@@ -40,7 +40,7 @@ class Violations:
     @property
     def largest(self) -> float:
         """The largest single excess, fraction of NAV."""
-        per_name = [np.max(x, initial=0.0) for x in (self.over, self.under, self.trade)]
+        per_name = [x.max(initial=0.0) for x in (self.over, self.under, self.trade)]
         return float(max(*per_name, self.gross, self.cash, self.turnover))
 
     @property
@@ -52,9 +52,9 @@ class Violations:
         """Whether any single limit is broken by more than allowed, beyond float arithmetic."""
         gap = ROUNDING_TOLERANCE
         return bool(
-            np.any(self.over > allowed.over + gap)
-            or np.any(self.under > allowed.under + gap)
-            or np.any(self.trade > allowed.trade + gap)
+            (self.over > allowed.over + gap).any()
+            or (self.under > allowed.under + gap).any()
+            or (self.trade > allowed.trade + gap).any()
             or self.gross > allowed.gross + gap
             or self.cash > allowed.cash + gap
             or self.turnover > allowed.turnover + gap
@@ -74,11 +74,12 @@ class Violations:
 def measure(problem: AllocationProblem, trades: Floats) -> Violations:
     """The excess over each hard limit if these trades, (n,) fractions of NAV, are decided."""
     lowest, highest = position_range(problem, trades)
+    gross = float(np.maximum(highest, -lowest).sum())
     return Violations(
         over=np.maximum(highest - problem.position_max, 0.0),
         under=np.maximum(problem.position_min - lowest, 0.0),
         trade=np.maximum(np.abs(trades) - problem.trade_max, 0.0),
-        gross=max(gross_used(problem, trades) - problem.gross_max, 0.0),
+        gross=max(gross - problem.gross_max, 0.0),
         cash=max(problem.cash_floor - cash_left(problem, trades), 0.0),
         turnover=max(turnover_used(trades) - problem.turnover_max, 0.0),
     )

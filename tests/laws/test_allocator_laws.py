@@ -9,11 +9,13 @@ from itertools import product
 
 import cvxpy as cp
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coordinator.core.ports import Allocation, AllocationProblem, Floats
 from coordinator.solver import CvxAllocator, SolverSettings
+from coordinator.solver import segments as segments_module
 
 ALLOCATOR = CvxAllocator(SolverSettings())
 TOLERANCE = 1e-6
@@ -193,3 +195,15 @@ def reference(p: AllocationProblem) -> float:
             return -np.inf
     # Where the reference gives up there is nothing to compare with.
     return float(problem.value) if problem.status == "optimal" else -np.inf
+
+
+@given(problems())
+@LAW
+def test_names_left_out_at_first_change_no_answer(p: AllocationProblem) -> None:
+    whole = ALLOCATOR.allocate(p)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments_module, "_WHOLE_MAX", 0)
+        patch.setattr(segments_module, "_FIRST_MIN", 1)
+        few = ALLOCATOR.allocate(p)
+    assert few.rung == whole.rung
+    assert abs(few.objective_continuous - whole.objective_continuous) <= TOLERANCE

@@ -46,7 +46,7 @@ def problem(make: Make, kind: str, n: int) -> AllocationProblem:
     return make(n, **fields)
 
 
-@pytest.mark.parametrize("n", [1, 7, 40])
+@pytest.mark.parametrize("n", [1, 7, 40, 150])
 @pytest.mark.parametrize("kind", KINDS)
 def test_answers_are_those_of_the_model_through_cvxpy(make: Make, kind: str, n: int) -> None:
     p = problem(make, kind, n)
@@ -98,6 +98,24 @@ def test_a_room_without_a_point_is_never_certified(make: Make) -> None:
     p = replace(make(3, position_min=0.2, cash=0.1), gross_max=0.3)
     found = optimise_segments(p, make_room(p), SETTINGS)
     assert found.gap > HUNDREDTH_BP or found.excess > HUNDREDTH_BP
+
+
+def test_names_left_out_at_first_join_where_they_are_worth_a_trade(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("shorts", "turnover binds", "working both ways", "long only"):
+        p = problem(make, kind, 60)
+        room = make_room(p)
+        with monkeypatch.context() as patch:
+            patch.setattr(segments_module, "_WHOLE_MAX", 10_000)
+            whole = optimise_segments(p, room, SETTINGS)
+        with monkeypatch.context() as patch:
+            patch.setattr(segments_module, "_WHOLE_MAX", 0)
+            patch.setattr(segments_module, "_FIRST_MIN", 1)
+            patch.setattr(segments_module, "_ROUNDS_MAX", 60)
+            few = optimise_segments(p, room, SETTINGS)
+        assert few.gap <= HUNDREDTH_BP
+        assert abs(objective(p, few.trades) - objective(p, whole.trades)) <= 1e-9
 
 
 def test_every_solver_object_is_made_for_one_solve_and_set_up_without_a_guess() -> None:
