@@ -4,6 +4,7 @@
     ├── NothingToReplay   the log holds no journal, or no decisions where some are needed
     ├── OutputExists      the file to be written is there already, or is the one that is read
     ├── OtherEngine       the log was written by another build, libraries or numeric fingerprint
+    ├── EngineFailed      another environment's engine could not be run, or said nothing of use
     ├── TimeOutOfRange    a journal record's time is none that an event can have
     ├── NoCheckpoint      asked to start from a checkpoint, and there is none that can be used
     └── NotVerified       an audit found that the log's decisions do not follow from its own journal
@@ -16,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "EngineFailed",
     "IdentityDifference",
     "NoCheckpoint",
     "NotVerified",
@@ -74,6 +76,10 @@ class IdentityDifference:
     field: str
     recorded: str
     here: str
+
+
+class EngineFailed(ReplayError):
+    """Another environment's engine could not verify anything."""
 
 
 class OtherEngine(ReplayError):

@@ -16,6 +16,7 @@ from typing import Protocol
 from coordinator.core.engine import Engine
 from coordinator.core.ports import LogReader, Record
 from coordinator.core.shards import shards_in
+from coordinator.log.live import begin_of, has_broker_times
 from coordinator.log.open import open_reader
 from replay.divergence import ABSENT, Difference
 from replay.errors import NothingToReplay, TimeOutOfRange
@@ -75,9 +76,14 @@ class _InTime:
 
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
+        self.broker_times = has_broker_times(reader)
         self.end = reader.end
         self.partitions = reader.partitions
         self.close = reader.close
+
+    def begin(self, topic: str, shard: int) -> int:
+        """The first position that the reader within has."""
+        return begin_of(self._reader, topic, shard)
 
     def read(
         self, topic: str, shard: int, start: int = 0, stop: int | None = None

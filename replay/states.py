@@ -10,32 +10,59 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
+from typing import TypeAlias
 
 from pydantic_core import from_json
 
 from coordinator.core.engine import Engine
 from coordinator.core.ports import LogReader, Record
+from coordinator.log.live import begin_of
 from replay.divergence import ABSENT, Difference, Json, differences_of_bytes
 
 __all__ = ["RecordedStates"]
 
 _POSITION_DIGITS = 19
+_Place: TypeAlias = tuple[int, int]
+"""Of a checkpoint record: one past the one before, and its own position."""
 
 
 class RecordedStates:
-    """A shard's checkpoints, by the journal position that each one claims."""
+    """A shard's checkpoints, by the journal position that each one claims.
 
-    def __init__(self, reader: LogReader, shard: int) -> None:
+    broker_times: whether their journal times are the log's own, and say nothing of the engine.
+    """
+
+    def __init__(self, reader: LogReader, shard: int, *, broker_times: bool = False) -> None:
         self._reader = reader
         self._shard = shard
-        self._waiting: dict[int, list[int]] = {}  # journal position to checkpoint records
+        self._broker_times = broker_times
+        self._waiting: dict[int, list[_Place]] = {}  # journal position to checkpoint records
         self._unreadable: list[int] = []
-        for record in reader.read("checkpoints", shard):
+        after = 0
+        for record in reader.read("checkpoints", shard, begin_of(reader, "checkpoints", shard)):
             position = _position(record.payload)
             if position is None:
                 self._unreadable.append(record.position)
             else:
-                self._waiting.setdefault(position, []).append(record.position)
+                self._waiting.setdefault(position, []).append((after, record.position))
+            after = record.position + 1
+
+    def claims(self, position: int) -> bool:
+        """Whether a checkpoint that was not compared yet is of that journal position."""
+        return position in self._waiting
+
+    def at(self, position: int) -> Iterator[tuple[bytes, int]]:
+        """The states of a journal position, newest first, each with where its outputs go on."""
+        for place in reversed(self._waiting.get(position, [])):
+            head, _, body = self._record(place).payload.partition(b"\n")
+            if head.isdigit() and len(head) <= _POSITION_DIGITS:
+                yield body, int(head)
+
+    def forget(self, first: int, last: int) -> None:
+        """Leave out what another engine wrote down about these positions, in whatever format."""
+        for position in [one for one in self._waiting if first <= one <= last]:
+            del self._waiting[position]
+        self._unreadable.clear()
 
     def differences(self, engine: Engine, decisions: tuple[int, int]) -> tuple[Difference, ...]:
         """What differs between the engine and the checkpoints at its position; empty without one.
@@ -49,9 +76,17 @@ class RecordedStates:
         return tuple(
             found
             for place in places
-            for record in self._reader.read("checkpoints", self._shard, place, place + 1)
-            for found in _apart(record, derived, engine.clock, decisions)
+            for found in _apart(self._record(place), derived, self._clock(engine), decisions)
         )
+
+    def _record(self, place: _Place) -> Record:
+        """The checkpoint, read from where the one before it ends: a large one begins there."""
+        after, position = place
+        *_, found = self._reader.read("checkpoints", self._shard, after, position + 1)
+        return found
+
+    def _clock(self, engine: Engine) -> int | None:
+        return None if self._broker_times else engine.clock
 
     def left_over(self, after: int) -> tuple[Difference, ...]:
         """Checkpoints that cannot be read, and those of positions > after that never came."""
@@ -63,7 +98,7 @@ class RecordedStates:
             Difference(_named(place), f"a state at position {position}", ABSENT)
             for position, places in sorted(self._waiting.items())
             if position > after
-            for place in places
+            for _, place in places
         ]
         return (*unreadable, *unmatched)
 
@@ -83,14 +118,14 @@ def _position(payload: bytes) -> int | None:
 
 
 def _apart(
-    record: Record, derived: bytes, clock: int, decisions: tuple[int, int]
+    record: Record, derived: bytes, clock: int | None, decisions: tuple[int, int]
 ) -> Iterator[Difference]:
     offset, _, body = record.payload.partition(b"\n")
     if not _is_between(offset, *decisions):
         yield Difference("decisions offset", offset.decode("ascii", "replace"), decisions[0])
     if body != derived:
         yield from _apart_in_parts(body, derived)
-    if record.journal_time != clock:
+    if clock is not None and record.journal_time != clock:
         yield Difference("journal_time", record.journal_time, clock)
 
 

@@ -7,6 +7,7 @@ Place in the flow: parses, calls `replay.verify`, shows where the first differen
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 from coordinator.cli.backtest import stepping
 from coordinator.cli.console import (
@@ -25,12 +26,21 @@ from coordinator.cli.console import (
 from coordinator.core.engine import EngineError
 from coordinator.log.errors import LogError
 from coordinator.log.url import LOG_HELP
-from replay.errors import OtherEngine, ReplayError
-from replay.verify import FirstDifference, VerifyReport, verify
+from replay.errors import ReplayError
+from replay.other_engine import answered_by
+from replay.verify import (
+    FirstDifference,
+    RangeReport,
+    Result,
+    ShardReport,
+    VerifyReport,
+    verify,
+)
 
 __all__ = ["add_parser", "run"]
 
 _VALUE_WIDTH = 300
+_RANGES_SHOWN = 16
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -55,6 +65,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--this-engine", action="store_true", help="compare although another engine wrote the log"
     )
     other.add_argument(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="VENV",
+        help="a virtual environment whose coordinator is the build that decided a part of the log, "
+        "to verify that part; may be repeated",
+    )
+    other.add_argument(
         "--tolerance", action="store_true",
         help="compare decisions by the numeric contract: 0.01 bp of objective, one lot a name",
     )  # fmt: skip
@@ -70,9 +88,10 @@ def run(args: argparse.Namespace) -> int:
                 args.log, from_checkpoint=args.from_checkpoint, this_engine=args.this_engine,
                 tolerance=args.tolerance, progress=stepping(advance),
             )  # fmt: skip
-    except OtherEngine as error:
-        complain(error)
-        return OTHER_ENGINE
+            for environment in args.engine:
+                report = answered_by(
+                    report, environment, args.log, from_checkpoint=args.from_checkpoint
+                )
     except (ReplayError, EngineError, LogError, OSError) as error:
         complain(error)
         return FAILED
@@ -84,11 +103,51 @@ def run(args: argparse.Namespace) -> int:
                     "compared": report.compared,
                     "layout": report.layout,
                     "shards": report.shards,
+                    "ranges": [_range_tree(one) for one in report.ranges],
                 }
             )
         else:
             _show(report)
-    return OK if report.ok else DIFFERENT
+    for line in _unverified(report):
+        complain(line)
+    if report.difference is not None:
+        return DIFFERENT
+    return OTHER_ENGINE if report.unverified else OK
+
+
+def _range_tree(one: RangeReport) -> dict[str, str | int]:
+    """A range for programs; another build's verify reads it too."""
+    build, dependencies, fingerprint = one.range.engine or ("", "", "")
+    return {
+        "shard": one.range.shard,
+        "first": one.range.first,
+        "last": one.range.last,
+        "build": build,
+        "dependencies": dependencies,
+        "fingerprint": fingerprint,
+        "result": one.result.value,
+        "by": one.by,
+    }
+
+
+def _unverified(report: VerifyReport) -> Iterator[str]:
+    """What nobody compared, why not, and how it could be."""
+    found = report.unverified
+    for one in found[:_RANGES_SHOWN]:
+        place = f"shard {one.range.shard} positions {one.range.first} to {one.range.last}"
+        if one.result is Result.NO_STATE:
+            yield (
+                f"{place}: this engine decided there, but the one before left no checkpoint at "
+                f"position {one.range.follows} to start from; compare all with --this-engine"
+            )
+            continue
+        named = ", ".join(f"{part.field} {part.recorded} (here {part.here})" for part in one.parts)
+        yield (
+            f"{place}: another engine decided there: {named}; run that build with --engine VENV, "
+            "or compare anyway with --this-engine"
+        )
+    if len(found) > _RANGES_SHOWN:
+        yield f"and {len(found) - _RANGES_SHOWN} more ranges (--json has them)"
 
 
 def _show(report: VerifyReport) -> None:
@@ -98,16 +157,36 @@ def _show(report: VerifyReport) -> None:
         rows.add_row(
             str(one.shard), "start" if one.from_position < 0 else str(one.from_position),
             f"{one.records:,}", f"{one.outputs:,}", f"{one.decisions:,}", f"{one.seconds:.2f}",
-            "identical" if one.difference is None else "DIFFERENT",
+            _result(report, one),
         )  # fmt: skip
     console = output()
     console.print(rows)
+    repeats = sum(one.repeats for one in report.shards)
+    if repeats:
+        console.print(f"{repeats:,} outputs stand in the log once more; readers pass over them")
     if report.difference is None:
         decisions = sum(one.decisions for one in report.shards)
-        console.print(f"verified: {decisions:,} decisions again, every output by {report.compared}")
+        by = sorted({one.by for one in report.ranges if one.by})
+        console.print(
+            safe(
+                f"verified: {decisions:,} decisions again, every output by {report.compared}"
+                + (f"; the rest by {', '.join(by)}" if by else "")
+            )
+        )
         return
     for line in _story(report.difference):
         console.print(safe(line))
+
+
+def _result(report: VerifyReport, shard: ShardReport) -> str:
+    """What came of a shard: also whether all of it was compared."""
+    if shard.difference is not None:
+        return "DIFFERENT"
+    ranges = [one for one in report.ranges if one.range.shard == shard.shard]
+    unverified = sum(one.unverified for one in ranges)
+    if not unverified:
+        return "identical"
+    return "not compared" if unverified == len(ranges) else "identical, in part not compared"
 
 
 def _story(found: FirstDifference) -> list[str]:

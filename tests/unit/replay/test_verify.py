@@ -17,7 +17,7 @@ from coordinator.log.memory import MemoryLog
 from coordinator.log.segments import SegmentLog, export
 from coordinator.solver import CvxAllocator, SolverSettings
 from replay import verify
-from replay.errors import NoCheckpoint, NothingToReplay, OtherEngine
+from replay.errors import NoCheckpoint, NothingToReplay
 from replay.verify import FirstDifference
 from schemas.decisions import AllocationDecided
 from schemas.entries import Stamp, decode_output, encode_journal, encode_output
@@ -148,12 +148,19 @@ def elsewhere(payload: bytes) -> bytes:
     return encode_journal(Stamp("journal", "t", 0, -1, 0), event)
 
 
-def test_another_engines_log_is_refused_by_what_differs(run: MemoryLog) -> None:
-    log = changed_once(run, b'{"type":"EngineStarted"', elsewhere)
-    with pytest.raises(OtherEngine, match="build another") as caught:
-        verify(log)
-    assert [part.field for part in caught.value.parts] == ["build", "dependencies", "fingerprint"]
-    assert caught.value.shard == 1
+def test_another_engines_range_is_named_by_what_differs_and_the_others_are_compared(
+    run: MemoryLog,
+) -> None:
+    report = verify(changed_once(run, b'{"type":"EngineStarted"', elsewhere))
+    (found,) = report.unverified
+    assert [part.field for part in found.parts] == ["build", "dependencies", "fingerprint"]
+    assert (found.range.shard, found.range.first) == (1, 0)
+    assert found.range.engine == ("another", "d", "f")
+    assert not report.ok
+    assert report.difference is None
+    compared, left = report.shards
+    assert compared.decisions > 0
+    assert left.records == 0
 
 
 def test_another_engines_log_is_compared_when_asked(run: MemoryLog) -> None:
