@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, Generic, TypeVar
 
 from prometheus_client import (
@@ -26,9 +27,17 @@ from coordinator.settings import Redactor
 
 __all__ = ["LABEL_VALUES_MAX", "OTHER", "STAGES", "Labelled", "Metrics"]
 
-STAGES = ("ingest", "queue", "window", "solve", "publish", "total")
-"""Where a signal's time goes: producer to journal, journal to engine, the round's window, solving,
-the broker's acknowledgement; and from the signal's arrival to its decision's."""
+STAGES: Mapping[str, str] = {
+    "ingest": "From the source's record in the broker to its entry in the journal.",
+    "queue": "From the journal to the moment at which the engine takes the entry up.",
+    "window": "From a round's first signal to its end, as the engine's clock has it.",
+    "solve": "Deciding a round: views, conflicts, allocation, its events.",
+    "publish": "From the decision to the broker's acknowledgement of it.",
+    "total": "The whole way of a round's first signal, ingest to publish.",
+    "route": "Beside the way: from the oldest record that a router fetched to its entry.",
+    "checkpoint": "Beside the way: writing a shard's checkpoint.",
+}
+"""Where a signal's time goes."""
 
 OTHER = "other"
 LABEL_LENGTH_MAX = 100
@@ -63,6 +72,8 @@ class Labelled(Generic[Metric]):
     def __init__(self, metric: Metric, names: tuple[str, ...], redactor: Redactor) -> None:
         self._metric: Any = metric
         self._names = names
+        self.name: str = self._metric.describe()[0].name
+        self.label_names = names
         self._redactor = redactor
         self._known: dict[str, dict[str, str]] = {name: {} for name in names}
         self._mutex = threading.Lock()
@@ -144,7 +155,9 @@ class _Maker:
 class Metrics:
     """Every metric of a process. secrets: what no label value may show."""
 
-    def __init__(self, *, version: str = "", build: str = "", secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, *, version: str | None = None, build: str = "", secrets: Iterable[str] = ()
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # The library left it untyped.
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -152,7 +165,7 @@ class Metrics:
 
         self.stage_seconds = make.histogram(
             "stage_seconds",
-            "From a signal to its decision, by stage; total is the whole way.",
+            "From a signal to its decision, by stage.",
             "stage",
             buckets=_LATENCY_S,
         )
@@ -165,7 +178,10 @@ class Metrics:
             "lag_records", "Records of a topic's shard that are not yet read.", "topic", "shard"
         )
         self.lag_seconds = make.gauge(
-            "lag_seconds", "Age of the oldest record that is not yet read.", "topic", "shard"
+            "lag_seconds",
+            "For how long there have been records to read and none was read.",
+            "topic",
+            "shard",
         )
         self.solver_status = make.counter(
             "solver_results", "Allocations by the ladder's rung and what it said.", "rung", "status"
@@ -198,6 +214,8 @@ class Metrics:
         self.build_info = make.gauge(
             "build_info", "Always 1; the labels say what runs.", "version", "build"
         )
+        if version is None:
+            version = metadata.version("coordination-engine")
         self.build_info.labels(version, build).set(1)
 
     def _add_process(self, make: _Maker) -> None:

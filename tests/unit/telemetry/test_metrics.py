@@ -32,6 +32,7 @@ def test_every_name_follows_the_conventions() -> None:
 
 def test_every_stage_is_there_before_its_first_value() -> None:
     metrics = Metrics()
+    assert {"ingest", "queue", "window", "solve", "publish", "total"} < STAGES.keys()
     for stage in STAGES:
         assert value(metrics, "coordinator_stage_seconds_count", stage=stage) == 0
     metrics.stage_seconds.labels(stage="solve").observe(0.004)
