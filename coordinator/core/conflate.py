@@ -1,19 +1,20 @@
-"""Conflate: many quotes of one partition become one snapshot with the last value of each.
+"""Conflate: of many quotes of one partition, those that a later one replaces are left out.
 
-Place in the flow: at the edge, between reading a message and entering it in the journal. Pure. Only
-plain quotes that follow each other are taken together; a bar, a session's close or anything else
-keeps its place. It must never move an event before another of its partition, nor lose a price that
-would have been used.
+Place in the flow: at the edge, between reading a message and entering it in the journal. Pure. What
+is left out is covered by the offsets of the quote after it; no event is ever made or changed here.
+Only plain quotes that follow each other are looked at; a bar, a session's close or anything else
+keeps its place. It must never move an event before another of its partition, nor make a price older
+or newer than it is, nor lose one that would have been used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from coordinator.core.route import Raw
 from schemas.base import Event
-from schemas.market import SNAPSHOT_MAX, PricesObserved
+from schemas.market import PricesObserved
 
 __all__ = ["Arrived", "conflated"]
 
@@ -27,54 +28,74 @@ class Arrived:
     first_offset: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Quote:
+    """A plain quote, and where it came from."""
+
+    arrived: Arrived
+    event: PricesObserved
+
+    @property
+    def priced(self) -> list[str]:
+        """The names it has a price for."""
+        pairs = zip(self.event.instruments, self.event.price, strict=True)
+        return [name for name, price in pairs if price is not None]
+
+
 def conflated(arrived: Iterable[Arrived]) -> Iterator[Arrived]:
-    """The same events of one partition in order, with runs of quotes made one."""
-    run: list[Arrived] = []
+    """The same events of one partition in order, without quotes that a later one replaces."""
+    run: list[_Quote] = []
+    ids: set[str] = set()
     for one in arrived:
-        if run and not _joins(run[-1], one):
-            yield from _as_one(run)
-            run = []
-        if _is_quote(one):
-            run.append(one)
-        else:
+        quote = _quote(one)
+        if run and (quote is None or not _joins(run[-1], quote) or quote.event.event_id in ids):
+            yield from _needed(run)
+            run, ids = [], set()
+        if quote is None:
             yield one
-    yield from _as_one(run)
+        else:
+            run.append(quote)
+            ids.add(quote.event.event_id)
+    yield from _needed(run)
 
 
-def _is_quote(one: Arrived) -> bool:
+def _quote(one: Arrived) -> _Quote | None:
     """A plain quote, and not from the future: that one is judged by itself."""
     event = one.event
-    return (
+    if (
         isinstance(event, PricesObserved)
         and event.kind == "quote"
         and event.open is event.high is event.low is event.volume is None
         and event.event_time <= one.raw.appended_at
-    )
+    ):
+        return _Quote(one, event)
+    return None
 
 
-def _joins(last: Arrived, one: Arrived) -> bool:
-    """Whether it may join the run: an older quote must not become a newer one."""
+def _joins(last: _Quote, one: _Quote) -> bool:
+    """Whether it may join the run: in one, time goes on and places follow each other."""
     return (
-        _is_quote(one)
-        and isinstance(one.event, PricesObserved)
-        and isinstance(last.event, PricesObserved)
-        and one.event.event_time >= last.event.event_time
+        one.event.event_time >= last.event.event_time
+        and one.arrived.raw.offset == last.arrived.raw.offset + 1
     )
 
 
-def _as_one(run: list[Arrived]) -> Iterator[Arrived]:
-    """The run as one event; as it was where one event could not hold all of its names."""
-    latest: dict[str, float | None] = {}
-    for one in run:
-        if isinstance(one.event, PricesObserved):
-            for name, price in zip(one.event.instruments, one.event.price, strict=True):
-                if price is not None or name not in latest:
-                    latest[name] = price
-    if len(run) < 2 or len(latest) > SNAPSHOT_MAX:  # noqa: PLR2004 - one is no run
-        yield from run
-        return
-    last = run[-1]
-    event = last.event.model_copy(
-        update={"instruments": tuple(latest), "price": tuple(latest.values())}
-    )
-    yield Arrived(last.raw, event, first_offset=run[0].raw.offset)
+def _needed(run: Sequence[_Quote]) -> Iterator[Arrived]:
+    """Those of a run that leave a trace: something in them has no later price in the run.
+
+    Later by its time, too: of two prices at one moment, the engine must hear both in order.
+    """
+    kept: list[int] = []
+    newest: dict[str, int] = {}
+    for index in range(len(run) - 1, -1, -1):
+        at, priced = run[index].event.event_time, run[index].priced
+        if index == len(run) - 1 or any(newest.get(name, at) <= at for name in priced):
+            kept.append(index)
+        for name in priced:
+            newest.setdefault(name, at)
+    first = 0
+    for index in reversed(kept):
+        one = run[index].arrived
+        covers = run[first].arrived.raw.offset
+        yield one if first == index else replace(one, first_offset=covers)
+        first = index + 1

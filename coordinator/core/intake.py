@@ -22,11 +22,12 @@ from schemas.control import (
     StrategyRegistered,
 )
 from schemas.entries import Stamp
+from schemas.journal import SignalsShed
 from schemas.registry import EVENTS
 from schemas.signals import SignalIssued, SignalWithdrawn
 from schemas.verdicts import InputRejected, InputRejection, SignalRejected, SignalRejection
 
-__all__ = ["identity_key", "judge", "left_out", "rejected_input", "repeated"]
+__all__ = ["identity_key", "judge", "left_out", "rejected_input", "repeated", "unheard"]
 
 NAMES_SHOWN = 10
 UNSUPPORTED = (
@@ -50,6 +51,21 @@ def repeated(state: State, stamp: Stamp) -> bool:
     """Whether the journal holds this very message again: at-least-once delivery, no fault."""
     mark = (stamp.topic, stamp.topic_id, stamp.partition)
     return 0 <= stamp.offset <= state.marks.get(mark, -1)
+
+
+def unheard(state: State, stamp: Stamp, event: Event) -> Event:
+    """What of an event that stands for several messages is new here.
+
+    Routers take up again from where they committed, so that some of the signals that one sheds may
+    have been entered by another: those have their answer.
+    """
+    if type(event) is not SignalsShed or stamp.first_offset is None:
+        return event
+    mark = state.marks.get((stamp.topic, stamp.topic_id, stamp.partition), -1)
+    heard = mark - stamp.first_offset + 1
+    if heard <= 0 or len(event.signal_ids) != stamp.offset - stamp.first_offset + 1:
+        return event
+    return event.model_copy(update={"signal_ids": event.signal_ids[heard:]})
 
 
 def identity_key(event: Any) -> str | None:
