@@ -193,6 +193,17 @@ class Metrics:
             "kind",
             "reason",
         )
+        self._add_trouble(make)
+        self._add_process(make)
+        self._add_projections(make)
+        self.build_info = make.gauge(
+            "build_info", "Always 1; the labels say what runs.", "version", "build"
+        )
+        if version is None:
+            version = metadata.version("coordination-engine")
+        self.build_info.labels(version, build).set(1)
+
+    def _add_trouble(self, make: _Maker) -> None:
         self.dead_letters = make.counter(
             "dead_letters",
             "Records put aside as dead letters, by where they came from.",
@@ -209,14 +220,6 @@ class Metrics:
             "Outputs that differ from what the log holds; each one halted its shard.",
             "shard",
         )
-        self._add_process(make)
-        self._add_projections(make)
-        self.build_info = make.gauge(
-            "build_info", "Always 1; the labels say what runs.", "version", "build"
-        )
-        if version is None:
-            version = metadata.version("coordination-engine")
-        self.build_info.labels(version, build).set(1)
 
     def _add_process(self, make: _Maker) -> None:
         self.recovery_seconds = make.one(

@@ -189,3 +189,46 @@ def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
     missing.write_text("x", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"ssl_certfile .*none\.pem"):
         ssl_context(KafkaSettings(security_protocol="SSL", ssl_certfile=missing))
+
+
+def test_a_real_handshake_shows_our_certificate_and_checks_theirs(
+    certificate: tuple[Path, Path],
+) -> None:
+    cert, key = certificate
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(cert, key, "sesame")
+    server.load_verify_locations(cert)
+    server.verify_mode = ssl.CERT_REQUIRED
+    trusting = KafkaSettings(
+        security_protocol="SSL",
+        ssl_cafile=cert,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+        ssl_password=SecretStr("sesame"),
+        ssl_check_hostname=False,
+    )
+    assert shaken(server, ssl_context(trusting))
+    checking = trusting.model_copy(update={"ssl_check_hostname": True})
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+        shaken(server, ssl_context(checking))
+    with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
+        shaken(server, ssl_context(KafkaSettings(security_protocol="SSL")))
+
+
+def shaken(server: ssl.SSLContext, client: ssl.SSLContext) -> bool:
+    """Whether both sides are content, over memory; raises what the client finds wrong."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [
+        client.wrap_bio(to_client, to_server, server_hostname="broker"),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for _ in range(10):
+        for side in tuple(sides):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            sides.remove(side)
+        if not sides:
+            return True
+    return False
