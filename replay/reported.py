@@ -57,6 +57,8 @@ class Result(StrEnum):
     """Another engine decided it; nothing was compared."""
     NO_STATE = "no state"
     """Ours, but the engine before left no state at the seal to start from."""
+    UNDECIDED = "undecided"
+    """Behind a seal, and no engine has started there yet."""
     NOT_REACHED = "not reached"
     """A difference came before it."""
 

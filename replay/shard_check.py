@@ -7,9 +7,6 @@ never take an output from the log into the engine.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from time import perf_counter
 
 from coordinator.bootstrap import Identity
@@ -62,6 +59,7 @@ class ShardCheck:
         self.from_position = -1
         self.ranges: list[RangeReport] = []
         self._last_hash = ""
+        self._journal_end = 0
         self._recorded = self._recorded_from(0)
         self._records = self._outputs = self._decided = self._repeats = 0
 
@@ -105,25 +103,27 @@ class ShardCheck:
         found = None
         if not self._parts(self._engine_there()):
             found = self._state_difference()
-        ranges = tuple(self._split())
+        ranges = self._split()
         for one in ranges:
             result = Result.NOT_REACHED
             if found is None:
                 result, found = self._judge(one, is_last=one is ranges[-1])
-            if self._any_engine:
-                one = replace(one, last=self._fold.engine.position)  # noqa: PLW2901 - its end is known now
             self.ranges.append(RangeReport(one, result, self._parts(one.engine)))
         if found is None and not ranges:
             found = self._left_over(is_last=True)
         self._repeats += self._recorded.repeats
         return found or self._states_left_over()
 
-    def _split(self) -> Iterator[Range]:
-        """The ranges of the journal; all of it where any engine counts as this one."""
-        after = self.from_position
-        if self._any_engine:
-            return iter((Range(self._shard, after + 1, sys.maxsize - 1, after, None),))
-        return ranges_of(self._reader, self._shard, after=after, engine=self._engine_there())
+    def _split(self) -> tuple[Range, ...]:
+        """The ranges of the journal as it is now."""
+        self._journal_end = self._reader.end("journal", self._shard)
+        return ranges_of(
+            self._reader,
+            self._shard,
+            after=self.from_position,
+            engine=self._engine_there(),
+            sealed=self._fold.engine.state.sealed,
+        )
 
     def _engine_there(self) -> Identity | None:
         """The engine that the state names; None before the journal's beginning."""
@@ -137,6 +137,8 @@ class ShardCheck:
         """Compare one range, if it is ours and there is a state to start it from."""
         if self._parts(one.engine):
             return Result.OTHER_ENGINE, None
+        if one.open and self._fold.engine.state.sealed:
+            return Result.UNDECIDED, self._left_over(is_last=is_last)
         if not self._starts(one):
             return Result.NO_STATE, None
         for record in self._fold.journal(stop=one.last + 1):
@@ -234,7 +236,8 @@ class ShardCheck:
         cause = head_of(extra.payload).get("position")
         if type(cause) is not int or cause <= self._fold.engine.position:
             return False
-        return not is_last or cause < self._reader.end("journal", self._shard)
+        grown = self._journal_end <= cause < self._reader.end("journal", self._shard)
+        return grown or not is_last
 
     def _states_left_over(self) -> FirstDifference | None:
         """A checkpoint of a range that was compared, and whose state never came."""

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from coordinator.cli.main import main
 from coordinator.core.ports import Append, Record
+from coordinator.core.route import Raw, Router
+from coordinator.core.shard import Shard
 from coordinator.log.memory import MemoryLog
 from coordinator.log.sqlite import SqliteLog
 from replay.errors import EngineFailed
 from replay.other_engine import answered_by
 from replay.ranges import ranges_of
 from replay.verify import Result, verify
-from tests.journals import zero_clock
+from tests.journals import DAY, HOUR, T0, engine, tick_all, zero_clock
 from tests.support.cut_log import CutLog
 from tests.unit.replay.sealed_runs import OURS, Build, cautious, environment_of, lived_by, ours
 from tests.unit.replay.worlds import copied
@@ -44,6 +47,7 @@ def results(log: MemoryLog) -> list[tuple[int, str]]:
 
 def test_ranges_begin_where_another_engine_starts(run: MemoryLog) -> None:
     old, new = ranges_of(run, 0)
+    assert not new.open
     assert (old.engine or ("",))[0] == "old"
     assert (new.engine or ("",))[0] == ours()
     assert (old.first, old.follows, new.follows, new.first) == (0, -1, old.last, old.last + 1)
@@ -71,6 +75,63 @@ def test_a_log_that_the_same_build_sealed_and_went_on_with_is_one_range() -> Non
     report = verify(log)
     assert report.ok
     assert [one.result for one in report.ranges] == [Result.IDENTICAL, Result.IDENTICAL]
+
+
+def appended(log: MemoryLog, *, at: int) -> MemoryLog:
+    """The log with a signal that a router appended at the end of its journals."""
+    made = copied(log, lambda r: r.payload)
+    event = {"source": "s", "strategy": "s", "instrument": "A", "direction": 1, "strength": 0.5}
+    body = {"type": "SignalIssued", "event_id": "late", "event_time": at, **event}
+    raw = Raw("signals", "late", 0, 0, at, json.dumps(body).encode())
+    Router(made, shards=2).accept([raw], journal_times=[at])
+    return made
+
+
+def gone_on_with(log: MemoryLog, *, at: int) -> MemoryLog:
+    """Our build starts behind what stands behind the seal, as a live owner does."""
+    router = Router(log, shards=2)
+    router.write(NEW.started(at=at, shards=2), shards=[0, 1], journal_time=at)
+    tick_all(log, shards=2, at=at + HOUR)
+    for shard in (0, 1):
+        owner = Shard(log, engine(shard, 2), ours=NEW.started(at=at, shards=2))
+        owner.behind_seal = True
+        owner.recover()
+        owner.checkpoint()
+    return log
+
+
+def test_what_stands_behind_a_seal_is_the_next_builds_and_nobodys_before_it_starts() -> None:
+    at = T0 + 9 * HOUR
+    log = appended(lived_by([OLD], MemoryLog(clock=zero_clock), sealed=True), at=at)
+    assert [one.open for one in ranges_of(log, 1)] == [False, True]
+    ended = appended(lived_by([NEW], MemoryLog(clock=zero_clock), sealed=True), at=at)
+    report = verify(ended)
+    assert report.ok
+    assert [one.result.value for one in report.ranges] == ["identical", "undecided"] * 2
+    assert verify(ended, from_checkpoint=True).ok
+    assert verify(ended, this_engine=True).ok
+    goes_on = gone_on_with(log, at=T0 + DAY)
+    old, new = ranges_of(goes_on, 1)
+    between = next(goes_on.read("journal", 1, new.first))
+    assert b'"late"' in between.payload
+    assert new.follows == old.last == between.position - 1
+    report = verify(goes_on)
+    assert [one.result.value for one in report.ranges] == ["other engine", "identical"] * 2
+    assert report.difference is None
+
+
+def test_outputs_behind_a_seal_that_nobody_passed_are_extra() -> None:
+    log = lived_by([NEW], MemoryLog(clock=zero_clock), sealed=True)
+    log = appended(log, at=T0 + 9 * HOUR)
+    said = list(log.read("decisions", 1))[-1]
+    head = json.loads(said.payload)
+    cause = log.end("journal", 1) - 1
+    forged = said.payload.replace(b'"position":%d' % head["position"], b'"position":%d' % cause)
+    forged = forged.replace(b'"seq":%d' % head["seq"], b'"seq":%d' % (head["seq"] + 1))
+    log.append([Append("decisions", 1, forged, said.journal_time)])
+    found = verify(log).difference
+    assert found is not None
+    assert (found.kind, found.position) == ("extra", cause)
 
 
 def test_a_build_that_comes_back_is_compared_in_both_of_its_ranges() -> None:
@@ -114,7 +175,7 @@ def test_a_difference_in_our_range_is_found_and_in_the_other_left_to_its_build(
 
 def test_outputs_that_nothing_in_our_range_leads_to_are_extra_at_its_end() -> None:
     log = lived_by([NEW, OLD], MemoryLog(clock=zero_clock))
-    ended = next(iter(ranges_of(log, 1))).last
+    ended = ranges_of(log, 1)[0].last
     lost = max(
         r.position for r in log.read("journal", 1, 0, ended) if b"PricesObserved" in r.payload
     )
@@ -185,21 +246,47 @@ def test_times_that_a_broker_gave_outputs_and_checkpoints_are_its_own() -> None:
     assert verify(CutLog(later, broker_times=True)).ok
 
 
+class Growing(CutLog):
+    """Shard 1 gets its last records after its ranges were read."""
+
+    def __init__(self, log: MemoryLog, *, end: int) -> None:
+        super().__init__(log)
+        self._end = end
+        self._journal_reads = 0
+
+    def end(self, topic: str, shard: int) -> int:
+        early = (topic, shard) == ("journal", 1) and self._journal_reads < 2
+        return self._end if early else super().end(topic, shard)
+
+    def read(
+        self, topic: str, shard: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[Record]:
+        if (topic, shard) == ("journal", 1):
+            self._journal_reads += 1
+            stop = self._end if self._journal_reads < 2 else stop
+        return super().read(topic, shard, start, stop)
+
+
 def test_what_the_journal_got_meanwhile_is_not_judged() -> None:
-    log = lived_by([NEW], MemoryLog(clock=zero_clock))
-    seen = CutLog(log)
-    journal_end = log.end("journal", 1)
-    last = next(r for r in reversed(list(log.read("decisions", 1))))
+    log = copied(
+        lived_by([NEW], MemoryLog(clock=zero_clock)),
+        lambda r: None if (r.topic, r.shard) == ("checkpoints", 1) else r.payload,
+    )
+    last = list(log.read("decisions", 1))[-1]
     cause = json.loads(last.payload)["position"]
-    assert cause < journal_end
-
-    def read_earlier(record: Record) -> Record | None:
-        late = record.shard == 1 and record.topic == "journal" and record.position >= cause
-        state = record.shard == 1 and record.topic == "checkpoints"
-        return None if late or state else record
-
-    seen.on_read = read_earlier
-    assert verify(seen).ok
+    report = verify(Growing(log, end=cause))
+    assert report.ok
+    assert report.shards[1].records == cause
+    # Of a log that does not grow, the same outputs are one too many.
+    cut = copied(
+        log,
+        lambda r: (
+            None if (r.topic, r.shard) == ("journal", 1) and r.position >= cause else r.payload
+        ),
+    )
+    found = verify(cut).difference
+    assert found is not None
+    assert found.kind == "extra"
 
 
 # -- the command ---------------------------------------------------------------------------------
