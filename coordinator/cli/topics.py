@@ -13,6 +13,7 @@ from coordinator.cli.console import (
     DIFFERENT,
     FAILED,
     OK,
+    USAGE,
     complain,
     output,
     print_json,
@@ -51,7 +52,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = settings_of(args)
         found, refused = asyncio.run(_planned(settings, apply_it=args.action == "apply"))
-    except (SettingsError, KafkaError, OSError, TimeoutError) as error:
+    except SettingsError as error:
+        complain(error)
+        return USAGE
+    except (KafkaError, OSError, TimeoutError) as error:
         complain(f"{type(error).__name__}: {error}")
         return FAILED
     if args.json:

@@ -20,7 +20,7 @@ _EVENT = b',"event":'
 _HEAD_BYTES = 1_024
 _SUBJECT = re.compile(rb'"(?:portfolio|source)":"((?:[^"\\]|\\.)*)"')
 _DECIDED_AT = re.compile(rb'"decided_at":(\d{1,19})')
-_TYPE = re.compile(r"(?:coordinator\.)?([A-Za-z]+)(?:\.v(\d+))?")
+_TYPE = re.compile(r"(?:coordinator\.)?([A-Za-z]+)(?:\.v([0-9]{1,9}))?")
 
 
 def key_of(entry: bytes) -> bytes | None:
@@ -38,12 +38,16 @@ def output_headers(entry: bytes, *, topic: str, shard: int) -> Headers:
     head, found, event = entry.partition(_EVENT)
     if not found:
         return []
-    fields = from_json(head + b"}")
+    try:
+        fields = from_json(head + b"}")
+        kind, seq = f"coordinator.{fields['type']}.v{fields['version']}", fields["seq"]
+    except (ValueError, KeyError, TypeError):
+        return []
     headers: Headers = [
         ("ce_specversion", b"1.0"),
-        ("ce_type", f"coordinator.{fields['type']}.v{fields['version']}".encode()),
+        ("ce_type", kind.encode()),
         ("ce_source", f"/{topic}/{shard}".encode()),
-        ("ce_id", f"{shard}:{fields['seq']}".encode()),
+        ("ce_id", f"{shard}:{seq}".encode()),
         ("content-type", b"application/json"),
     ]
     decided = _DECIDED_AT.search(event[:_HEAD_BYTES])

@@ -30,7 +30,11 @@ class LoopThread:
         self._loop.run_forever()
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
-        """Start it and return at once."""
+        """Start it and return at once. Raises RuntimeError after `close`."""
+        if self._loop.is_closed():
+            work.close()
+            message = "the event loop was closed"
+            raise RuntimeError(message)
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def run(self, work: Coroutine[Any, Any, Result], *, timeout_s: float | None = None) -> Result:

@@ -114,6 +114,8 @@ class Sender:
         topic, partition = where
         sent: list[Sent] = []
         while len(sent) < len(records):
+            if self._failed:  # another partition's send failed meanwhile
+                raise SendFailed("an earlier send failed")
             batch = producer.create_batch()
             # The broker stamps its own time; a topic without that setting gets ours.
             now = time.time_ns() // 1_000_000

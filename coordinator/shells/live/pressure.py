@@ -57,11 +57,6 @@ class Pressure:
             return None
         return time.time_ns() - self._settings.worker.shed_after_ms * 1_000_000
 
-    async def relieved(self, stop: asyncio.Event) -> None:
-        """Return at once, or when the journals may grow again."""
-        while self.holding and not stop.is_set():  # noqa: ASYNC110 - two events, and no hurry
-            await asyncio.sleep(LOOK_EVERY_S / 10)
-
     async def watch(self) -> None:
         """Look again and again; a cluster that does not answer changes nothing."""
         while True:
@@ -75,12 +70,13 @@ class Pressure:
 
     def _judge(self, lag: int) -> None:
         """Hold above the largest lag, and let go well below it."""
-        if lag > self._largest and not self.holding:
+        if lag > self._largest:
+            if not (self.holding and self.overloaded):
+                self._log.warning("journals_held", lag=lag, largest=self._largest)
             self.holding = self.overloaded = True
-            self._log.warning("journals_held", lag=lag, largest=self._largest)
         elif lag <= self._largest * RELIEF:
             self.holding = self.overloaded = False
-        elif lag <= self._largest / 2:
+        elif lag <= self._largest / 2 or not self.overloaded:
             self.holding = False
 
     async def _lag(self) -> int | None:

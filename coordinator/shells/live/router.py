@@ -34,6 +34,7 @@ FETCH_BYTES = 3 << 20
 POLL_MS = 200
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 COMMIT_EVERY_S = 0.2
+HOLD_S = 0.1
 IDS_EVERY_S = 30.0
 
 
@@ -121,7 +122,11 @@ class LiveRouter:
         done: dict[TopicPartition, int] = {}
         committed_at = asked_at = time.monotonic()
         while not stop.is_set():
-            await pressure.relieved(stop)
+            ours = bool(consumer.assignment())
+            self._health.set("router", ok=ours, reason="" if ours else "no partition is ours")
+            if pressure.holding:
+                await _pause(stop, HOLD_S)
+                continue
             found = await consumer.getmany(
                 timeout_ms=POLL_MS, max_records=self._settings.worker.fetch_records_max
             )
@@ -137,9 +142,6 @@ class LiveRouter:
             if done and now - committed_at >= COMMIT_EVERY_S:
                 await self._commit(consumer, done, ids)
                 done, committed_at = {}, now
-            self._health.set(
-                "router", ok=bool(consumer.assignment()), reason="no partition is ours"
-            )
         if done:
             await self._commit(consumer, done, ids)
 

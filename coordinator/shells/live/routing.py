@@ -99,9 +99,9 @@ class Routing:
                 fetched.conflated += len(arrived) - len(merged)
                 arrived = merged
             if shed_before is not None and topic == "signals":
-                arrived = self._shed(arrived, shed_before, fetched)
+                arrived = self._shed(arrived, shed_before, run, fetched)
             for one in arrived:
-                self._enter(one, fetched)
+                self._enter(one, run, fetched)
         return fetched
 
     def _read(
@@ -122,9 +122,7 @@ class Routing:
                 arrived.append(Arrived(raw, event))
         return arrived
 
-    def _bury(
-        self, raw: Raw, letter: DeadLetter, message: Message | None, fetched: Fetched
-    ) -> None:
+    def _bury(self, raw: Raw, letter: DeadLetter, message: Message, fetched: Fetched) -> None:
         """The bytes as they came, with their origin and the error in headers."""
         headers = [
             ("origin_topic", (self._prefix + raw.topic).encode()),
@@ -134,21 +132,21 @@ class Routing:
             ("origin_time", str(raw.appended_at).encode()),
             ("error", letter.reason.encode(errors="replace")),
         ]
-        own = list(message.headers) if message is not None else []
-        record = Outgoing(
-            raw.payload, message.key if message is not None else None, [*own, *headers]
-        )
+        record = Outgoing(raw.payload, message.key, [*message.headers, *headers])
         fetched.put(f"{self._prefix}{raw.topic}.dlq", (0,), record)
         fetched.dead[raw.topic] = fetched.dead.get(raw.topic, 0) + 1
 
-    def _enter(self, one: Arrived, fetched: Fetched) -> None:
+    def _enter(self, one: Arrived, run: Sequence[Message], fetched: Fetched) -> None:
         found = enter(one.raw, one.event, shards=self._shards, first_offset=one.first_offset)
         if isinstance(found, DeadLetter):
-            self._bury(one.raw, found, None, fetched)
+            message = next(m for m in run if m.offset == one.raw.offset)
+            self._bury(one.raw, found, message, fetched)
         else:
             fetched.put(f"{self._prefix}journal", found.shards, Outgoing(found.entry))
 
-    def _shed(self, arrived: Sequence[Arrived], before: int, fetched: Fetched) -> list[Arrived]:
+    def _shed(
+        self, arrived: Sequence[Arrived], before: int, messages: Sequence[Message], fetched: Fetched
+    ) -> list[Arrived]:
         """Signals that waited too long, by name; what stands between them keeps its place.
 
         Only neighbours of one source share an entry: it covers their offsets without a gap, so that
@@ -164,7 +162,7 @@ class Routing:
             if old:
                 if kept:  # what stands before it must be entered before it
                     for earlier in kept:
-                        self._enter(earlier, fetched)
+                        self._enter(earlier, messages, fetched)
                     kept = []
                 run.append(one)
             else:

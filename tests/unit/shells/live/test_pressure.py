@@ -1,0 +1,93 @@
+"""Pressure: holds until engines have begun and while they are far behind; sheds after a hold."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from coordinator.settings import Settings, WorkerSettings
+from coordinator.shells.live.pressure import Pressure
+from coordinator.telemetry.metrics import Metrics
+
+WORKER = WorkerSettings(shards=2, journal_lag_max=100, shed_after_ms=1_000)
+
+
+def made() -> Pressure:
+    return Pressure(Settings(worker=WORKER), metrics=Metrics())
+
+
+class Cluster:
+    """Ends of two journals, and what engines have noted."""
+
+    def __init__(self, ends: tuple[int, int], applied: dict[int, int]) -> None:
+        self._ends, self._applied = ends, applied
+
+    async def end_offsets(self, asked: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return {where: self._ends[where.partition] for where in asked}
+
+    async def list_consumer_group_offsets(self, group: str) -> dict[TopicPartition, Any]:
+        assert group == "coordinator.applied"
+        return {
+            TopicPartition("journal", shard): SimpleNamespace(offset=offset)
+            for shard, offset in self._applied.items()
+        }
+
+
+async def lag(ends: tuple[int, int], applied: dict[int, int]) -> int | None:
+    pressure = made()
+    pressure._consumer = pressure._admin = Cluster(ends, applied)
+    return await pressure._lag()
+
+
+@pytest.mark.parametrize(
+    ("ends", "applied", "found"),
+    [
+        ((0, 5), {1: 5}, None),  # shard 0's engine has not said that it begins
+        ((1, 1), {}, 0),
+        ((9, 5), {0: 4, 1: 5}, 5),
+        ((9, 90), {0: 4, 1: 5}, 85),
+        ((9, 5), {0: -1, 1: 5}, 0),
+        ((4, 5), {0: 9, 1: 5}, 0),
+    ],
+)
+def test_the_lag_is_of_the_engine_furthest_behind_and_unknown_before_all_have_begun(
+    ends: tuple[int, int], applied: dict[int, int], found: int | None
+) -> None:
+    assert asyncio.run(lag(ends, applied)) == found
+
+
+def test_nothing_is_appended_before_the_first_look_and_nothing_shed_because_of_that() -> None:
+    pressure = made()
+    assert (pressure.holding, pressure.shed_before()) == (True, None)
+    pressure._judge(80)
+    assert (pressure.holding, pressure.shed_before()) == (False, None)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_it_holds_above_the_largest_lag_sheds_from_half_and_ends_at_a_quarter(
+    *, first: bool
+) -> None:
+    pressure = made()
+    if not first:
+        pressure._judge(0)
+    seen = []
+    for now in (100, 101, 60, 51, 50, 26, 101, 50, 25, 60, 100):
+        pressure._judge(now)
+        seen.append((pressure.holding, pressure.overloaded))
+    held, shedding, free = (True, True), (False, True), (False, False)
+    assert seen == [
+        free, held, held, held, shedding, shedding, held, shedding, free, free, free
+    ]  # fmt: skip
+
+
+def test_what_waited_longer_than_told_is_shed() -> None:
+    pressure = made()
+    pressure._judge(101)
+    before = pressure.shed_before()
+    assert before is not None
+    assert 0 <= time.time_ns() - 1_000 * 1_000_000 - before < 5_000_000_000

@@ -1,0 +1,106 @@
+"""Ticker: due by deadline or idleness, by the broker's clock; early ticks re-arm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from coordinator.shells.live import timing
+from coordinator.shells.live.timing import IDLE_TICK, Ticker
+from schemas.entries import decode_journal
+from tests.journals import MS, SECOND, T0
+
+
+@dataclass
+class FakeEngine:
+    """What a ticker asks of an engine."""
+
+    clock: int = T0
+    deadline: int | None = None
+
+    def next_deadline(self) -> int | None:
+        return self.deadline
+
+
+class Clock:
+    """This machine's clock."""
+
+    def __init__(self) -> None:
+        self.now = T0
+
+    def time_ns(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(timing, "time", made)
+    return made
+
+
+def engine(**fields: Any) -> Any:
+    return FakeEngine(**fields)
+
+
+def test_an_idle_shard_is_due_after_a_while(clock: Clock) -> None:
+    ticker, idle = Ticker(0), engine()
+    assert ticker.seconds_until(idle) == IDLE_TICK / SECOND
+    clock.now += IDLE_TICK - 1
+    assert not ticker.due(idle)
+    clock.now += 1
+    assert ticker.due(idle)
+
+
+def test_a_deadline_is_due_with_the_first_millisecond_behind_it(clock: Clock) -> None:
+    ticker = Ticker(0)
+    waiting = engine(deadline=T0 + 20 * MS)
+    clock.now = T0 + 20 * MS
+    assert not ticker.due(waiting)
+    clock.now += MS
+    assert (ticker.due(waiting), ticker.seconds_until(waiting)) == (True, 0.0)
+
+
+def test_a_broker_that_is_ahead_is_believed_and_one_that_is_behind_is_not(clock: Clock) -> None:
+    ticker = Ticker(0)
+    waiting = engine(deadline=T0 + 100 * MS)
+    ticker.heard(T0 - 500 * MS)
+    assert ticker.seconds_until(waiting) == pytest.approx(0.101)
+    ticker.heard(T0 + 60 * MS)
+    assert ticker.seconds_until(waiting) == pytest.approx(0.041)
+
+
+def test_how_far_it_is_ahead_is_asked_again_after_a_minute(clock: Clock) -> None:
+    ticker = Ticker(0)
+    ticker.heard(T0 + SECOND)
+    clock.now += 61 * SECOND
+    ticker.heard(clock.now)
+    waiting = engine(clock=clock.now, deadline=clock.now + 9 * MS)
+    assert ticker.seconds_until(waiting) == pytest.approx(0.01)
+
+
+def test_an_early_tick_waits_for_what_is_missing_and_a_millisecond(clock: Clock) -> None:
+    ticker = Ticker(0)
+    waiting = engine(deadline=T0 + 5 * MS)
+    clock.now = T0 + 6 * MS
+    assert ticker.due(waiting)
+    ticker.ticked(waiting, T0 + 2 * MS)  # the broker is behind
+    assert not ticker.due(waiting)
+    assert ticker.seconds_until(waiting) == pytest.approx(0.004)
+
+
+def test_a_tick_that_is_still_on_its_way_is_not_repeated_at_once(clock: Clock) -> None:
+    ticker = Ticker(0)
+    waiting = engine(deadline=T0)
+    clock.now = T0 + 2 * MS
+    ticker.ticked(waiting, clock.now)
+    ticker.rest(50 * MS)
+    assert ticker.seconds_until(waiting) == pytest.approx(0.05)
+
+
+def test_a_tick_says_its_time_and_is_no_message_of_a_topic(clock: Clock) -> None:
+    found = decode_journal(Ticker(3).entry(clock.now))
+    assert (found.stamp.topic, found.stamp.offset) == ("journal", -1)
+    assert getattr(found.event, "event_time", 0) == T0
