@@ -26,7 +26,7 @@ from schemas.control import (
     StrategyMuted,
     StrategyRegistered,
 )
-from schemas.journal import ClockTicked, EngineSealed, EngineStarted, SignalsShed
+from schemas.journal import ClockTicked, EngineSealed, EngineStarted, RoundsPaced, SignalsShed
 from schemas.market import (
     CorporateActionAnnounced,
     InstrumentDelisted,
@@ -248,6 +248,7 @@ def _journal() -> tuple[Event, ...]:
             shards=8,
         ),
         EngineSealed(event_id="seal-1", event_time=_NOON, reason="upgrade"),
+        RoundsPaced(event_id="pace-1", event_time=_NOON, round_spacing_ms=200),
         SignalsShed(event_id="shed-1", event_time=_NOON, source="momentum", signal_ids=("s-9",)),
     )
 

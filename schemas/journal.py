@@ -8,7 +8,7 @@ from pydantic import Field
 
 from schemas.base import InputEvent, Name, Origin, Text
 
-__all__ = ["ClockTicked", "EngineSealed", "EngineStarted", "SignalsShed"]
+__all__ = ["ClockTicked", "EngineSealed", "EngineStarted", "RoundsPaced", "SignalsShed"]
 
 
 class JournalEvent(InputEvent):
@@ -40,6 +40,17 @@ class EngineSealed(JournalEvent):
 
     reason: Text = ""
     """Why, for people."""
+
+
+class RoundsPaced(JournalEvent):
+    """A shard's owner could not decide as fast as it was asked to, or can again.
+
+    Measured time enters the journal here, as a fact, so that every replay has the same rounds.
+    """
+
+    round_spacing_ms: Annotated[int, Field(ge=0, le=60_000)]
+    """Least time between two rounds of a portfolio of this shard from now on, where it is more than
+    the parameters'; 0: the parameters' alone."""
 
 
 class SignalsShed(JournalEvent):

@@ -95,7 +95,7 @@ PRODUCERS = (
     *_all_of("outcomes", "Performance Attribution"),
     *_all_of("control", "Configuration", "Strategy Optimization", "System Monitoring", "Operators"),
     Producer("Router", "journal", ("RoutedInput", "SignalsShed")),
-    Producer("Shard Owner", "journal", ("ClockTicked", "EngineStarted")),
+    Producer("Shard Owner", "journal", ("ClockTicked", "EngineStarted", "RoundsPaced")),
     Producer("Seal Command", "journal", ("EngineSealed",)),
 )
 """Services and what each of them sends."""

@@ -71,6 +71,7 @@ class _EngineTree:
     fingerprint: str
     sealed: bool
     paused: bool
+    pace_ms: _Count
     marks: list[tuple[str, str, int, int]]
     seen: list[tuple[str, int]]
     seen_own: list[tuple[str, int]]
@@ -185,6 +186,7 @@ def _engine_tree(state: State) -> dict[str, Any]:
         "fingerprint": state.fingerprint,
         "sealed": state.sealed,
         "paused": state.paused,
+        "pace_ms": state.pace_ms,
         "marks": [
             [topic, topic_id, partition, state.marks[topic, topic_id, partition]]
             for topic, topic_id, partition in sorted(state.marks)
@@ -242,7 +244,7 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     parameters = Parameters.model_validate_json(parts["parameters"])
     state = State(shard=tree.shard, shards=tree.shards, parameters=parameters)
     for name in ("position", "clock", "seq", "last_hash", "decisions", "build", "dependencies",
-                 "fingerprint", "sealed", "paused"):  # fmt: skip
+                 "fingerprint", "sealed", "paused", "pace_ms"):  # fmt: skip
         setattr(state, name, getattr(tree, name))
     state.marks = {(topic, topic_id, part): at for topic, topic_id, part, at in tree.marks}
     state.seen = dict(tree.seen)

@@ -29,7 +29,7 @@ from schemas.decisions import (
     TradesExpired,
 )
 from schemas.entries import Stamp
-from schemas.journal import EngineSealed, EngineStarted
+from schemas.journal import EngineSealed, EngineStarted, RoundsPaced
 from schemas.signals import SignalIssued
 from schemas.verdicts import RecordQuarantined, SignalExpired
 
@@ -206,6 +206,11 @@ def _sealed(state: State, event: EngineSealed) -> None:  # noqa: ARG001 - every 
     state.sealed = True
 
 
+def _rounds_paced(state: State, event: RoundsPaced) -> None:
+    """Rounds that are open already keep their time."""
+    state.pace_ms = event.round_spacing_ms
+
+
 # -- what the engine itself said -------------------------------------------------------------------
 
 
@@ -280,6 +285,7 @@ _INPUTS: dict[type[Event], Change] = {
     control.CoordinationResumed: _resumed,
     EngineStarted: _started,
     EngineSealed: _sealed,
+    RoundsPaced: _rounds_paced,
 }
 _OUTPUTS: dict[type[Event], Change] = {
     SignalExpired: drop_view,

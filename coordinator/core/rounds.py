@@ -46,8 +46,8 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
     scheduled = trigger in ("session_close", "interval")
     due = state.clock + (0 if scheduled else state.parameters.window_ms * MILLISECOND)
     if portfolio.last_round_at is not None:
-        spacing = state.parameters.round_spacing_ms * MILLISECOND
-        due = max(due, portfolio.last_round_at + spacing)
+        spacing = max(state.parameters.round_spacing_ms, state.pace_ms)
+        due = max(due, portfolio.last_round_at + spacing * MILLISECOND)
     state.timers.arm(f"round\t{portfolio.name}", due)
 
 

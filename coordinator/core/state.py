@@ -142,6 +142,7 @@ class State:
         self.fingerprint = ""
         self.sealed = False
         self.paused = False
+        self.pace_ms = 0  # rounds lie this far apart, at least: said by an owner that fell behind
         self.marks: dict[tuple[str, str, int], int] = {}
         self.seen: dict[str, int] = {}  # event ids (intake.identity_key) to when they were appended
         self.seen_own: dict[str, int] = {}  # the same for events of this shard's portfolios alone

@@ -27,6 +27,7 @@ from coordinator.log.errors import LogClosed, LogUnavailable
 from coordinator.log.kafka import KafkaLog
 from coordinator.shells.live.inbox import Inbox
 from coordinator.shells.live.observing import Observer
+from coordinator.shells.live.pacing import Pacer
 from coordinator.shells.live.publishing import Publisher
 from coordinator.shells.live.timing import Ticker
 from schemas.entries import Stamp, encode_journal, opening
@@ -126,6 +127,11 @@ class Owner:
         """Wait for its end; whether it came."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    @property
+    def drained(self) -> bool:
+        """Whether it is at the seal of its own build, which is no fault where it had decided."""
+        return self.phase is Phase.SEALED or isinstance(self.fault, SealedByThisBuild)
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -242,27 +248,35 @@ class Owner:
         raise SealedByThisBuild(message)
 
     def _read_on(self, log: KafkaLog, shard: Shard, publisher: Publisher, end: int) -> int:
-        """Apply what the journal holds beyond the engine, up to `end`; returns the records."""
+        """Apply what the journal holds beyond the engine, up to `end`; returns the records.
+
+        It ends at a seal, unless the shard goes on behind one.
+        """
         count = 0
-        for record in log.read("journal", self.number, shard.engine.position + 1, end):
-            self._apply(shard, publisher, record)
-            count += 1
-            shard.behind_seal &= shard.engine.state.sealed
-            if self._stopping.is_set() or (shard.engine.state.sealed and not shard.behind_seal):
-                break
+        state = shard.engine.state
+        if not state.sealed or shard.behind_seal:
+            for record in log.read("journal", self.number, state.position + 1, end):
+                self._apply(shard, publisher, record)
+                count += 1
+                state = shard.engine.state
+                shard.behind_seal &= state.sealed
+                if self._stopping.is_set() or (state.sealed and not shard.behind_seal):
+                    break
         return count
 
     def _serve(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
         """Apply what comes until the stop or a seal."""
-        ticker = Ticker(self.number)
+        ticker, pacer = Ticker(self.number), Pacer(self.number)
         checkpointed = asked = time.monotonic()
         while not self._stopping.is_set():
             wait = ticker.seconds_until(shard.engine)
             for record in self._inbox.take(most=BATCH_RECORDS, timeout_s=min(wait, 0.5)):
                 if self._stopping.is_set():
                     break
+                pacer.waited(record.journal_time, time.time_ns())
                 self._take(log, shard, publisher, record, ticker)
                 asked = time.monotonic()
+            self._pace(log, shard, pacer)
             if self._inbox.beyond(shard.engine.position):
                 self._read_on(log, shard, publisher, log.end("journal", self.number))
             self._published(publisher)
@@ -326,6 +340,14 @@ class Owner:
             self._apply(shard, publisher, tick)
         else:
             ticker.rest(TICK_REST)
+
+    def _pace(self, log: KafkaLog, shard: Shard, pacer: Pacer) -> None:
+        """Say in the journal that rounds have to lie further apart, or need not any more."""
+        now = time.time_ns()
+        wanted = pacer.wanted(shard.engine.state.pace_ms, now)
+        if wanted is not None:
+            self._log.info("rounds_paced", spacing_ms=wanted)
+            log.append([Append("journal", self.number, pacer.entry(now, wanted))])
 
     def _checkpoint(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
         """Write the state down once all that was said is there; older ones go."""

@@ -10,9 +10,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
+from aiohttp import web
 
 from coordinator.settings import Settings
 from coordinator.telemetry.health import Health
@@ -29,14 +30,30 @@ SWITCH_S = 0.001
 """Threads of shards give way to the event loop after this long, not after five times that."""
 
 
-def run_part(settings: Settings, name: str, part: Part, *, expected: tuple[str, ...]) -> int:
-    """Run a part until SIGTERM, SIGINT or its failure; returns the exit code."""
+def run_part(
+    settings: Settings,
+    name: str,
+    part: Part,
+    *,
+    expected: tuple[str, ...],
+    routes: Iterable[web.RouteDef] = (),
+) -> int:
+    """Run a part until SIGTERM, SIGINT or its failure; returns the exit code.
+
+    routes: pages of its own, beside those of health and metrics.
+    """
     configure_logging(settings.log, secrets=settings.secrets())
     sys.setswitchinterval(SWITCH_S)
-    return asyncio.run(_serve(settings, name, part, expected))
+    return asyncio.run(_serve(settings, name, part, expected, routes))
 
 
-async def _serve(settings: Settings, name: str, part: Part, expected: tuple[str, ...]) -> int:
+async def _serve(
+    settings: Settings,
+    name: str,
+    part: Part,
+    expected: tuple[str, ...],
+    routes: Iterable[web.RouteDef],
+) -> int:
     log = structlog.get_logger(name)
     metrics = Metrics(secrets=settings.secrets())
     health = Health(expected=expected, secrets=settings.secrets())
@@ -44,7 +61,7 @@ async def _serve(settings: Settings, name: str, part: Part, expected: tuple[str,
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = await serve(settings.http, health=health, metrics=metrics)
+    server = await serve(settings.http, health=health, metrics=metrics, routes=routes)
     log.info(
         "part_started", part=name, http=f"{settings.http.host}:{server.port}",
         settings=settings.redacted(), process=os.getpid(),
@@ -53,7 +70,7 @@ async def _serve(settings: Settings, name: str, part: Part, expected: tuple[str,
     code = 0
     try:
         await part(stop, metrics, health)
-    except Exception as error:  # noqa: BLE001 - the process ends with it, said once
+    except Exception as error:
         health.set(name, ok=False, reason=str(error), vital=True)
         log.exception("part_failed", part=name, error=f"{type(error).__name__}: {error}")
         code = 1

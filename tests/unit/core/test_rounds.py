@@ -7,8 +7,26 @@ from typing import Any
 
 import pytest
 
+from coordinator.core.evolve import evolve_input
+from coordinator.core.rounds import open_round
+from coordinator.log.memory import MemoryLog
 from schemas.decisions import AllocationDecided, RoundClosed
-from tests.journals import DAY, HOUR, MS, SECOND, T0, Input, Inputs, events_of, run
+from schemas.entries import Stamp
+from schemas.journal import RoundsPaced
+from tests.journals import (
+    DAY,
+    HOUR,
+    MS,
+    SECOND,
+    T0,
+    Input,
+    Inputs,
+    events_of,
+    lay,
+    owners,
+    run,
+    zero_clock,
+)
 
 
 def days(make: Inputs, *, schedule: dict[str, Any] | None = None, **fields: Any) -> list[Input]:
@@ -47,6 +65,21 @@ def test_a_steady_stream_is_decided_no_more_often_than_the_spacing() -> None:
     at = [r.decided_at for r in rounds([*base, *stream])]
     assert [b - a for a, b in pairwise(at)] == [50 * MS] * 4
     assert at[0] == T0 + HOUR + 10 * MS
+
+
+def test_rounds_lie_further_apart_when_the_journal_says_that_their_owner_fell_behind() -> None:
+    log = MemoryLog(clock=zero_clock)
+    lay(days(Inputs()), log, shards=1)
+    (owner,) = owners(log, shards=1)
+    owner.recover()
+    state = owner.engine.state
+    portfolio = state.portfolios["p"]
+    for said, spacing in ((200, 200), (20, 50), (0, 50)):
+        event = RoundsPaced(event_id="pace", event_time=state.clock, round_spacing_ms=said)
+        evolve_input(state, Stamp("journal", "", 0, -1, state.clock), event)
+        portfolio.round, portfolio.last_round_at = None, state.clock
+        open_round(state, portfolio, "signals")
+        assert state.timers.deadline("round\tp") == state.clock + spacing * MS
 
 
 def test_rounds_of_portfolios_overlap() -> None:
