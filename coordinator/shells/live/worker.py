@@ -81,6 +81,7 @@ class EngineWorker:
         self._leaving: list[Owner] = []
         self._log = structlog.get_logger("worker")
         self._committing: AIOKafkaConsumer | None = None
+        self._ran = False
 
     # -- what the delivery tells -------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class EngineWorker:
                     f"a session timeout of {self._settings.worker.session_timeout_ms} ms?"
                 )
             await self._look()
-            if self._owners and all(o.phase is Phase.SEALED for o in self._owners.values()):
+            if self._owners and all(owner.drained for owner in self._owners.values()):
                 self._log.info("all_shards_sealed")
                 return
             try:
@@ -171,6 +172,10 @@ class EngineWorker:
         self._leaving = [owner for owner in self._leaving if not owner.join(0)]
         ends = await self._ends()
         for number, owner in sorted(self._owners.items()):
+            self._ran |= owner.phase in {Phase.RUNNING, Phase.SEALED}
+            if owner.drained and self._ran:
+                self._health.set(f"shard {number}", ok=False, reason="sealed")
+                continue  # also one that a worker left to us when it was done
             if owner.fault is not None:
                 self._health.set(f"shard {number}", ok=False, reason=owner.reason)
                 raise WorkerFailed(f"shard {number} halted: {owner.reason}") from owner.fault
