@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -48,8 +49,9 @@ def latest(rows: Iterable[Row]) -> Iterator[Change]:
     """The newest view and the newest decision of each portfolio among the rows."""
     views: dict[str, PortfolioViewRow] = {}
     decisions: dict[str, DecisionRow] = {}
-    holdings: dict[tuple[str, AsOf], list[HoldingRow]] = {}
-    trades: dict[tuple[str, AsOf], list[TradeRow]] = {}
+    # By instrument and id: an entry that comes twice must not say things twice.
+    holdings: dict[tuple[str, AsOf], dict[str, HoldingRow]] = {}
+    trades: dict[tuple[str, AsOf], dict[str, TradeRow]] = {}
     for row in rows:
         if isinstance(row, PortfolioViewRow):
             known = views.get(row.portfolio)
@@ -60,15 +62,17 @@ def latest(rows: Iterable[Row]) -> Iterator[Change]:
             if newest is None or newest.as_of < row.as_of:
                 decisions[row.portfolio] = row
         elif isinstance(row, HoldingRow):
-            holdings.setdefault((row.portfolio, row.as_of), []).append(row)
+            holdings.setdefault((row.portfolio, row.as_of), {})[row.instrument] = row
         elif isinstance(row, TradeRow):
-            trades.setdefault((row.portfolio, row.as_of), []).append(row)
+            trades.setdefault((row.portfolio, row.as_of), {})[row.trade_id] = row
     for name, view in views.items():
-        held = [_without(one, _OF_VIEW) for one in holdings.get((name, view.as_of), ())]
+        own = holdings.get((name, view.as_of), {})
+        held = [_without(one, _OF_VIEW) for one in own.values()]
         text = _json(_without(view) | {"holdings": held})
         yield Change("latest", "portfolio_views", name, view.as_of, text)
     for name, decision in decisions.items():
-        made = [_without(one, _OF_DECISION) for one in trades.get((name, decision.as_of), ())]
+        orders = trades.get((name, decision.as_of), {})
+        made = [_without(one, _OF_DECISION) for one in orders.values()]
         text = _json(_without(decision) | {"trades": made})
         yield Change("latest", "decisions", name, decision.as_of, text)
 
@@ -150,9 +154,13 @@ class ActiveSignals:
 
 def _without(row: Row, left_out: frozenset[str] = frozenset()) -> dict[str, Any]:
     names = [one.name for one in fields(row) if one.name not in left_out]
-    return {name: getattr(row, name) for name in names}
+    return {name: _spelled(getattr(row, name)) for name in names}
+
+
+def _spelled(value: Any) -> Any:
+    """Money and quantities as decimal text without an exponent, as in the events themselves."""
+    return format(value, "f") if isinstance(value, Decimal) else value
 
 
 def _json(value: dict[str, Any]) -> str:
-    """Money and quantities as decimal text, times as ns, as in the events themselves."""
     return to_json(value).decode()
