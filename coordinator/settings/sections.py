@@ -292,6 +292,17 @@ class WorkerSettings(Section):
     checkpoint_s: float = Field(
         default=30.0, gt=0, le=86_400, description="Longest time between checkpoints."
     )
+    view_windows_s: tuple[Annotated[int, Field(ge=1, le=31_536_000)], ...] = Field(
+        default=(60, 3_600, 86_400),
+        max_length=10,
+        description="Lengths of the tumbling windows of portfolio views, seconds.",
+    )
+    view_windows_kept: int = Field(
+        default=1_500,
+        ge=1,
+        le=1_000_000,
+        description="Windows of one length that each portfolio keeps.",
+    )
 
 
 class Settings(BaseSettings):

@@ -22,6 +22,7 @@ __all__ = [
     "ENTRY_BYTES_MAX",
     "INPUT_BYTES_MAX",
     "LOG_TOPICS",
+    "VIEW_TOPICS",
     "Difference",
     "PartitionsDiffer",
     "Topic",
@@ -40,6 +41,8 @@ ENTRY_BYTES_MAX = 2 * MIB
 BATCH_BYTES_MAX = MIB
 """Records are sent together up to this size."""
 LOG_TOPICS = ("journal", "decisions", "checkpoints")
+VIEW_TOPICS = ("views.latest", "views.windows")
+"""Changelogs of the tables of portfolio views: Faust restores them, nobody else reads them."""
 INPUT_PARTITIONS = {"control": 1}
 INPUT_PARTITIONS_DEFAULT = 8
 INPUT_RETENTION_DAYS = 30
@@ -117,7 +120,12 @@ def declared(*, shards: int, prefix: str = "") -> tuple[Topic, ...]:
     logs = [
         Topic(prefix + name, shards, KEYS[name], _config(ENTRY_BYTES_MAX)) for name in LOG_TOPICS
     ]
-    return (*inputs, *letters, *logs)
+    changelogs = [
+        Topic(prefix + name, shards, "portfolio, and its window; the shard is the partition",
+              {**_config(ENTRY_BYTES_MAX), "cleanup.policy": "compact"})
+        for name in VIEW_TOPICS
+    ]  # fmt: skip
+    return (*inputs, *letters, *logs, *changelogs)
 
 
 def _config(bytes_max: int, *, days: int | None = None) -> dict[str, str]:

@@ -27,6 +27,8 @@ def run_named(settings: Settings, name: str, *, unseal: bool = False) -> int:
         return _engine(settings, unseal=unseal)
     if name in PROJECTIONS:
         return _projection(settings, name)
+    if name == "views":
+        return _views(settings)
     message = f"no part is called {name}"
     raise ValueError(message)
 
@@ -71,3 +73,16 @@ def _projection(settings: Settings, name: str) -> int:
                 await running
 
     return run_part(settings, name, part, expected=(f"projection {name}",))
+
+
+def _views(settings: Settings) -> int:
+    from coordinator.shells.live.views import PortfolioViews  # noqa: PLC0415 - as above
+    from coordinator.shells.live.views_http import ViewPages  # noqa: PLC0415 - as above
+
+    pages = ViewPages(settings.worker.view_windows_s)
+
+    async def part(stop: asyncio.Event, metrics: Metrics, health: Health) -> None:
+        pages.views = PortfolioViews(settings, metrics=metrics, health=health)
+        await pages.views.run(stop)
+
+    return run_part(settings, "views", part, expected=("views",), routes=pages.routes())
