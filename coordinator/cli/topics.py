@@ -7,7 +7,7 @@ one.
 from __future__ import annotations
 
 import argparse
-import asyncio
+from typing import TYPE_CHECKING
 
 from coordinator.cli.console import (
     DIFFERENT,
@@ -21,13 +21,12 @@ from coordinator.cli.console import (
     table,
 )
 from coordinator.cli.live_options import add_settings, settings_of
-from coordinator.settings import Settings, SettingsError
+from coordinator.settings import SettingsError
 
-__all__ = ["add_parser", "run"]
-
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coordinator.log.kafka.topics import TopicPlan
+
+__all__ = ["add_parser", "run"]
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,52 +46,24 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Plan or apply."""
-    from aiokafka.errors import KafkaError  # noqa: PLC0415 - only who speaks to Kafka pays for it
+    from coordinator.log.kafka.administer import (  # noqa: PLC0415 - only who speaks to Kafka pays
+        prepare_topics,
+    )
 
     try:
         settings = settings_of(args)
-        found, refused = asyncio.run(_planned(settings, apply_it=args.action == "apply"))
+        found = prepare_topics(settings, change=args.action == "apply")
     except SettingsError as error:
         complain(error)
         return USAGE
-    except (KafkaError, OSError, TimeoutError) as error:
-        complain(f"{type(error).__name__}: {error}")
-        return FAILED
     if args.json:
         print_json({"topics": found.topics, "differences": found.differences})
     else:
         _show(found, applied=args.action == "apply")
-    if refused:
-        complain(refused)
+    if found.refused:
+        complain(found.refusal)
         return FAILED
     return DIFFERENT if args.action == "plan" and found.differences else OK
-
-
-async def _planned(settings: Settings, *, apply_it: bool) -> tuple[TopicPlan, str]:
-    """The plan as it was found, and why it was refused, if it was."""
-    from aiokafka.admin import AIOKafkaAdminClient  # noqa: PLC0415 - as in `run`
-
-    from coordinator.log.kafka.options import client_options  # noqa: PLC0415 - as in `run`
-    from coordinator.log.kafka.topics import (  # noqa: PLC0415 - as in `run`
-        PartitionsDiffer,
-        apply,
-        declared,
-        plan,
-    )
-
-    admin = AIOKafkaAdminClient(**client_options(settings.kafka, "admin"))
-    try:
-        await admin.start()
-        topics = declared(shards=settings.worker.shards, prefix=settings.kafka.prefix)
-        found = await plan(admin, topics)
-        if apply_it:
-            try:
-                await apply(admin, found, replication=settings.kafka.replication)
-            except PartitionsDiffer as error:
-                return found, str(error)
-        return found, ""
-    finally:
-        await admin.close()
 
 
 def _show(found: TopicPlan, *, applied: bool) -> None:

@@ -7,6 +7,8 @@ after a failed append: whoever owns it closes it and begins again from what the 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 import uuid
 from collections import OrderedDict
@@ -39,6 +41,7 @@ CHUNK_BYTES = ENTRY_BYTES_MAX - (1 << 16)
 PAGE_RECORDS_MAX = 2_000
 TAILS_MAX = 24
 TIMEOUT_S = 60.0
+CLOSE_S = 10.0
 CHUNKED = ("decisions", "checkpoints")
 """Port topics whose records may be larger than a broker takes."""
 DEAD = ".dlq"
@@ -63,6 +66,8 @@ class KafkaLog(Closing):
         self._io = LoopThread() if io is None else io
         self._mutex = threading.Lock()
         self._tails: OrderedDict[Partition, list[Tail]] = OrderedDict()
+        self._open: set[Tail] = set()
+        self._connecting = asyncio.Lock()
         self._sender: Sender | None = None
         self._asking: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
@@ -156,12 +161,22 @@ class KafkaLog(Closing):
         if tail is None:
             options = client_options(self._settings, "consumer")
             tail = Tail(options, TopicPartition(self._prefix + key[0], key[1]))
+            with self._mutex:
+                self._open.add(tail)
         try:
             self._ask(tail.go_to(first))
         except BaseException:
-            self._io.submit(tail.close())
+            self._let_go(tail)
             raise
         return tail
+
+    def _let_go(self, tail: Tail) -> None:
+        """Close it; once the log is closed, that was done with all of them."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._open.discard(tail)
+        self._io.submit(tail.close())
 
     def _kept(self, key: Partition, tail: Tail) -> None:
         """Keep it for the next read; the ones used longest ago go when there are too many."""
@@ -176,19 +191,20 @@ class KafkaLog(Closing):
                 _, oldest = self._tails.popitem(last=False)
                 surplus += oldest
         for one in surplus:
-            self._io.submit(one.close())
+            self._let_go(one)
 
     async def _consumer(self) -> AIOKafkaConsumer:
-        if self._asking is None:
-            options = client_options(self._settings, "consumer")
-            asking = AIOKafkaConsumer(**options)
-            try:
-                await asking.start()
-            except BaseException:
-                await asking.stop()
-                raise
-            self._asking = asking
-        return self._asking
+        async with self._connecting:  # for whoever asks at the same time, too
+            if self._asking is None:
+                options = client_options(self._settings, "consumer")
+                asking = AIOKafkaConsumer(**options)
+                try:
+                    await asking.start()
+                except BaseException:
+                    await asking.stop()
+                    raise
+                self._asking = asking
+            return self._asking
 
     async def _find_bounds(self, where: TopicPartition) -> tuple[int, int]:
         consumer = await self._consumer()
@@ -274,14 +290,15 @@ class KafkaLog(Closing):
         return self._ask(self._delete(where, before))
 
     async def _delete(self, where: TopicPartition, before: int) -> int:
-        if self._admin is None:
-            admin = AIOKafkaAdminClient(**client_options(self._settings, "admin"))
-            try:
-                await admin.start()
-            except BaseException:
-                await admin.close()
-                raise
-            self._admin = admin
+        async with self._connecting:
+            if self._admin is None:
+                admin = AIOKafkaAdminClient(**client_options(self._settings, "admin"))
+                try:
+                    await admin.start()
+                except BaseException:
+                    await admin.close()
+                    raise
+                self._admin = admin
         found = await self._admin.delete_records({where: RecordsToDelete(before_offset=before)})
         low: int = found[where]
         return low
@@ -289,28 +306,30 @@ class KafkaLog(Closing):
     # -- all of it -------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection; a cluster that is away does not hold this up for long."""
         with self._mutex:
             if self._closed:
                 return
             self._closed = True
-            tails = [tail for kept in self._tails.values() for tail in kept]
+            tails = list(self._open)
             self._tails.clear()
+            self._open.clear()
         try:
-            self._io.run(self._close(tails), timeout_s=TIMEOUT_S)
+            with contextlib.suppress(TimeoutError):
+                self._io.run(self._close(tails), timeout_s=CLOSE_S)
         finally:
             if self._own_io:
                 self._io.close()
 
     async def _close(self, tails: Sequence[Tail]) -> None:
+        closing = [tail.close() for tail in tails]
         if self._sender is not None:
-            await self._sender.close()
-        for tail in tails:
-            await tail.close()
+            closing.append(self._sender.close())
         if self._asking is not None:
-            await self._asking.stop()
+            closing.append(self._asking.stop())
         if self._admin is not None:
-            await self._admin.close()
+            closing.append(self._admin.close())
+        await asyncio.gather(*closing, return_exceptions=True)
 
     def _ask(self, question: Coroutine[Any, Any, Result]) -> Result:
         """An answer of the cluster; its errors in our words."""

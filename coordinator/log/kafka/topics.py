@@ -93,17 +93,22 @@ class TopicPlan:
         """What nobody can mend but by a new topic: another number of partitions."""
         return tuple(one for one in self.differences if one.kind == "partitions")
 
+    @property
+    def refusal(self) -> str:
+        """Why it is refused, and what to do."""
+        named = ", ".join(f"{one.topic} has {one.found}, not {one.wanted}" for one in self.refused)
+        return (
+            f"partitions differ: {named}; a key would change its place. Use another prefix, or "
+            "delete the topic if it holds nothing"
+        )
+
 
 class PartitionsDiffer(Exception):
     """A topic has another number of partitions than declared: nothing was changed."""
 
-    def __init__(self, refused: Sequence[Difference]) -> None:
-        named = ", ".join(f"{one.topic} has {one.found}, not {one.wanted}" for one in refused)
-        super().__init__(
-            f"partitions differ: {named}; a key would change its place. Use another prefix, or "
-            "delete the topic if it holds nothing"
-        )
-        self.refused = tuple(refused)
+    def __init__(self, plan: TopicPlan) -> None:
+        super().__init__(plan.refusal)
+        self.refused = plan.refused
 
 
 def declared(*, shards: int, prefix: str = "") -> tuple[Topic, ...]:
@@ -168,7 +173,7 @@ async def plan(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> TopicPlan
 async def apply(admin: AIOKafkaAdminClient, wanted: TopicPlan, *, replication: int) -> None:
     """Create and set what the plan names. Raises PartitionsDiffer before anything is changed."""
     if wanted.refused:
-        raise PartitionsDiffer(wanted.refused)
+        raise PartitionsDiffer(wanted)
     by_name = {topic.name: topic for topic in wanted.topics}
     missing = [by_name[one.topic] for one in wanted.differences if one.kind == "missing"]
     if missing:

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable
 import structlog
 from aiohttp import web
 
+from coordinator.bootstrap import identity
+from coordinator.log.kafka.options import check_options
 from coordinator.settings import Settings
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.http import serve
@@ -43,6 +45,7 @@ def run_part(
     routes: pages of its own, beside those of health and metrics.
     """
     configure_logging(settings.log, secrets=settings.secrets())
+    check_options(settings.kafka)
     sys.setswitchinterval(SWITCH_S)
     return asyncio.run(_serve(settings, name, part, expected, routes))
 
@@ -55,7 +58,7 @@ async def _serve(
     routes: Iterable[web.RouteDef],
 ) -> int:
     log = structlog.get_logger(name)
-    metrics = Metrics(secrets=settings.secrets())
+    metrics = Metrics(build=identity()[0][:12], secrets=settings.secrets())
     health = Health(expected=expected, secrets=settings.secrets())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
