@@ -17,10 +17,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from coordinator.bootstrap import build_engine
 from coordinator.core.fold import Fold
+from coordinator.core.ports import LogReader
 from coordinator.core.route import Raw, Routed, route
 from coordinator.core.shards import shard_of
-from coordinator.log.kafka import KafkaLog
-from coordinator.settings import KafkaSettings
 from schemas.entries import decode_journal
 from schemas.registry import INPUT_TOPICS
 from tests.live.reader import Reader
@@ -64,23 +63,26 @@ class _Outputs:
 
 
 def check(
-    bootstrap: str, prefix: str, inputs: Mapping[tuple[str, int], list[Any]],
-    acked: Mapping[str, str], *, shards: int,
+    log: LogReader, inputs: Mapping[tuple[str, int], list[Any]], acked: Mapping[str, str], *,
+    shards: int,
 ) -> Findings:  # fmt: skip
-    """All checks. inputs: the input topics' records (`read_inputs`); acked: signal to source."""
+    """All checks of one log.
+
+    inputs: every record of every input partition, as `read_inputs` gives them; acked: the source of
+    each acknowledged signal.
+    """
     found = Findings()
     outputs, live = {}, {}
-    with KafkaLog(KafkaSettings(bootstrap=bootstrap, prefix=prefix)) as log:
-        for shard in range(shards):
-            outputs[shard] = _read_outputs(log, shard, found)
-            _check_journal(log, shard, shards, inputs, found)
-            live[shard] = _decide_again(log, shard, shards, outputs[shard], found)
+    for shard in range(shards):
+        outputs[shard] = _read_outputs(log, shard, found)
+        _check_journal(log, shard, shards, inputs, found)
+        live[shard] = _decide_again(log, shard, shards, outputs[shard], found)
     _check_signals(inputs, acked, outputs, live, shards, found)
     return found
 
 
-def _read_outputs(log: KafkaLog, shard: int, found: Findings) -> _Outputs:
-    """Under the rule; a repeat that says something else is a violation, one that does not is not."""
+def _read_outputs(log: LogReader, shard: int, found: Findings) -> _Outputs:
+    """Under the rule; repeats are counted, and one that says something else is a violation."""
     reader, read = Reader(), _Outputs()
     by_seq: dict[int, str] = {}
     for record in log.read("decisions", shard):
@@ -110,7 +112,7 @@ def _read_outputs(log: KafkaLog, shard: int, found: Findings) -> _Outputs:
 
 
 def _decide_again(
-    log: KafkaLog, shard: int, shards: int, outputs: _Outputs, found: Findings
+    log: LogReader, shard: int, shards: int, outputs: _Outputs, found: Findings
 ) -> set[str]:
     """Fold the journal from its first record; returns the signals that are live at its end."""
     fold = Fold(log, build_engine(shard=shard, shards=shards))
@@ -128,7 +130,7 @@ def _decide_again(
 
 
 def _check_journal(
-    log: KafkaLog, shard: int, shards: int, inputs: Mapping[tuple[str, int], list[Any]],
+    log: LogReader, shard: int, shards: int, inputs: Mapping[tuple[str, int], list[Any]],
     found: Findings,
 ) -> None:  # fmt: skip
     """Every input for this shard, once and in the order of its partition, after repeats."""
@@ -147,9 +149,7 @@ def _check_journal(
         first = stamp.offset if stamp.first_offset is None else stamp.first_offset
         taken[stamp.topic, stamp.partition].append(range(max(first, mark + 1), stamp.offset + 1))
     for (topic, partition), records in inputs.items():
-        wanted = [
-            record.offset for record in records if shard in _addressed(topic, record, shards)
-        ]
+        wanted = [record.offset for record in records if shard in _addressed(topic, record, shards)]
         covered = [offset for run in taken[topic, partition] for offset in run]
         where = f"journal {shard}: {topic}/{partition}"
         if covered != sorted(covered):
@@ -202,7 +202,9 @@ def _check_signals(
         found.fault("acknowledged signals without a verdict", silent)
     if several := [f"{name} {verdicts[name]}" for name in names if len(verdicts[name]) > 1]:
         found.fault("signals with several verdicts", several)
-    if both := [n for n in names if n in used and verdicts[n] and verdicts[n][0].startswith("rejected")]:
+    if both := [
+        n for n in names if n in used and verdicts[n] and verdicts[n][0].startswith("rejected")
+    ]:
         found.fault("signals rejected and used", both)
     kinds = Counter(verdicts[name][0] for name in names if verdicts[name])
     found.verdicts = dict(sorted(kinds.items()))

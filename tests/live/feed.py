@@ -11,9 +11,10 @@ import asyncio
 import re
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -50,16 +51,17 @@ class Feed:
         self._shards = shards
         self._rate = rate
         self._names = [_name_in(shard, shards) for shard in range(shards)]
-        self._stopping, self._quiet, self._idle = (threading.Event() for _ in range(3))
+        self._stopping, self._loaded = threading.Event(), threading.Event()
+        self._quiet, self._idle = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self._lock = threading.Lock()
         self._waiting: dict[str, float] = {}
-        self._waits: list[tuple[float, float]] = []
+        self._answers: list[tuple[int, float, float]] = []
         self._probes = 0
         self.noted = Noted()
         self.fault: BaseException | None = None
 
-    def __enter__(self) -> Feed:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -70,6 +72,10 @@ class Feed:
         """No more; what is on its way is awaited."""
         self._stopping.set()
         self._thread.join(90)
+
+    def load(self) -> None:
+        """Until now there were probes only; from here on the load comes, too."""
+        self._loaded.set()
 
     def drain(self, within_s: float = 60.0) -> None:
         """No more is produced; returns when the last probe is answered. Raises TimeoutError."""
@@ -83,16 +89,20 @@ class Feed:
     # -- the clock ---------------------------------------------------------------------------------
 
     def answered_since(self, moment: float) -> bool:
-        """Whether every probe up to that moment (monotonic) is answered, and a later one, too."""
+        """Whether all shards have answered a set of probes that was sent after that moment.
+
+        And everything before it. moment: monotonic.
+        """
         with self._lock:
-            return all(sent > moment for sent in self._waiting.values()) and any(
-                sent > moment for sent, _ in self._waits
+            sets = Counter(probes for probes, sent, _ in self._answers if sent > moment)
+            return ORDER_PARTITIONS in sets.values() and all(
+                sent > moment for sent in self._waiting.values()
             )
 
     def longest_wait(self, since: float) -> float:
         """The longest that a probe sent since then waited for its answer, seconds."""
         with self._lock:
-            return max((took for sent, took in self._waits if sent >= since), default=0.0)
+            return max((took for _, sent, took in self._answers if sent >= since), default=0.0)
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -133,6 +143,8 @@ class Feed:
                     await asyncio.sleep(0.05)
                     continue
                 now = time.monotonic()
+                if not self._loaded.is_set():
+                    began = priced = now
                 while issued < (now - began) * self._rate:
                     issued += 1
                     await self._issue(producer)
@@ -225,9 +237,10 @@ class Feed:
         if match is None:
             return
         with self._lock:
-            sent = self._waiting.pop(match.group(1).decode(), None)
+            name = match.group(1).decode()
+            sent = self._waiting.pop(name, None)
             if sent is not None:
-                self._waits.append((sent, now - sent))
+                self._answers.append((int(name.split("-")[1]), sent, now - sent))
 
 
 def _name_in(shard: int, shards: int) -> str:

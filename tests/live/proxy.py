@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from typing import Self
 
 __all__ = ["Proxy"]
 
@@ -28,7 +29,7 @@ class Proxy:
         self._flows.set()
         self._open: set[asyncio.Task[None]] = set()
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
         return self

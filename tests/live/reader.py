@@ -1,4 +1,4 @@
-"""The rule for reading decisions: each output once, in order, whatever a broker or a zombie repeats."""
+"""The rule for reading decisions: each output once and in order, whoever repeats what."""
 
 import hashlib
 import json

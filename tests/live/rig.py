@@ -24,7 +24,8 @@ SETTINGS = environment(
     worker__session_timeout_ms=int(SESSION_S * 1000), worker__heartbeat_ms=1_000,
     worker__checkpoint_decisions=200, worker__checkpoint_s=5,
 )  # fmt: skip
-AGAIN_MAX = 3
+AGAIN_MAX = 6
+"""A part that ends by itself more often than this in one round keeps failing."""
 
 
 class NotRecovered(Exception):
@@ -41,6 +42,7 @@ class Rig:
     feed: Feed
     parts: dict[str, Part] = field(default_factory=dict)
     ended: Counter[str] = field(default_factory=Counter)
+    again: int = 0
 
     def start(self, name: str) -> Part:
         """Start a part, or its successor."""
@@ -55,7 +57,8 @@ class Rig:
     def settle(self, within_s: float) -> None:
         """Until all parts are ready and every shard has answered since. Raises NotRecovered."""
         end = time.monotonic() + within_s
-        self._until(end, lambda: all([self._is_ready(name) for name in sorted(self.parts)]))
+        self.again = 0
+        self._until(end, lambda: all(self._is_ready(name) for name in sorted(self.parts)))
         mark = time.monotonic()
         self._until(end, lambda: self.feed.answered_since(mark))
 
@@ -63,7 +66,10 @@ class Rig:
         part = self.parts[name]
         if part.running:
             return part.ready()
-        self.ended[f"{name.split()[0]} ended with {part.process.returncode}"] += 1
+        self.ended[f"{name.partition(' ')[0]} ended with {part.process.returncode}"] += 1
+        self.again += 1
+        if self.again > AGAIN_MAX:
+            raise NotRecovered(f"{name} keeps ending:\n{part.tail(5)[:2000]}")
         self.start(name)
         return False
 
@@ -95,5 +101,3 @@ class Rig:
     def stop(self) -> Mapping[str, int]:
         """SIGTERM to all; exit codes by name."""
         return {name: part.stop() for name, part in sorted(self.parts.items())}
-
-
