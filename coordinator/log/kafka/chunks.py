@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["CHUNK", "Assembly", "chunk_of", "split"]
+__all__ = ["CHUNK", "Assembly", "chunk_of", "parts_before", "split"]
 
 CHUNK = "chunk"
 """Header of a part: "WHICH I/N", WHICH telling two writers' records apart."""
@@ -56,6 +56,11 @@ class Assembly:
             return None
         del self._parts[which]
         return b"".join(parts)
+
+
+def parts_before(header: bytes | None) -> int:
+    """How many parts of the same record stand before this one."""
+    return 0 if header is None else max(0, _parsed(header)[1] - 1)
 
 
 def _parsed(header: bytes) -> tuple[str | None, int, int]:

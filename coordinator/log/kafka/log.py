@@ -24,7 +24,7 @@ from coordinator.core.ports import Append, Record
 from coordinator.log.closing import Closing
 from coordinator.log.errors import LogClosed, LogUnavailable, LogUnreadable
 from coordinator.log.integrity import check_append
-from coordinator.log.kafka.chunks import Assembly, chunk_of, split
+from coordinator.log.kafka.chunks import Assembly, chunk_of, parts_before, split
 from coordinator.log.kafka.headers import key_of, output_headers
 from coordinator.log.kafka.letters import Letter
 from coordinator.log.kafka.loop import LoopThread
@@ -91,7 +91,7 @@ class KafkaLog(Closing):
         last = end if stop is None else min(stop, end)
         if first >= last:
             return iter(())
-        return self._stream(topic, shard, max(first, begin), last)
+        return self._stream(topic, shard, max(first, begin), last, begin)
 
     def end(self, topic: str, shard: int) -> int:
         """One past the last position; 0 when empty."""
@@ -114,10 +114,12 @@ class KafkaLog(Closing):
     def _bounds(self, topic: str, shard: int) -> tuple[int, int]:
         return self._ask(self._find_bounds(TopicPartition(self._prefix + topic, shard)))
 
-    def _stream(self, topic: str, shard: int, first: int, last: int) -> Iterator[Record]:
+    def _stream(
+        self, topic: str, shard: int, first: int, last: int, begin: int
+    ) -> Iterator[Record]:
         """Whole records. A dead letter looks as in every other log; its headers are its own."""
         assembly = Assembly()
-        for found in self._found(topic, shard, first, last):
+        for found in self._from_part(topic, shard, first, last, begin, assembly):
             payload: bytes | None
             if topic.endswith(DEAD):
                 payload = Letter(topic, found).encoded()
@@ -125,6 +127,24 @@ class KafkaLog(Closing):
                 payload = assembly.take(found.value, chunk_of(found.headers))
             if payload is not None:
                 yield Record(topic, shard, found.offset, found.time_ms * 1_000_000, payload)
+
+    def _from_part(
+        self, topic: str, shard: int, first: int, last: int, begin: int, assembly: Assembly
+    ) -> Iterator[Found]:
+        """What stands there. A record's position is its last part's: those before it are read, too.
+
+        Another writer's records may stand among them, but not many.
+        """
+        there = self._found(topic, shard, first, last)
+        head = next(there, None)
+        if head is None:
+            return
+        before = 0 if topic.endswith(DEAD) else parts_before(chunk_of(head.headers))
+        if before and first > begin:
+            for found in self._found(topic, shard, max(begin, first - 4 * before), first):
+                assembly.take(found.value, chunk_of(found.headers))
+        yield head
+        yield from there
 
     def letters(self, topic: str, start: int = 0, stop: int | None = None) -> Iterator[Letter]:
         """The dead letters of a topic such as "signals.dlq", with everything that came beside them.

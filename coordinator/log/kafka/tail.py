@@ -77,10 +77,13 @@ class Tail:
             raise RuntimeError(message)
         before, until = self.position, time.monotonic() + STALL_S
         self.broken = True  # until it has gone well
+        self._consumer.resume(self._where)
         while True:
             found = await self._consumer.getmany(
                 self._where, timeout_ms=WAIT_MS, max_records=records_max
             )
+            if found:  # no fetch waits for more while nobody reads: one would hold up a next seek
+                self._consumer.pause(self._where)
             records = found.get(self._where, [])
             self.position = await self._consumer.position(self._where)
             if self.position > before:
