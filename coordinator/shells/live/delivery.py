@@ -9,6 +9,7 @@ owner.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -37,8 +38,8 @@ class Shards(Protocol):
         """These are given away when this returns."""
         ...
 
-    def deliver(self, record: Record) -> None:
-        """A record of a journal of ours."""
+    def deliver(self, shard: int, records: Sequence[Record]) -> None:
+        """Records of a journal of ours, in order."""
         ...
 
 
@@ -96,6 +97,7 @@ class FaustDelivery:
         self._shards = shards
         self._topic = f"{settings.kafka.prefix}journal"
         self._log = structlog.get_logger("delivery")
+        self._collected: dict[int, list[Record]] = {}
         self.joined = asyncio.Event()
         self.app = faust_app(settings, "engine")
         self._declare()
@@ -106,17 +108,26 @@ class FaustDelivery:
             self._topic, key_serializer="raw", value_serializer="raw", key_type=bytes,
             value_type=bytes, partitions=self._settings.worker.shards,
         )  # fmt: skip
-        deliver = self._shards.deliver
 
         async def engine(stream: Any) -> None:
             async for event in stream.events():
-                message = event.message
-                deliver(_record(message))
+                self._collect(_record(event.message))
 
         app.agent(topic, name="engine", concurrency=1)(engine)
         # The signals keep references; the app lives as long as this object.
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)  # type: ignore[arg-type] # Faust's own handlers look so
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)  # type: ignore[arg-type] # as above
+
+    def _collect(self, record: Record) -> None:
+        """Keep it until the loop has gone round: threads are woken once for many records."""
+        if not self._collected:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._collected.setdefault(record.shard, []).append(record)
+
+    def _hand_over(self) -> None:
+        collected, self._collected = self._collected, {}
+        for shard, records in collected.items():
+            self._shards.deliver(shard, records)
 
     async def _on_assigned(self, _app: Any, assigned: Any, **_more: Any) -> None:
         shards = self._ours(assigned)

@@ -25,13 +25,14 @@ class Inbox:
         self._woken = False
         self._beyond = -1
 
-    def put(self, record: Record) -> None:
-        """Deliver a record, from any thread."""
+    def put(self, *records: Record) -> None:
+        """Deliver records in order, from any thread; who waits is woken once for all of them."""
         with self._changed:
-            if len(self._records) < self._largest:
-                self._records.append(record)
-            else:
-                self._beyond = max(self._beyond, record.position)
+            for record in records:
+                if len(self._records) < self._largest:
+                    self._records.append(record)
+                else:
+                    self._beyond = max(self._beyond, record.position)
             self._changed.notify()
 
     def wake(self) -> None:

@@ -114,9 +114,9 @@ class Owner:
         """Begin to recover."""
         self._thread.start()
 
-    def deliver(self, record: Record) -> None:
-        """A record of this shard's journal; never waits."""
-        self._inbox.put(record)
+    def deliver(self, *records: Record) -> None:
+        """Records of this shard's journal in order; never waits."""
+        self._inbox.put(*records)
 
     def stop(self) -> None:
         """Ask it to finish: what was said is published, a checkpoint written."""

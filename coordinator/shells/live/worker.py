@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -101,11 +101,11 @@ class EngineWorker:
         bound = self._settings.worker.session_timeout_ms / 1000 / 2
         await _joined(leaving, bound)
 
-    def deliver(self, record: Record) -> None:
-        """Hand a record to its owner; nobody's record is dropped, whoever owns it reads it."""
-        owner = self._owners.get(record.shard)
+    def deliver(self, shard: int, records: Sequence[Record]) -> None:
+        """Hand records to their owner; where there is none here, another worker reads them."""
+        owner = self._owners.get(shard)
         if owner is not None:
-            owner.deliver(record)
+            owner.deliver(*records)
 
     def _owner(self, number: int) -> Owner:
         shards = self._settings.worker.shards
@@ -199,18 +199,8 @@ class EngineWorker:
         """Where the journals end, and a note of what is applied; nothing while nobody answers."""
         topic = f"{self._settings.kafka.prefix}journal"
         try:
-            consumer = self._committing
-            if consumer is None:
-                consumer = AIOKafkaConsumer(
-                    **client_options(
-                        self._settings.kafka,
-                        "consumer",
-                        group_id=applied_group(self._settings),
-                        enable_auto_commit=False,
-                    )
-                )
-                await consumer.start()
-                self._committing = consumer
+            async with asyncio.timeout(5):
+                consumer = await self._noting()
             ours = [TopicPartition(topic, number) for number in sorted(self._owners)]
             if not ours:
                 return {}
@@ -230,6 +220,24 @@ class EngineWorker:
             return {}
         self._health.set("broker", ok=True)
         return {tp.partition: end for tp, end in ends.items()}
+
+    async def _noting(self) -> AIOKafkaConsumer:
+        """The client that asks and notes, connected when it is first needed."""
+        if self._committing is None:
+            options = client_options(
+                self._settings.kafka,
+                "consumer",
+                group_id=applied_group(self._settings),
+                enable_auto_commit=False,
+            )
+            consumer = AIOKafkaConsumer(**options)
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            self._committing = consumer
+        return self._committing
 
     async def _finish(self, delivery: FaustDelivery, joining: asyncio.Task[Any]) -> None:
         """Owners first, so that what they said is published; then leave the group."""
