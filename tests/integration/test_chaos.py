@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.servers_base import CannotStart
-from tests.live.chaos import run
+from tests.live.chaos import Plan, run
 from tests.live.faults import FAULTS
 
 ROUNDS = 10
@@ -22,7 +22,7 @@ def test_ten_faults_lose_and_double_nothing(servers_folder: Path) -> None:
     folder = servers_folder / "own-chaos"  # below it whatever is left over is ended with the run
     folder.mkdir()
     try:
-        outcome = run(folder, rounds=ROUNDS, seed=SEED, kinds=tuple(FAULTS), rate=40.0)
+        outcome = run(folder, Plan(ROUNDS, SEED, rate=40.0))
     except CannotStart as failure:
         print(failure)
         pytest.skip(f"{failure.server} could not be started: {failure.reason}")

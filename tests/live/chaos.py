@@ -38,7 +38,7 @@ from tests.live.rig import ROUTERS, SETTINGS, WORKERS, NotRecovered, Rig
 from tests.live.system import System
 from tests.live.world import World
 
-__all__ = ["Outcome", "main", "run"]
+__all__ = ["Outcome", "Plan", "main", "run"]
 
 VIOLATION, USAGE = 3, 2
 SHARDS = 4
@@ -49,11 +49,22 @@ PARAMETERS = {"round_spacing_ms": 500}
 RESULTS = Path(__file__).resolve().parents[1] / "bench" / "results" / "chaos.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done. rate: signals a second; minutes: no round begins after these."""
+
+    rounds: int
+    seed: int
+    kinds: Sequence[str] = tuple(FAULTS)
+    rate: float = 100.0
+    minutes: float = 60.0
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a run showed."""
 
-    seed: int
+    plan: Plan
     waits: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     rounds: int = 0
     seconds: float = 0.0
@@ -76,8 +87,9 @@ class Outcome:
         }
         every = [wait for waits in self.waits.values() for wait in waits]
         return {
-            "command": f"ops/chaos --rounds {self.rounds} --seed {self.seed}",
-            "rounds": self.rounds, "seed": self.seed, "seconds": round(self.seconds, 1),
+            "command": f"ops/chaos --rounds {self.rounds} --seed {self.plan.seed} "
+            f"--rate {self.plan.rate:g}",
+            "rounds": self.rounds, "seed": self.plan.seed, "seconds": round(self.seconds, 1),
             "signals_sent": self.sent, "signals_not_acknowledged": self.not_acknowledged,
             "longest_wait": {"p50_s": _at(every, 50), "p99_s": _at(every, 99)},
             "kinds": kinds, "parts_ended": self.ended, "exit_codes": self.exits,
@@ -95,40 +107,35 @@ def _at(values: Sequence[float], percent: int) -> float:
     return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 2)
 
 
-def run(
-    folder: Path, *, rounds: int, seed: int, kinds: Sequence[str], rate: float, say: Any = print
-) -> Outcome:
+def run(folder: Path, plan: Plan, *, say: Any = print) -> Outcome:
     """A whole run in a folder of its own. Raises OSError, CannotStart when it cannot begin."""
     broker = TwoDoors(folder / "kafka")
     try:
         broker.start()
         with Proxy(broker.proxy_port, broker.hidden_port) as proxy:
-            return _on(broker, proxy, folder, rounds, seed, kinds, rate, say)
+            return _on(broker, proxy, folder, plan, say)
     finally:
         broker.kill()
         broker.remove()
 
 
-def _on(
-    broker: TwoDoors, proxy: Proxy, folder: Path, rounds: int, seed: int, kinds: Sequence[str],
-    rate: float, say: Any,
-) -> Outcome:  # fmt: skip
-    outcome, rng = Outcome(seed), random.Random(seed)
-    world = World(instruments=10, portfolios=4, seed=seed)
+def _on(broker: TwoDoors, proxy: Proxy, folder: Path, plan: Plan, say: Any) -> Outcome:
+    outcome = Outcome(plan)
+    world = World(instruments=10, portfolios=4, seed=plan.seed)
     parts = folder / "parts"
     parts.mkdir()
     program = ("-m", "tests.live.failing")
     with System(broker.bootstrap, PREFIX, parts, SHARDS, SETTINGS, program) as system:
         system.topics()
         asyncio.run(_opening(broker.bootstrap, world))
-        feed = Feed(broker.bootstrap, PREFIX, world, shards=SHARDS, rate=rate)
+        feed = Feed(broker.bootstrap, PREFIX, world, shards=SHARDS, rate=plan.rate)
         rig = Rig(broker, proxy, system, feed)
         for name in (*ROUTERS, *WORKERS):
             rig.start(name)
         began = time.monotonic()
         with feed:
             try:
-                _rounds(rig, rng, rounds, kinds, outcome, say)
+                _rounds(rig, plan, outcome, say)
             except NotRecovered as error:
                 outcome.findings.fault(f"not recovered: {error}")
         outcome.seconds = time.monotonic() - began
@@ -148,15 +155,16 @@ async def _opening(bootstrap: str, world: World) -> None:
             )
 
 
-def _rounds(
-    rig: Rig, rng: random.Random, rounds: int, kinds: Sequence[str], outcome: Outcome, say: Any
-) -> None:
+def _rounds(rig: Rig, plan: Plan, outcome: Outcome, say: Any) -> None:
     rig.settle(RECOVERED_WITHIN_S * 2)
     rig.feed.load()
-    order: list[str] = []
-    for number in range(1, rounds + 1):
+    rng, order = random.Random(plan.seed), list[str]()
+    last = time.monotonic() + plan.minutes * 60
+    for number in range(1, plan.rounds + 1):
+        if time.monotonic() > last:
+            break
         if not order:  # each kind as often as any other, in an order by chance
-            order = rng.sample(list(kinds), len(kinds))
+            order = rng.sample(list(plan.kinds), len(plan.kinds))
         kind = order.pop()
         time.sleep(rng.uniform(0.1, 1.0))
         began = time.monotonic()
@@ -191,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print the table, write the results."""
     parser = argparse.ArgumentParser(prog="ops/chaos", description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=60.0, help="no round begins after these")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default=",".join(FAULTS), help="kinds, by comma")
     parser.add_argument("--rate", type=float, default=100.0, help="signals per second")
@@ -205,10 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as own:
         folder = Path(own) if options.keep is None else options.keep
         folder.mkdir(parents=True, exist_ok=True)
-        outcome = run(
-            folder, rounds=options.rounds, seed=options.seed, kinds=kinds, rate=options.rate,
-            say=lambda text: print(text, flush=True),
-        )  # fmt: skip
+        plan = Plan(options.rounds, options.seed, tuple(kinds), options.rate, options.minutes)
+        outcome = run(folder, plan, say=lambda text: print(text, flush=True))
     found = outcome.as_dict()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
