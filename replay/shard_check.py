@@ -60,7 +60,7 @@ class ShardCheck:
         self.ranges: list[RangeReport] = []
         self._last_hash = ""
         self._journal_end = 0
-        self._recorded = self._recorded_from(0)
+        self._decisions_from = 0
         self._records = self._outputs = self._decided = self._repeats = 0
 
     def prepare(self, *, from_checkpoint: bool, any_engine: bool) -> None:
@@ -76,7 +76,7 @@ class ShardCheck:
         except CheckpointError as error:
             message = f"shard {self._shard}: {error}; verify from the start"
             raise NoCheckpoint(message) from error
-        self._recorded = self._recorded_from(found[1])
+        self._decisions_from = found[1]
         self.from_position = self._fold.engine.position
         if self.from_position >= self._reader.end("journal", self._shard):
             message = f"shard {self._shard}: the checkpoint lies beyond the journal"
@@ -100,6 +100,7 @@ class ShardCheck:
     # -- ranges ----------------------------------------------------------------------------------
 
     def _compare(self) -> FirstDifference | None:
+        self._recorded = self._recorded_from(self._decisions_from)
         found = None
         if not self._parts(self._engine_there()):
             found = self._state_difference()

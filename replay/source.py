@@ -138,8 +138,9 @@ def _declared(reader: LogReader, journals: tuple[int, ...]) -> int:
     """What the first journal's first record says; as many as there are where it says nothing."""
     if not journals:
         return 0
+    begin = begin_of(reader, "journal", journals[0])
     try:
-        event = decode_journal(next(iter(reader.read("journal", journals[0]))).payload).event
+        event = decode_journal(next(iter(reader.read("journal", journals[0], begin))).payload).event
     except SchemaError:
         event = None
     return event.shards if isinstance(event, EngineStarted) else max(journals) + 1

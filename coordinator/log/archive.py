@@ -267,11 +267,10 @@ class _Run:
     def _confirm(self, file: SegmentFile) -> None:
         """The log, read again, says what the written segment says. Raises CorruptRecord."""
         footer = file.footer
-        start, stop = footer.first, footer.last + 1
-        if footer.previous_position >= 0:
-            # From where the record before ends: a large record begins before its own position.
-            start = footer.previous_position + 1
-        start = max(start, begin_of(self._reader, footer.topic, footer.shard))
+        stop = footer.last + 1
+        # From where the record before ends: a large record begins before its own position.
+        begin = begin_of(self._reader, footer.topic, footer.shard)
+        start = max(footer.previous_position + 1, begin)
         again = self._reader.read(footer.topic, footer.shard, start, stop)
         if footer.topic == "checkpoints":
             again = (record for record in again if _is_at_seal(record))
