@@ -13,6 +13,7 @@ import numpy as np
 
 from coordinator.core.board import Board
 from coordinator.core.book import Valuation, value, working
+from coordinator.core.conflicts import Conflict, opinions_apart
 from coordinator.core.match import Combination, combine
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel, RiskSettings
 from coordinator.core.state import Portfolio, State, View
@@ -26,9 +27,13 @@ BPS = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the live views of a portfolio say together. without: those that say nothing."""
+    """What the live views of a portfolio say together, and against each other.
+
+    without: those that say nothing.
+    """
 
     combination: Combination
+    apart: list[Conflict]
     without: list[View]
 
 
@@ -36,7 +41,8 @@ class Opinion:
 class Situation:
     """All that a decision is made from.
 
-    prices: (n,) last prices. rows: views that count; without: live views that do not.
+    prices: (n,) last prices. rows: views that count; without: live views that do not. apart:
+    conflicts between the views.
     """
 
     problem: AllocationProblem
@@ -45,6 +51,7 @@ class Situation:
     rows: Board
     without: list[View]
     combination: Combination
+    apart: list[Conflict]
     worth: Valuation
 
 
@@ -72,6 +79,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
         opinion.combination.board,
         opinion.without,
         opinion.combination,
+        opinion.apart,
         worth,
     )
 
@@ -112,7 +120,8 @@ def _opinion(
             prior=np.zeros(len(picks)),
             correlation=parameters.view_correlation,
         )
-        return Opinion(combination, without)
+        apart = opinions_apart(combination, covariance, parameters)
+        return Opinion(combination, apart, without)
 
     return state.opinions.get(key, formed, holding=(views, parameters, covariance))
 

@@ -1,12 +1,14 @@
 """Which opinions contradict each other, or the mandate, and how surely.
 
-Place in the flow: after `match` combined the views, before the decision is written. The statistic
+Place in the flow: after `match` combined the views, before the decision is written. What opinions
+have against each other is found once for all who hear them. The statistic
 is the difference of two views in units of its own uncertainty; severity = 2 Phi(|z|) - 1.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -18,7 +20,7 @@ from coordinator.core.ports import AllocationProblem, Floats
 from schemas.control import Parameters
 from schemas.decisions import ConflictKind
 
-__all__ = ["Conflict", "find_conflicts"]
+__all__ = ["Conflict", "find_conflicts", "opinions_apart"]
 
 _NORMAL = NormalDist()
 HORIZON_RATIO = 3.0
@@ -30,31 +32,58 @@ ROOM_MIN = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """One contradiction. picks: instrument indices; rows: the signals that take part."""
+    """One contradiction.
+
+    picks: instrument indices. rows: the signals that take part; signals: their names, sorted.
+    """
 
     kind: ConflictKind
     picks: tuple[int, ...]
     rows: tuple[int, ...]
     severity: float
+    signals: tuple[str, ...]
 
 
-def find_conflicts(
-    combination: Combination,
-    problem: AllocationProblem,
-    parameters: Parameters,
+def opinions_apart(
+    combination: Combination, covariance: Floats, parameters: Parameters
 ) -> list[Conflict]:
-    """All conflicts of a round of at least the reported severity, the most severe first."""
+    """Conflicts between opinions, whoever hears them, of at least the reported severity."""
     board = combination.board
     if not len(board):
         return []
     found = [
-        *_opposite(board, combination.q, problem.covariance, parameters),
-        *_correlated(combination, problem.covariance, parameters),
-        *_forbidden(combination, problem),
-        *_capacity(combination, problem),
+        *_opposite(board, combination.q, covariance, parameters),
+        *_correlated(combination, covariance, parameters),
     ]
-    kept = [c for c in found if c.severity >= parameters.conflict_severity_min]
-    return sorted(kept, key=lambda c: (-c.severity, c.kind, c.picks))
+    return [c for c in found if c.severity >= parameters.conflict_severity_min]
+
+
+def find_conflicts(
+    apart: Sequence[Conflict],
+    combination: Combination,
+    problem: AllocationProblem,
+    parameters: Parameters,
+) -> list[Conflict]:
+    """All conflicts of a round of at least the reported severity, the most severe first.
+
+    apart: those between opinions; those with the portfolio's own mandate join them.
+    """
+    if not len(combination.board):
+        return []
+    own = [*_forbidden(combination, problem), *_capacity(combination, problem)]
+    found = [*apart, *(c for c in own if c.severity >= parameters.conflict_severity_min)]
+    return sorted(found, key=lambda c: (-c.severity, c.kind, c.picks))
+
+
+def _conflict(
+    board: Board,
+    kind: ConflictKind,
+    picks: tuple[int, ...],
+    rows: tuple[int, ...],
+    severity: float,
+) -> Conflict:
+    signals = tuple(sorted([board.references[i] for i in rows]))
+    return Conflict(kind, picks, rows, severity, signals)
 
 
 def severity_of(z: float) -> float:
@@ -85,7 +114,7 @@ def _opposite(
             apart = second / first >= HORIZON_RATIO
             kind = ConflictKind.HORIZON if apart else ConflictKind.OPPOSITE_DIRECTION
             pick, members = int(board.picks[slot]), tuple(board.rows_of(slot))
-            found.append(Conflict(kind, (pick,), members, severity_of(one)))
+            found.append(_conflict(board, kind, (pick,), members, severity_of(one)))
     return found
 
 
@@ -139,7 +168,8 @@ def _correlated(
     worst = np.maximum(z(i, j), z(j, i))
     kind = ConflictKind.CORRELATED_INSTRUMENTS
     return [
-        Conflict(
+        _conflict(
+            board,
             kind,
             (int(board.picks[one]), int(board.picks[other])),
             (*board.rows_of(one), *board.rows_of(other)),
@@ -166,7 +196,7 @@ def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Con
         members = tuple(i for i in rows if board.score[i] * board.skill[i] * wish[slot] > 0)
         spread = problem.covariance[pick, pick] * (1.0 + pool.k[slot])
         z = float(pool.q[slot]) / math.sqrt(spread)
-        found.append(Conflict(ConflictKind.MANDATE, (pick,), members, severity_of(z)))
+        found.append(_conflict(board, ConflictKind.MANDATE, (pick,), members, severity_of(z)))
     return found
 
 
@@ -183,4 +213,4 @@ def _capacity(combination: Combination, problem: AllocationProblem) -> list[Conf
     picks = tuple(int(board.picks[slot]) for slot in slots)
     members = tuple(i for slot in slots for i in board.rows_of(slot))
     severity = 1.0 - problem.gross_max / total
-    return [Conflict(ConflictKind.CAPACITY, picks, members, severity)]
+    return [_conflict(board, ConflictKind.CAPACITY, picks, members, severity)]

@@ -50,7 +50,7 @@ def close_round(
     if not found.problem.instruments:
         return [_closed(state, portfolio, found, outcome="nothing_to_do", conflicts=0, reported=0)]
     answer = allocator.allocate(found.problem)
-    conflicts = find_conflicts(found.combination, found.problem, state.parameters)
+    conflicts = find_conflicts(found.apart, found.combination, found.problem, state.parameters)
     reported = conflicts[: state.parameters.conflicts_max]
     events: list[OutputEvent] = [
         *conflicts_said(

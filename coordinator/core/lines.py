@@ -274,7 +274,7 @@ def conflicts_said(
     decision_id: str,
 ) -> tuple[ConflictDetected, ...]:
     """The conflicts as events, with what the decision made of each."""
-    names, start, references = found.problem.instruments, found.problem.start, found.rows.references
+    names, start = found.problem.instruments, found.problem.start
     mu, before = found.combination.mu.tolist(), start.tolist()
     after = (start + answer.trades).tolist()
     told = {
@@ -289,7 +289,7 @@ def conflicts_said(
             "decision_id": decision_id,
             "kind": conflict.kind,
             "instruments": tuple(names[pick] for pick in conflict.picks),
-            "signals": tuple(sorted(references[i] for i in conflict.rows)),
+            "signals": conflict.signals,
             "severity": min(max(conflict.severity, 0.0), 1.0),
             "resolution": "; ".join(told[pick] for pick in conflict.picks)[:_RESOLUTION_MAX],
         }

@@ -9,6 +9,8 @@ Sources: Grinold and Kahn 2000, chapters 6 and 11; Idzorek 2005.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from statistics import NormalDist, median
 
 import numpy as np
@@ -22,10 +24,10 @@ __all__ = [
     "heard",
     "horizon_of",
     "raw_score",
-    "score",
     "scored_views",
-    "skill",
+    "scores",
     "skill_over",
+    "skills",
 ]
 
 _NORMAL = NormalDist()
@@ -34,6 +36,8 @@ SKILL_MAX = 0.5
 SKILL_LEAST = 1e-6
 """Less is no skill whatever skill_min says: its view's variance would be beyond any number."""
 RAW_MAX = 100.0
+STRENGTHS_MAX = 65_536
+"""Strengths whose quantile is kept: a pure function of one number."""
 SCALE_MIN = 1e-12
 
 
@@ -46,37 +50,57 @@ def raw_score(expected_return: float, *, volatility: float, horizon: float) -> f
     return max(-RAW_MAX, min(RAW_MAX, expected_return / scale))
 
 
-def score(view: View, source: Source, parameters: Parameters) -> float:
-    """s of one signal, clipped at score_max.
+def scores(
+    views: Sequence[View], sources: Mapping[str, Source], parameters: Parameters
+) -> list[float]:
+    """s of each signal, clipped at score_max.
 
     A direction with strength is the mean of the half-normal's tail it claims; a forecast is divided
     by the source's own spread, blended with the spread that a source of prior skill would have.
     """
-    if view.direction is not None:
-        if view.strength is None:
-            return float(view.direction)
-        tail = (1.0 + view.strength) / 2.0
-        if tail >= 1.0:  # a strength just below 1 rounds to it
-            return view.direction * parameters.score_max
-        size = _NORMAL.inv_cdf(tail)
-        return view.direction * min(size, parameters.score_max)
+    most = parameters.score_max
+    found = []
+    for view in views:
+        direction, strength = view.direction, view.strength
+        if direction is None:
+            spread = _spread(sources[view.source], parameters)
+            scaled = view.raw / math.sqrt(spread) if spread > 0.0 else 0.0
+            found.append(max(-most, min(most, scaled)))
+        elif strength is None:
+            found.append(float(direction))
+        else:
+            found.append(direction * min(_half_normal(strength), most))
+    return found
+
+
+def _spread(source: Source, parameters: Parameters) -> float:
+    """Mean square of a source's raw scores, with what is assumed before any."""
     prior = parameters.score_count_prior
-    spread = (prior * parameters.skill_prior**2 + source.raw_square_sum) / (
-        prior + source.raw_count
-    )
-    if spread <= 0.0:
-        return 0.0
-    scaled = view.raw / math.sqrt(spread)
-    return max(-parameters.score_max, min(parameters.score_max, scaled))
+    seen = prior * parameters.skill_prior**2 + source.raw_square_sum
+    return seen / (prior + source.raw_count)
 
 
-def skill(view: View, parameters: Parameters) -> float:
-    """rho at the signal's own horizon: the prior, or what its confidence is believed to mean."""
-    if view.confidence is None:
-        return parameters.skill_prior
-    edge = math.sin(math.pi * parameters.confidence_slope_prior * view.confidence)
-    is_sign = view.direction is not None and view.strength is None
-    return _SIGN_FACTOR * edge if is_sign else edge
+@lru_cache(maxsize=STRENGTHS_MAX)
+def _half_normal(strength: float) -> float:
+    """The size that a half-normal variable exceeds with probability 1 - strength."""
+    tail = (1.0 + strength) / 2.0
+    # A strength just below 1 rounds to it.
+    return _NORMAL.inv_cdf(tail) if tail < 1.0 else math.inf
+
+
+def skills(views: Sequence[View], parameters: Parameters) -> list[float]:
+    """rho of each at its own horizon: the prior, or what its confidence is believed to mean."""
+    prior = parameters.skill_prior
+    slope = math.pi * parameters.confidence_slope_prior
+    found = []
+    for view in views:
+        if view.confidence is None:
+            found.append(prior)
+            continue
+        edge = math.sin(slope * view.confidence)
+        is_sign = view.direction is not None and view.strength is None
+        found.append(_SIGN_FACTOR * edge if is_sign else edge)
+    return found
 
 
 def arriving(horizon: Floats, age: Floats, ahead: float) -> Floats:
@@ -133,24 +157,24 @@ def scored_views(
     picks: index per instrument that can be judged. Without effect: direction 0, no price, no skill
     left.
     """
-    parameters, sources = state.parameters, state.sources
+    parameters = state.parameters
     pick = np.array([picks.get(view.instrument, -1) for view in views], dtype=np.intp)
-    scores = np.array([score(view, sources[view.source], parameters) for view in views])
-    rho = np.array([skill(view, parameters) for view in views])
+    score = np.array(scores(views, state.sources, parameters))
+    rho = np.array(skills(views, parameters))
     horizon = np.array([view.horizon for view in views])
     begun = np.array([view.session for view in views])
     age = np.maximum(state.session_now() - begun, 0.0)
-    skills = skill_over(rho, horizon=horizon, age=age, ahead=ahead)
+    skill = skill_over(rho, horizon=horizon, age=age, ahead=ahead)
     least = max(parameters.skill_min, SKILL_LEAST)
-    counts = (pick >= 0) & (scores != 0.0) & (np.abs(skills) >= least)
+    counts = (pick >= 0) & (score != 0.0) & (np.abs(skill) >= least)
     if not counts.all():
         without = [view for view, used in zip(views, counts, strict=True) if not used]
         views = [view for view, used in zip(views, counts, strict=True) if used]
-        pick, scores, skills = pick[counts], scores[counts], skills[counts]
+        pick, score, skill = pick[counts], score[counts], skill[counts]
         horizon, age = horizon[counts], age[counts]
     else:
         without = []
-    return Board(views, pick, scores, skills, _soon(horizon, age, ahead)), without
+    return Board(views, pick, score, skill, _soon(horizon, age, ahead)), without
 
 
 def _soon(horizon: Floats, age: Floats, ahead: float) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from coordinator.core.conflicts import Conflict, find_conflicts
+from coordinator.core.conflicts import Conflict, find_conflicts, opinions_apart
 from coordinator.core.match import combine
 from coordinator.core.ports import AllocationProblem, Floats
 from schemas.control import Parameters
@@ -45,7 +45,8 @@ def conflicts(
     covariance = 4e-4 * np.array([[1.0, correlation], [correlation, 1.0]])
     mixed = combine(board_of(rows), covariance, prior=np.zeros(2), correlation=0.0)
     changed = replace(problem(covariance, mixed.mu), **limits)  # type: ignore[arg-type] # by name
-    return find_conflicts(mixed, changed, parameters)
+    apart = opinions_apart(mixed, covariance, parameters)
+    return find_conflicts(apart, mixed, changed, parameters)
 
 
 def test_opposite_opinions_on_a_name_conflict_and_agreeing_ones_do_not() -> None:

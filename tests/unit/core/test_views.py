@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.core.state import Source
+from coordinator.core.state import Source, View
 from coordinator.core.views import (
     RAW_MAX,
     heard,
     horizon_of,
     raw_score,
-    score,
     scored_views,
-    skill,
+    scores,
     skill_over,
+    skills,
 )
 from schemas.control import Parameters
 from schemas.portfolios import Mandate
@@ -33,6 +33,16 @@ def source(**changes: float) -> Source:
     made.raw_count = int(changes.get("count", 0))
     made.raw_square_sum = changes.get("squares", 0.0)
     return made
+
+
+def score(given_view: View, of: Source, parameters: Parameters) -> float:
+    (found,) = scores([given_view], {given_view.source: of}, parameters)
+    return found
+
+
+def skill(given_view: View, parameters: Parameters) -> float:
+    (found,) = skills([given_view], parameters)
+    return found
 
 
 @given(strength=st.floats(0.0, 1.0), direction=st.sampled_from([-1, 0, 1]))
