@@ -30,8 +30,15 @@ _log: Any = structlog.get_logger(__name__)
 class HealthBoard(Protocol):
     """Where the projector says how it is: coordinator.telemetry's Health, or a fake."""
 
-    def set(self, name: str, ok: bool, reason: str = "") -> None:  # noqa: FBT001 - as Health has it
-        """State of the check of that name."""
+    def set(
+        self,
+        name: str,
+        ok: bool,  # noqa: FBT001 - as Health has it
+        reason: str = "",
+        *,
+        lapses_s: float | None = None,
+    ) -> None:
+        """State of the check of that name; it fails by itself when not set again in that time."""
         ...
 
 
@@ -50,7 +57,7 @@ class Pace:
     rows_max: of a batch, soon after which it is written; batch: longest time one is gathered.
     interval: between looks at a log that had nothing new. pause, pause_max: after a failed try,
     doubling. beat: how often an idle writer shows that it lives. look: how often new shards are
-    looked for, and the lag is measured.
+    looked for, and the lag is measured. lapse: without a step for so long, health is lost.
     """
 
     rows_max: int = 5_000
@@ -60,6 +67,7 @@ class Pace:
     pause_max: float = 10.0
     beat: float = 3.0
     look: float = 2.0
+    lapse: float = 60.0
 
 
 PACE = Pace()
@@ -184,7 +192,7 @@ class Projector:
     def _say(self, state: str, reason: str, *, ok: bool) -> None:
         """Log a change of state once; health always has the newest reason."""
         if self.health is not None:
-            self.health.set(f"projection {self.sink.name}", ok, reason)
+            self.health.set(f"projection {self.sink.name}", ok, reason, lapses_s=self.pace.lapse)
         if state == self._state:
             return
         self._state = state

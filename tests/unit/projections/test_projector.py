@@ -22,7 +22,7 @@ PACE = Pace(rows_max=200, interval=0.001, pause=0.001, pause_max=0.004, beat=0.0
 class Board:
     said: list[tuple[str, bool, str]] = field(default_factory=list)
 
-    def set(self, name: str, ok: bool, reason: str = "") -> None:
+    def set(self, name: str, ok: bool, reason: str = "", *, lapses_s: float | None = None) -> None:
         self.said.append((name, ok, reason))
 
 
