@@ -7,8 +7,25 @@ from typing import Any
 
 import pytest
 
+from coordinator.core.ports import Append
+from coordinator.core.route import Router
+from coordinator.log.memory import MemoryLog
+from schemas.entries import Stamp, encode_journal
+from schemas.journal import SignalsShed
 from schemas.verdicts import InputRejected, InputRejection, SignalRejected, SignalRejection
-from tests.journals import DAY, HOUR, SECOND, T0, Input, Inputs, events_of, run
+from tests.journals import (
+    DAY,
+    HOUR,
+    SECOND,
+    T0,
+    Input,
+    Inputs,
+    events_of,
+    lay,
+    owners,
+    run,
+    zero_clock,
+)
 
 NOON = T0 + 12 * HOUR
 S, R = SignalRejection, InputRejection
@@ -200,3 +217,26 @@ def test_an_id_of_a_portfolio_and_the_same_of_a_source_are_two() -> None:
         log = run(inputs, shards=shards)
         assert events_of(log, InputRejected, shards=shards) == []
         assert events_of(log, SignalRejected, shards=shards) == []
+
+
+@pytest.mark.parametrize(
+    ("heard", "shed"),
+    [(0, ["1", "2", "3", "4"]), (1, ["1", "2", "3", "4"]), (3, ["3", "4"]), (5, [])],
+)
+def test_of_signals_shed_again_only_those_without_an_answer_are(heard: int, shed: str) -> None:
+    """Another router entered `heard` of them before this one shed offsets 1 to 4."""
+    make = Inputs()
+    log = lay([make.registered("s"), make.listed("A")], MemoryLog(clock=zero_clock), shards=1)
+    for number in range(heard):
+        signal = make.make(
+            "signals", "SignalIssued", T0, source="s", strategy="s", instrument="A", direction=1,
+            strength=0.5, event_id=str(number),
+        )  # fmt: skip
+        Router(log, shards=1).accept([signal.raw], journal_times=[T0])
+    partition = make.signal("s", "A", T0).raw.partition
+    event = SignalsShed(event_id="x", event_time=T0, source="s", signal_ids=("1", "2", "3", "4"))
+    entry = encode_journal(Stamp("signals", "t", partition, 4, T0, 1), event)
+    log.append([Append("journal", 0, entry, T0)] * 2)
+    owners(log, shards=1)[0].recover()
+    found = events_of(log, SignalRejected)
+    assert [one.signal_id for one in found if one.reason == "shed"] == list(shed)
