@@ -34,7 +34,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "topics",
         help="compare Kafka's topics with what is declared, and make them so",
-        description="plan shows what the cluster lacks (exit code 3 where it differs); apply "
+        description="Plan shows what the cluster lacks (exit code 3 where it differs); apply "
         "creates missing topics and sets retention, sizes and time stamps. A topic with another "
         "number of partitions is refused.",
     )
