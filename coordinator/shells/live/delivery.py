@@ -21,6 +21,7 @@ from coordinator.core.clock import MILLISECOND
 from coordinator.core.ports import Record
 from coordinator.log.kafka.options import ssl_context
 from coordinator.settings import KafkaSettings, Settings
+from coordinator.shells.live.faust_consumer import AsItIs, QuickTransport, QuietMonitor
 
 __all__ = ["FaustDelivery", "Shards", "faust_app"]
 
@@ -99,15 +100,13 @@ class FaustDelivery:
         self._log = structlog.get_logger("delivery")
         self._collected: dict[int, list[Record]] = {}
         self.joined = asyncio.Event()
-        self.app = faust_app(settings, "engine")
+        self.app = faust_app(settings, "engine", monitor=QuietMonitor())
+        self.app.transport = QuickTransport(self.app.conf.broker_consumer, self.app)
         self._declare()
 
     def _declare(self) -> None:
         app = self.app
-        topic = app.topic(
-            self._topic, key_serializer="raw", value_serializer="raw", key_type=bytes,
-            value_type=bytes, partitions=self._settings.worker.shards,
-        )  # fmt: skip
+        topic = app.topic(self._topic, schema=AsItIs(), partitions=self._settings.worker.shards)
 
         async def engine(stream: Any) -> None:
             async for event in stream.events():
