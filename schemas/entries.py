@@ -134,18 +134,16 @@ def decode_journal(entry: bytes) -> JournalEntry:
 
 
 def encode_output(position: int, ordinal: int, seq: int, prev: str, event: Event) -> bytes:
-    """The output entry's bytes; their digest is the next entry's prev."""
-    head = to_json(
-        {
-            "type": type(event).__name__,
-            "version": event.version,
-            "position": position,
-            "ordinal": ordinal,
-            "seq": seq,
-            "prev": prev,
-        }
+    """The output entry's bytes; their digest is the next entry's prev, a hash in hexadecimal.
+
+    A round says a hundred of them, so the head is written as its one spelling is.
+    """
+    name = type(event).__name__
+    head = (
+        f'{{"type":"{name}","version":{event.version},"position":{position},'
+        f'"ordinal":{ordinal},"seq":{seq},"prev":"{prev}"'
     )
-    return head[:-1] + _EVENT + canonical_bytes(event) + b"}"
+    return head.encode() + _EVENT + canonical_bytes(event) + b"}"
 
 
 class OutputHead(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,8 +149,7 @@ class AllocationProblem:
         return self.filled + self.working_buys + self.working_sells
 
 
-@dataclass(frozen=True, slots=True)
-class LimitReading:
+class LimitReading(NamedTuple):
     """How far one limit was used by the answer, and what easing it would be worth.
 
     limit: its name; instrument: set where the limit is per instrument. used and bound are in the

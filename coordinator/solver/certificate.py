@@ -64,9 +64,10 @@ def upper_bound(problem: AllocationProblem, room: Room, trades: Floats, prices: 
     """
     low, high = room.box
     slope = marginal_value(problem, trades)
-    kinks = (np.zeros_like(low), kink(problem))
-    points = np.stack([low, high, *(np.clip(k, low, high) for k in kinks)])
-    best = np.max(_lagrangian(problem, room, slope, points, prices), axis=0)
+    kinks = (0.0, kink(problem))
+    inner = (np.minimum(np.maximum(one, low), high) for one in kinks)
+    points = np.array([low, high, *inner])
+    best = _lagrangian(problem, room, slope, points, prices).max(axis=0)
     buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
     costs = problem.cost_buy @ buys + problem.cost_sell @ sells
     rooms = prices.gross * room.gross + prices.cash * room.cash + prices.turnover * room.turnover

@@ -13,7 +13,13 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.repair import Flags, one_by_one, repair
-from coordinator.solver.violations import BREACH_TOLERANCE, ROUNDING_TOLERANCE, Violations, measure
+from coordinator.solver.violations import (
+    BREACH_TOLERANCE,
+    ROUNDING_TOLERANCE,
+    Violations,
+    beyond,
+    measure,
+)
 
 __all__ = ["Lots", "round_trades"]
 
@@ -104,9 +110,9 @@ def _round_each(
 
 def _inside(problem: AllocationProblem, trades: Floats, wanted: Floats) -> Flags:
     """(n,) whether each position's limits are no more broken than by the wanted trade."""
-    now, goal = measure(problem, trades), measure(problem, wanted)
+    (over, under), (over_goal, under_goal) = beyond(problem, trades), beyond(problem, wanted)
     gap = ROUNDING_TOLERANCE
-    result: Flags = (now.over <= goal.over + gap) & (now.under <= goal.under + gap)
+    result: Flags = (over <= over_goal + gap) & (under <= under_goal + gap)
     return result
 
 

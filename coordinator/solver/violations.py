@@ -13,7 +13,7 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.limits import cash_left, position_range, turnover_used
 
-__all__ = ["BREACH_TOLERANCE", "ROUNDING_TOLERANCE", "Violations", "measure"]
+__all__ = ["BREACH_TOLERANCE", "ROUNDING_TOLERANCE", "Violations", "beyond", "measure"]
 
 # A limit broken by less than a thousandth of a basis point of NAV is drift, not a breach to be
 # repaired.
@@ -75,11 +75,23 @@ def measure(problem: AllocationProblem, trades: Floats) -> Violations:
     """The excess over each hard limit if these trades, (n,) fractions of NAV, are decided."""
     lowest, highest = position_range(problem, trades)
     gross = float(np.maximum(highest, -lowest).sum())
+    over, under = _outside(problem, lowest, highest)
     return Violations(
-        over=np.maximum(highest - problem.position_max, 0.0),
-        under=np.maximum(problem.position_min - lowest, 0.0),
+        over=over,
+        under=under,
         trade=np.maximum(np.abs(trades) - problem.trade_max, 0.0),
         gross=max(gross - problem.gross_max, 0.0),
         cash=max(problem.cash_floor - cash_left(problem, trades), 0.0),
         turnover=max(turnover_used(trades) - problem.turnover_max, 0.0),
     )
+
+
+def beyond(problem: AllocationProblem, trades: Floats) -> tuple[Floats, Floats]:
+    """(n,) by how much each position ends above, and below, its own limits."""
+    return _outside(problem, *position_range(problem, trades))
+
+
+def _outside(problem: AllocationProblem, lowest: Floats, highest: Floats) -> tuple[Floats, Floats]:
+    over: Floats = np.maximum(highest - problem.position_max, 0.0)
+    under: Floats = np.maximum(problem.position_min - lowest, 0.0)
+    return over, under
