@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile, zip_longest
 from pathlib import Path
 from time import perf_counter
@@ -24,7 +25,7 @@ from coordinator.log.following import Followed
 from coordinator.log.integrity import GENESIS, Link
 from coordinator.log.live import begin_of, has_broker_times, is_expiring
 from coordinator.log.lock import WriterLock
-from coordinator.log.segment_file import SegmentFile, encode
+from coordinator.log.segment_file import encode
 from coordinator.log.segment_heads import SHEET, begin_folder, read_heads, write_heads
 from coordinator.log.segments import SegmentLog, write_sealed
 from schemas.entries import GENESIS as GENESIS_HASH
@@ -249,8 +250,9 @@ class _Run:
     ) -> tuple[Link, SealedRange]:
         """Seal one segment; where the chain stands then, and what was sealed so far."""
         if not self._dry_run:
+            confirm = partial(self._confirm, records, link.position + 1)
             name, content, link = encode(records, link, notes)
-            write_sealed(self._folder / name, content, records, self._confirm)
+            write_sealed(self._folder / name, content, records, confirm)
             key = (found.topic, found.shard)
             write_heads(self._folder, read_heads(self._folder).moved(key, records[-1].position + 1))
         first = records[0].journal_time if found.first_time is None else found.first_time
@@ -264,17 +266,17 @@ class _Run:
             last_time=records[-1].journal_time,
         )
 
-    def _confirm(self, file: SegmentFile) -> None:
-        """The log, read again, says what the written segment says. Raises CorruptRecord."""
-        footer = file.footer
-        stop = footer.last + 1
-        # From where the record before ends: a large record begins before its own position.
-        begin = begin_of(self._reader, footer.topic, footer.shard)
-        start = max(footer.previous_position + 1, begin)
-        again = self._reader.read(footer.topic, footer.shard, start, stop)
-        if footer.topic == "checkpoints":
+    def _confirm(self, records: list[Record], after: int) -> None:
+        """The log, read again, says what is written. Raises CorruptRecord.
+
+        after: one past the record before; a large record begins before its own position.
+        """
+        topic, shard = records[0].topic, records[0].shard
+        start = max(after, begin_of(self._reader, topic, shard))
+        again = self._reader.read(topic, shard, start, records[-1].position + 1)
+        if topic == "checkpoints":
             again = (record for record in again if _is_at_seal(record))
-        refuse_differences(file.read(footer.first, stop), again, where=file.segment.path.name)
+        refuse_differences(iter(records), again, where=str(self._folder))
 
 
 def refuse_differences(sealed: Iterator[Record], live: Iterator[Record], *, where: str) -> None:

@@ -277,11 +277,11 @@ def write_sealed(
     path: Path,
     content: bytes,
     records: list[Record],
-    confirm: Callable[[SegmentFile], None] | None = None,
+    confirm: Callable[[], None] | None = None,
 ) -> Segment:
     """Write, read back and compare under a temporary name; only then let it be seen.
 
-    confirm: what else must hold of the written file before that; it raises where it does not.
+    confirm: asked before that whether they may be seen; it raises where not.
     """
     segment = parse_name(path)
     if segment is None:
@@ -292,7 +292,7 @@ def write_sealed(
     if list(written.read(segment.first, segment.last + 1)) != records:
         raise LogUnreadable(str(partial), "what was written does not read back")
     if confirm is not None:
-        confirm(written)
+        confirm()
     publish(partial, path)
     return segment
 
