@@ -239,9 +239,7 @@ def _purge(box: LetterBox, args: argparse.Namespace) -> int:
     count = sum(1 for _ in box.letters(args.topic, 0, args.before))
     if not args.dry_run:
         if not isinstance(box, KafkaBox):
-            complain(
-                "a SQLite log keeps its dead letters: its records are chained to each other"
-            )
+            complain("a SQLite log keeps its dead letters: its records are chained to each other")
             return USAGE
         if not agreed(f"delete {count} dead letters of {args.topic}", yes=args.yes):
             return FAILED
