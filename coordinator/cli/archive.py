@@ -12,6 +12,7 @@ from collections.abc import Collection
 from contextlib import closing
 from dataclasses import asdict
 
+from coordinator.cli.asking import agreed
 from coordinator.cli.console import (
     FAILED,
     OK,
@@ -123,13 +124,13 @@ def _truncated(reader: LogReader, args: argparse.Namespace) -> Collection[Cut]:
         raise
     with sealed:
         cuts = plan_cuts(reader, sealed, shards=args.shard)
-        if args.dry_run or not (args.yes or _agreed(cuts)):
+        if args.dry_run or not (args.yes or _wanted(cuts)):
             return cuts
         with progress("truncating") as advance:
             return truncate(reader, sealed, cuts, until=args.until, progress=advance)
 
 
-def _agreed(cuts: Collection[Cut]) -> bool:
+def _wanted(cuts: Collection[Cut]) -> bool:
     """Ask on the terminal; what would go stands before the question."""
     going = [cut for cut in cuts if cut.before > cut.begin]
     if not going:
@@ -137,9 +138,7 @@ def _agreed(cuts: Collection[Cut]) -> bool:
     for cut in going:
         place = f"{cut.topic}/{cut.shard}"
         print(f"{place}: positions {cut.begin} to {cut.before - 1}", file=sys.stderr)
-    print("Delete these records from the topics? They stay in the archive. [y/N] ",
-          end="", file=sys.stderr, flush=True)  # fmt: skip
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    return agreed("delete these records from the topics (they stay in the archive)", yes=False)
 
 
 def _show(report: ArchiveReport, cuts: Collection[Cut], args: argparse.Namespace) -> None:

@@ -87,7 +87,7 @@ def test_truncation_asks_and_a_no_deletes_nothing(
         monkeypatch.setattr("sys.stdin", answering)
         assert main(words) == 0
         asked = capsys.readouterr()
-        assert "Delete these records" in asked.err
+        assert "delete these records" in asked.err
         assert (topics.begin("journal", 1) > 0) is deletes
         assert ("records deleted, begins at" in asked.out) is deletes
 
