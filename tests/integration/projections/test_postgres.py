@@ -333,3 +333,18 @@ def _signal(name: str, at: int, seq: int) -> SignalRow:
 
 def _append(one: Any) -> Append:
     return Append(one.topic, one.shard, one.payload, one.journal_time)
+
+
+def test_a_writer_that_froze_loses_its_session_and_writes_nothing_more(sink: PostgresSink) -> None:
+    frozen = PostgresSink(sink.dsn, sink.schema)
+    frozen.open()
+    frozen._mine().execute("SET idle_session_timeout = '200ms'")
+    made = batches(busy_log(), rows_max=100)
+    until(lambda: _opened(sink))
+    sink.commit(made[0])
+    with pytest.raises(TargetAway):
+        frozen.commit(made[0])
+    sink.commit(made[1])
+    with pytest.raises(TargetBusy):
+        frozen.open()
+    frozen.close()
