@@ -94,23 +94,14 @@ def _opinion(
 ) -> Opinion:
     """What the views say together; the same one for all portfolios that hear the same.
 
-    Views, parameters and an estimated covariance never change: their id stands for them.
+    Views, parameters and an estimated covariance never change, so the same ones are equal ones.
     """
     parameters = state.parameters
     forecasters = sorted({view.source for view in views if view.direction is None})
     spreads = tuple(
         (state.sources[name].raw_count, state.sources[name].raw_square_sum) for name in forecasters
     )
-    now = state.session_now()
-    key = (
-        tuple(map(id, views)),
-        tuple(picks),
-        horizon,
-        now,
-        spreads,
-        id(parameters),
-        id(covariance),
-    )
+    key = (tuple(picks), horizon, state.session_now(), spreads)
 
     def formed() -> Opinion:
         board, without = scored_views(state, views, picks=picks, ahead=horizon)
@@ -123,7 +114,7 @@ def _opinion(
         apart = opinions_apart(combination, covariance, parameters)
         return Opinion(combination, apart, without)
 
-    return state.opinions.get(key, formed, holding=(views, parameters, covariance))
+    return state.opinions.get(key, formed, same=(covariance, parameters, *views))
 
 
 def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple[str, ...]:

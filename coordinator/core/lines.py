@@ -128,34 +128,16 @@ def instrument_lines(
         and bool((found.prices > 0.0).all())
         and all(goal.adjusted() < _DIGITS for goal in (*goals, *quantities))
     )
-    target_rows = (
-        {
-            "instrument": name,
-            "weight_before": before[i],
-            "weight_wanted": wanted[i],
-            "weight": after[i],
-            "quantity": goals[i],
-            "expected_return": mu[i],
-            "price": prices[i],
-        }
-        for i, name in enumerate(names)
+    targets = (
+        dict(zip(Target.model_fields, row, strict=True))
+        for row in zip(names, before, wanted, after, goals, mu, prices, strict=True)
     )
-    trade_rows = (
-        {
-            "trade_id": f"{decision_id}:{name}",
-            "instrument": name,
-            "quantity": quantities[i],
-            "price": prices[i],
-            "weight": trades[i],
-            "cost": costs[i],
-            "urgency": urgency[i],
-        }
-        for i, name in enumerate(names)
-        if quantities[i]
+    orders = (
+        dict(zip(Trade.model_fields, (f"{decision_id}:{row[0]}", *row), strict=True))
+        for row in zip(names, quantities, prices, trades, costs, urgency, strict=True)
+        if row[1]
     )
-    return Lines(
-        lines_of(Target, target_rows, sound=sound), lines_of(Trade, trade_rows, sound=sound)
-    )
+    return Lines(lines_of(Target, targets, sound=sound), lines_of(Trade, orders, sound=sound))
 
 
 def _quantities(

@@ -8,8 +8,9 @@ numbers are the same ones. It is no part of the state: a checkpoint holds nothin
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import is_
 from typing import Generic, TypeVar
 
 __all__ = ["Recall"]
@@ -17,27 +18,40 @@ __all__ = ["Recall"]
 Made = TypeVar("Made")
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[Made]):
+    key: object
+    same: Sequence[object]
+    made: Made
+
+    def of(self, key: object, same: Sequence[object]) -> bool:
+        """Whether it was made from exactly these."""
+        alike = len(self.same) == len(same) and all(map(is_, self.same, same))
+        return alike and self.key == key
+
+
 class Recall(Generic[Made]):
     """A bounded number of results; what was not asked for longest goes first."""
 
     def __init__(self, *, entries_max: int) -> None:
-        self._entries: OrderedDict[Hashable, tuple[object, Made]] = OrderedDict()
+        self._entries: list[_Entry[Made]] = []
         self._entries_max = entries_max
 
-    def get(self, key: Hashable, make: Callable[[], Made], *, holding: object = None) -> Made:
-        """The result of `make`, made now or before with an equal key.
+    def get(self, key: object, make: Callable[[], Made], *, same: Sequence[object] = ()) -> Made:
+        """The result of `make`, made now or before from the same inputs.
 
-        key: every input, by value or by id. holding: the things whose id stands in the key; they
-        live as long as the result, so that no id is given to something else meanwhile.
+        key: the inputs that are compared by value. same: those that must be the very same objects;
+        nothing may ever change them. They live as long as the result.
         """
-        known = self._entries.get(key)
-        if known is None:
-            if len(self._entries) >= self._entries_max:
-                self._entries.popitem(last=False)
-            known = self._entries[key] = (holding, make())
-        else:
-            self._entries.move_to_end(key)
-        return known[1]
+        for place in range(len(self._entries) - 1, -1, -1):
+            if self._entries[place].of(key, same):
+                self._entries.append(self._entries.pop(place))
+                return self._entries[-1].made
+        made = make()
+        if len(self._entries) >= self._entries_max:
+            del self._entries[0]
+        self._entries.append(_Entry(key, same, made))
+        return made
 
     def clear(self) -> None:
         """Forget everything: something changed that no key tells."""

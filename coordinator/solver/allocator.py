@@ -66,7 +66,7 @@ class CvxAllocator:
             return positive_semidefinite(covariance)
         with self._turn:
             return self._judged.get(
-                id(covariance), lambda: positive_semidefinite(covariance), holding=covariance
+                None, lambda: positive_semidefinite(covariance), same=(covariance,)
             )
 
     def _plan(self, problem: AllocationProblem, before: Violations) -> Plan:

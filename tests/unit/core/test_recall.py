@@ -46,11 +46,22 @@ def test_what_was_not_asked_for_longest_goes_first() -> None:
     assert len(recall) == 2
 
 
-def test_what_a_key_names_by_id_lives_as_long_as_its_result() -> None:
+def test_objects_that_must_be_the_same_are_not_told_by_their_value() -> None:
+    recall: Recall[int] = Recall(entries_max=4)
+    one, equal = view(), view()
+    assert one == equal
+    assert recall.get("k", lambda: 1, same=(one,)) == 1
+    assert recall.get("k", lambda: 2, same=(equal,)) == 2
+    assert recall.get("k", lambda: 3, same=(one, one)) == 3
+    assert recall.get("other", lambda: 4, same=(one,)) == 4
+    assert recall.get("k", lambda: 5, same=(one,)) == 1
+
+
+def test_what_must_be_the_same_lives_as_long_as_its_result() -> None:
     recall: Recall[int] = Recall(entries_max=1)
     named = PriorBlendedCovariance()
     alive = weakref.ref(named)
-    recall.get(id(named), lambda: 1, holding=(named,))
+    recall.get(None, lambda: 1, same=(named,))
     del named
     assert alive() is not None
     recall.get("another", lambda: 2)
