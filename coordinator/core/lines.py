@@ -41,6 +41,7 @@ WEIGHT_ZERO = 1e-9
 BREACH_MIN = 1e-7
 """A limit broken by less is drift, fraction of NAV."""
 _VERDICTS: tuple[Verdict, ...] = ("followed", "outvoted", "limited")
+_TARGET, _TRADE = tuple(Target.model_fields), tuple(Trade.model_fields)
 _LARGEST = 1e18
 """As `schemas.base.Finite`."""
 _DIGITS = 30
@@ -129,11 +130,11 @@ def instrument_lines(
         and all(goal.adjusted() < _DIGITS for goal in (*goals, *quantities))
     )
     targets = (
-        dict(zip(Target.model_fields, row, strict=True))
+        dict(zip(_TARGET, row, strict=True))
         for row in zip(names, before, wanted, after, goals, mu, prices, strict=True)
     )
     orders = (
-        dict(zip(Trade.model_fields, (f"{decision_id}:{row[0]}", *row), strict=True))
+        dict(zip(_TRADE, (f"{decision_id}:{row[0]}", *row), strict=True))
         for row in zip(names, quantities, prices, trades, costs, urgency, strict=True)
         if row[1]
     )
