@@ -16,7 +16,6 @@ from typing import Any, TypeAlias
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from coordinator.log.kafka.headers import Headers
 from coordinator.log.kafka.topics import BATCH_BYTES_MAX
 
 __all__ = ["Outgoing", "Partition", "SendFailed", "Sender", "Sent"]
@@ -31,7 +30,7 @@ class Outgoing:
 
     value: bytes
     key: bytes | None = None
-    headers: Headers | tuple[()] = ()
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)

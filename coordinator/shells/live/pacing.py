@@ -13,8 +13,10 @@ from schemas.journal import RoundsPaced
 __all__ = ["Pacer"]
 
 MILLISECOND = 1_000_000
-BEHIND_MS = 100
+BEHIND_MS = 200
 """A record that waited longer than this for its turn was behind."""
+BEHIND_LOOKS = 4
+"""So many looks in a row must find that: what comes at once and is soon done is no overload."""
 CALM_MS = 25
 LOOK_EVERY = 250 * MILLISECOND
 CALM_FOR = 3_000 * MILLISECOND
@@ -33,6 +35,7 @@ class Pacer:
         self._worst = 0
         self._looked_at = 0
         self._calm_since = 0
+        self._behind = 0
         self._asked_ms, self._asked_at = 0, 0
 
     def waited(self, journal_time: int, now: int) -> None:
@@ -45,8 +48,11 @@ class Pacer:
             return None
         self._looked_at = now
         worst, self._worst = self._worst // MILLISECOND, 0
-        if worst > BEHIND_MS:
+        self._behind = self._behind + 1 if worst > BEHIND_MS else 0
+        if self._behind:
             self._calm_since = now
+            if self._behind < BEHIND_LOOKS:
+                return None
             wider = FIRST_MS if pace_ms == 0 else min(2 * pace_ms, LARGEST_MS)
             again = wider == self._asked_ms and now - self._asked_at < CALM_FOR
             if wider == pace_ms or again:

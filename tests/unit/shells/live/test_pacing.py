@@ -27,14 +27,22 @@ def test_a_shard_that_keeps_up_is_never_slowed_down() -> None:
 
 def test_rounds_lie_further_apart_while_records_wait_and_no_further_than_the_bound() -> None:
     pacer = Pacer(0)
-    pace, now = driven(pacer, 0, start=T0, ms=400, waits_ms=500)
+    pace, now = driven(pacer, 0, start=T0, ms=1_200, waits_ms=500)
     assert pace == 200
     assert driven(pacer, pace, start=now, ms=60_000, waits_ms=500)[0] == LARGEST_MS
 
 
+def test_a_burst_that_is_soon_done_changes_nothing() -> None:
+    pacer, pace, now = Pacer(0), 0, T0
+    for _ in range(20):
+        pace, now = driven(pacer, pace, start=now, ms=400, waits_ms=500)
+        pace, now = driven(pacer, pace, start=now, ms=600, waits_ms=1)
+        assert pace == 0
+
+
 def test_the_spacing_returns_to_the_parameters_when_nothing_waits_any_more() -> None:
     pacer = Pacer(0)
-    pace, now = driven(pacer, 0, start=T0, ms=1_000, waits_ms=500)
+    pace, now = driven(pacer, 0, start=T0, ms=2_000, waits_ms=500)
     assert pace > 0
     assert driven(pacer, pace, start=now, ms=20_000, waits_ms=1)[0] == 0
 
