@@ -33,7 +33,7 @@ class Board:
     rising. slot: (rows,) index in picks. first, count: (m,) where its rows begin and how many.
     """
 
-    __slots__ = ("count", "first", "k", "pick", "picks", "references", "score", "skill", "slot",
+    __slots__ = ("_rows", "count", "first", "k", "pick", "picks", "references", "score", "skill", "slot",
                  "soon", "source", "sources", "views")  # fmt: skip
 
     def __init__(
@@ -57,6 +57,8 @@ class Board:
         self.picks: Indices = pick[self.first]
         self.slot: Indices = np.cumsum(begins) - 1
         self.count: Indices = np.bincount(self.slot, minlength=len(self.first))
+        spans = zip(self.first.tolist(), self.count.tolist(), strict=True)
+        self._rows = [tuple(range(begin, begin + size)) for begin, size in spans]
 
     def __len__(self) -> int:
         """Rows."""
@@ -74,10 +76,9 @@ class Board:
                 slots = alike[start : start + batch]
                 yield slots, self.first[slots][:, None] + np.arange(size)
 
-    def rows_of(self, slot: int) -> range:
+    def rows_of(self, slot: int) -> tuple[int, ...]:
         """The rows of one instrument."""
-        begin = int(self.first[slot])
-        return range(begin, begin + int(self.count[slot]))
+        return self._rows[slot]
 
 
 def sums(at: Indices, weights: Floats, *, count: int) -> Floats:

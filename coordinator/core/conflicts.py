@@ -109,11 +109,19 @@ def _opposite(
         buy, sell = np.divmod(place, rows.shape[1])
         nth = np.arange(len(slots))
         worst, buys, sells = z[nth, buy, sell], rows[nth, buy], rows[nth, sell]
-        for slot, one, i, j in zip(slots.tolist(), worst.tolist(), buys, sells, strict=True):
+        lines = zip(
+            slots.tolist(),
+            board.picks[slots].tolist(),
+            worst.tolist(),
+            buys.tolist(),
+            sells.tolist(),
+            strict=True,
+        )
+        for slot, pick, one, i, j in lines:
             first, second = sorted((board.views[i].horizon, board.views[j].horizon))
             apart = second / first >= HORIZON_RATIO
             kind = ConflictKind.HORIZON if apart else ConflictKind.OPPOSITE_DIRECTION
-            pick, members = int(board.picks[slot]), tuple(board.rows_of(slot))
+            members = board.rows_of(slot)
             found.append(_conflict(board, kind, (pick,), members, severity_of(one)))
     return found
 
@@ -165,13 +173,13 @@ def _correlated(
         gap: Floats = np.abs(q[one] - beta * q[other])
         return gap / np.sqrt(np.maximum(spread, 1e-300))
 
-    worst = np.maximum(z(i, j), z(j, i))
+    worst, picks = np.maximum(z(i, j), z(j, i)), board.picks.tolist()
     kind = ConflictKind.CORRELATED_INSTRUMENTS
     return [
         _conflict(
             board,
             kind,
-            (int(board.picks[one]), int(board.picks[other])),
+            (picks[one], picks[other]),
             (*board.rows_of(one), *board.rows_of(other)),
             severity_of(z_worst),
         )
