@@ -33,8 +33,8 @@ class Board:
     rising. slot: (rows,) index in picks. first, count: (m,) where its rows begin and how many.
     """
 
-    __slots__ = ("_rows", "count", "first", "k", "pick", "picks", "references", "score", "skill", "slot",
-                 "soon", "source", "sources", "views")  # fmt: skip
+    __slots__ = ("_rows", "count", "first", "k", "pick", "picks", "references", "score", "skill",
+                 "slot", "soon", "source", "sources", "views")  # fmt: skip
 
     def __init__(
         self, views: Sequence[View], pick: Indices, score: Floats, skill: Floats, soon: Floats
