@@ -36,7 +36,7 @@ from schemas.journal import EngineStarted
 __all__ = ["Owner", "OwnerSettings", "Phase"]
 
 _STARTED = opening(EngineStarted)
-BATCH_RECORDS = 200
+BATCH_RECORDS = 16
 CATCH_UP_RECORDS = 50_000
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 CHECKPOINTS_KEPT = 2
