@@ -25,6 +25,7 @@ Ledoit and Wolf 2003 (constant correlation); Little and Rubin 2019, section 11.2
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.core.ports import Floats, RiskSettings
 
@@ -115,7 +116,7 @@ def _volatilities(clipped: Floats, observed: Floats, settings: RiskSettings) -> 
     return result
 
 
-def _correlation(standard: Floats, observed: Floats, settings: RiskSettings) -> Floats:
+def _correlation(standard: Floats, observed: NDArray[np.bool_], settings: RiskSettings) -> Floats:
     """(n, n) step 2 of the module's formula.
 
     standard: (t, n) returns over volatility, 0 where unknown.
@@ -124,15 +125,26 @@ def _correlation(standard: Floats, observed: Floats, settings: RiskSettings) -> 
     rho, weight = settings.correlation_prior, settings.weight_prior
     prior = np.full((n, n), rho)
     np.fill_diagonal(prior, 1.0)
+    whole = observed.all(axis=1)
+    full, holey = standard[whole], standard[~whole]
+    seen = full.T @ full
+    if len(holey):
+        seen += _filled(holey, observed[~whole], rho)
+    blend = (weight * prior + seen) / (weight + t)
+    scale = np.sqrt(np.diag(blend))
+    correlation: Floats = blend / np.outer(scale, scale)
+    correlation = (correlation + correlation.T) / 2
+    np.fill_diagonal(correlation, 1.0)
+    return correlation
+
+
+def _filled(standard: Floats, observed: NDArray[np.bool_], rho: float) -> Floats:
+    """(n, n) sum of E[u_t u_t' | observed] over sessions with missing returns; see the module."""
     missing = np.where(observed, 0.0, 1.0)
     spread = 1.0 + (observed.sum(axis=1, keepdims=True) - 1.0) * rho
     # With nothing observed in a session the sum is 0 and so is the expectation.
     expected = standard + missing * (rho * standard.sum(axis=1, keepdims=True) / spread)
     common = missing * np.sqrt(rho * (1.0 - rho) / spread)
     unexplained = np.diag((1.0 - rho) * missing.sum(axis=0)) + common.T @ common
-    blend = (weight * prior + expected.T @ expected + unexplained) / (weight + t)
-    scale = np.sqrt(np.diag(blend))
-    correlation: Floats = blend / np.outer(scale, scale)
-    correlation = (correlation + correlation.T) / 2
-    np.fill_diagonal(correlation, 1.0)
-    return correlation
+    filled: Floats = expected.T @ expected + unexplained
+    return filled
