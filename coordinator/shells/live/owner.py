@@ -37,7 +37,6 @@ __all__ = ["Owner", "OwnerSettings", "Phase"]
 
 _STARTED = opening(EngineStarted)
 BATCH_RECORDS = 16
-CATCH_UP_RECORDS = 50_000
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 CHECKPOINTS_KEPT = 2
 LOOK_FOR_MORE_S = 1.0
