@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import faust
 import structlog
+from aiokafka import ConsumerRecord
 from faust.types.auth import SASLMechanism
 
 from coordinator.core.clock import MILLISECOND
@@ -22,6 +23,7 @@ from coordinator.core.ports import Record
 from coordinator.log.kafka.options import ssl_context
 from coordinator.settings import KafkaSettings, Settings
 from coordinator.shells.live.faust_consumer import AsItIs, QuickTransport, QuietMonitor
+from coordinator.shells.live.folderless import FolderlessApp
 
 __all__ = ["FaustDelivery", "Shards", "faust_app"]
 
@@ -47,7 +49,7 @@ class Shards(Protocol):
 def faust_app(settings: Settings, name: str, **more: Any) -> faust.App:
     """A Faust app with the settings that mattered (ops/decisions/0008), and no web server."""
     worker = settings.worker
-    return faust.App(
+    return FolderlessApp(
         f"{worker.group}.{name}",
         **{
             "broker": [f"kafka://{host.strip()}" for host in settings.kafka.bootstrap.split(",")],
@@ -110,18 +112,18 @@ class FaustDelivery:
 
         async def engine(stream: Any) -> None:
             async for event in stream.events():
-                self._collect(_record(event.message))
+                self._collect(event.message.partition, event.message.value)
 
         app.agent(topic, name="engine", concurrency=1)(engine)
         # The signals keep references; the app lives as long as this object.
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)  # type: ignore[arg-type] # Faust's own handlers look so
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)  # type: ignore[arg-type] # as above
 
-    def _collect(self, record: Record) -> None:
-        """Keep it until the loop has gone round: threads are woken once for many records."""
+    def _collect(self, shard: int, run: Sequence[ConsumerRecord]) -> None:
+        """Keep them until the loop has gone round: threads are woken once for many records."""
         if not self._collected:
             asyncio.get_running_loop().call_soon(self._hand_over)
-        self._collected.setdefault(record.shard, []).append(record)
+        self._collected.setdefault(shard, []).extend(map(_record, run))
 
     def _hand_over(self) -> None:
         collected, self._collected = self._collected, {}
@@ -157,7 +159,7 @@ class FaustDelivery:
         return reason
 
 
-def _record(message: Any) -> Record:
-    """Faust tells the broker's time in seconds; topics know milliseconds."""
-    time = round(message.timestamp * 1000) * MILLISECOND
-    return Record("journal", message.partition, message.offset, time, message.value or b"")
+def _record(found: ConsumerRecord) -> Record:
+    """Topics know milliseconds."""
+    time = found.timestamp * MILLISECOND
+    return Record("journal", found.partition, found.offset, time, found.value or b"")

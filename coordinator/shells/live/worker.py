@@ -8,6 +8,7 @@ so and ends, because Faust would idle for ever. It must never decide anything.
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ class EngineWorker:
         self._log = structlog.get_logger("worker")
         self._committing: AIOKafkaConsumer | None = None
         self._ran = False
+        self._settled: frozenset[int] = frozenset()
 
     # -- what the delivery tells -------------------------------------------------------------------
 
@@ -159,6 +161,7 @@ class EngineWorker:
                     f"a session timeout of {self._settings.worker.session_timeout_ms} ms?"
                 )
             await self._look()
+            self._settle()
             if self._owners and all(owner.drained for owner in self._owners.values()):
                 self._log.info("all_shards_sealed")
                 return
@@ -194,6 +197,14 @@ class EngineWorker:
                 reason = f"stands still at {owner.position} for {still:.0f} s, {lag} records behind"
                 self._health.set(f"shard {number}", ok=False, reason=reason)
                 raise WorkerFailed(f"shard {number} {reason}")
+
+    def _settle(self) -> None:
+        """Once all shards are there, what they hold stays: it is not searched for garbage again."""
+        running = frozenset(n for n, o in self._owners.items() if o.phase is Phase.RUNNING)
+        if running != self._settled and len(running) == len(self._owners):
+            self._settled = running
+            gc.collect()
+            gc.freeze()
 
     async def _ends(self) -> dict[int, int]:
         """Where the journals end, and a note of what is applied; nothing while nobody answers."""
