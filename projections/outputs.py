@@ -25,7 +25,7 @@ from projections.rows import (
 from schemas.base import parse_time
 from schemas.decisions import (
     AllocationDecided,
-    ConflictDetected,
+    ConflictsDetected,
     PortfolioViewUpdated,
     QualityScored,
     RoundClosed,
@@ -127,23 +127,24 @@ def _uses(event: AllocationDecided, as_of: AsOf) -> list[SignalUseRow]:
     ]
 
 
-def _conflict(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+def _conflicts(entry: OutputEntry, as_of: AsOf) -> list[Row]:
     event = entry.event
-    if not isinstance(event, ConflictDetected):
+    if not isinstance(event, ConflictsDetected):
         return []
     return [
         ConflictRow(
             as_of=as_of,
             decision_id=event.decision_id,
-            ordinal=entry.ordinal,
+            ordinal=ordinal,
             portfolio=event.portfolio,
             decided_at=event.decided_at,
-            kind=event.kind.value,
-            instruments=event.instruments,
-            signals=event.signals,
-            severity=event.severity,
-            resolution=event.resolution,
+            kind=line.kind.value,
+            instruments=line.instruments,
+            signals=line.signals,
+            severity=line.severity,
+            resolution=line.resolution,
         )
+        for ordinal, line in enumerate(event.conflicts)
     ]
 
 
@@ -284,7 +285,7 @@ def _expired_trades(entry: OutputEntry, as_of: AsOf) -> list[Row]:
 
 _OUTPUTS: dict[type, Callable[[OutputEntry, AsOf], list[Row]]] = {
     AllocationDecided: _decision,
-    ConflictDetected: _conflict,
+    ConflictsDetected: _conflicts,
     RoundClosed: _round,
     QualityScored: _quality,
     SignalRejected: _verdict,

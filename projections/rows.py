@@ -127,7 +127,7 @@ class SignalUseRow:
 
 @dataclass(frozen=True, slots=True)
 class ConflictRow:
-    """One conflict of a decision; ordinal tells two of the same decision apart."""
+    """One conflict of a decision; ordinal is its place among them, 0 the most severe."""
 
     view: ClassVar[str] = "conflicts"
     key: ClassVar[tuple[str, ...]] = ("decision_id", "ordinal")

@@ -25,8 +25,9 @@ from schemas.base import (
 
 __all__ = [
     "AllocationDecided",
-    "ConflictDetected",
     "ConflictKind",
+    "ConflictLine",
+    "ConflictsDetected",
     "Holding",
     "Identity",
     "LimitUse",
@@ -84,11 +85,9 @@ class PortfolioOutput(OutputEvent):
     """Which portfolio."""
 
 
-class ConflictDetected(PortfolioOutput):
+class ConflictLine(Model):
     """Opinions, or an opinion and a limit, that cannot both be followed."""
 
-    decision_id: Reference
-    """"portfolio:round" of the decision that met it."""
     kind: ConflictKind
     """What contradicts what."""
     instruments: tuple[Name, ...]
@@ -99,6 +98,15 @@ class ConflictDetected(PortfolioOutput):
     """How surely they differ beyond their own uncertainty."""
     resolution: Text
     """What the decision made of it, in words."""
+
+
+class ConflictsDetected(PortfolioOutput):
+    """What contradicts each other in a round: one event of all its reported conflicts."""
+
+    decision_id: Reference
+    """"portfolio:round" of the decision that met them."""
+    conflicts: tuple[ConflictLine, ...]
+    """The most severe first, at most conflicts_max; a round that met none says no such event."""
 
 
 class RoundClosed(PortfolioOutput):
@@ -122,7 +130,7 @@ class RoundClosed(PortfolioOutput):
     conflicts: Count
     """Found, including those beyond conflicts_max."""
     conflicts_reported: Count
-    """Those said as ConflictDetected."""
+    """Those told in ConflictsDetected."""
     outcome: Outcome
     """What it led to."""
 

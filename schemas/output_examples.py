@@ -7,8 +7,9 @@ from decimal import Decimal
 from schemas.base import OutputEvent
 from schemas.decisions import (
     AllocationDecided,
-    ConflictDetected,
     ConflictKind,
+    ConflictLine,
+    ConflictsDetected,
     Holding,
     Identity,
     LimitUse,
@@ -90,15 +91,19 @@ def _verdicts(at: int) -> tuple[OutputEvent, ...]:
 
 def _rounds(at: int) -> tuple[OutputEvent, ...]:
     return (
-        ConflictDetected(
+        ConflictsDetected(
             decided_at=at,
             portfolio="balanced",
             decision_id=_DECISION,
-            kind=ConflictKind.OPPOSITE_DIRECTION,
-            instruments=(_SHARE,),
-            signals=("momentum/s-1", "value/v-1"),
-            severity=0.62,
-            resolution="momentum outweighs value",
+            conflicts=(
+                ConflictLine(
+                    kind=ConflictKind.OPPOSITE_DIRECTION,
+                    instruments=(_SHARE,),
+                    signals=("momentum/s-1", "value/v-1"),
+                    severity=0.62,
+                    resolution="momentum outweighs value",
+                ),
+            ),
         ),
         RoundClosed(
             decided_at=at,

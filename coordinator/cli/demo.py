@@ -66,4 +66,4 @@ def _print_next(console: Console, made: DemoRun) -> None:
     if made.decision is not None:
         console.print(safe(f"  coordinator explain {shlex.quote(made.decision)} --log {log}"))
     console.print(safe(f"  coordinator replay --log {log} --verify"))
-    console.print(safe(f"  coordinator events --log {log} --type ConflictDetected --limit 5"))
+    console.print(safe(f"  coordinator events --log {log} --type ConflictsDetected --limit 5"))

@@ -52,12 +52,18 @@ def close_round(
     answer = allocator.allocate(found.problem)
     conflicts = find_conflicts(found.apart, found.combination, found.problem, state.parameters)
     reported = conflicts[: state.parameters.conflicts_max]
-    events: list[OutputEvent] = [
-        *conflicts_said(
-            found, answer, reported, at=state.clock, portfolio=portfolio.name,
-            decision_id=decision_id(portfolio),
+    events: list[OutputEvent] = []
+    if reported:
+        events.append(
+            conflicts_said(
+                found,
+                answer,
+                reported,
+                at=state.clock,
+                portfolio=portfolio.name,
+                decision_id=decision_id(portfolio),
+            )
         )
-    ]  # fmt: skip
     events.append(_decision(state, portfolio, found, answer))
     events.append(
         _closed(

@@ -22,7 +22,15 @@ from coordinator.core.conflicts import Conflict
 from coordinator.core.ports import Allocation, Floats
 from coordinator.core.state import Portfolio, State
 from schemas.base import Model
-from schemas.decisions import ConflictDetected, LimitUse, SignalUse, Target, Trade, Verdict
+from schemas.decisions import (
+    ConflictLine,
+    ConflictsDetected,
+    LimitUse,
+    SignalUse,
+    Target,
+    Trade,
+    Verdict,
+)
 
 __all__ = [
     "BREACH_MIN",
@@ -255,8 +263,8 @@ def conflicts_said(
     at: int,
     portfolio: str,
     decision_id: str,
-) -> tuple[ConflictDetected, ...]:
-    """The conflicts as events, with what the decision made of each."""
+) -> ConflictsDetected:
+    """The conflicts of a round as one event, with what the decision made of each."""
     names, start = found.problem.instruments, found.problem.start
     mu, before = found.combination.mu.tolist(), start.tolist()
     after = (start + answer.trades).tolist()
@@ -267,9 +275,6 @@ def conflicts_said(
     }
     rows = (
         {
-            "decided_at": at,
-            "portfolio": portfolio,
-            "decision_id": decision_id,
             "kind": conflict.kind,
             "instruments": tuple(names[pick] for pick in conflict.picks),
             "signals": conflict.signals,
@@ -278,5 +283,11 @@ def conflicts_said(
         }
         for conflict in conflicts
     )
-    severities = np.array([conflict.severity for conflict in conflicts])
-    return lines_of(ConflictDetected, rows, sound=_sound(severities))
+    sound = _sound(np.array([conflict.severity for conflict in conflicts]))
+    event = {
+        "decided_at": at,
+        "portfolio": portfolio,
+        "decision_id": decision_id,
+        "conflicts": lines_of(ConflictLine, rows, sound=sound),
+    }
+    return lines_of(ConflictsDetected, (event,), sound=sound)[0]

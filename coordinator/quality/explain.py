@@ -16,7 +16,7 @@ from pydantic import Field
 from schemas.base import Model, parse_time
 from schemas.decisions import (
     AllocationDecided,
-    ConflictDetected,
+    ConflictLine,
     Identity,
     LimitUse,
     Profile,
@@ -92,7 +92,7 @@ class Explanation(Model):
     signals: tuple[SignalUse, ...]
     """Every signal used, by the size of its contribution."""
     signals_dropped: tuple[str, ...]
-    conflicts: tuple[ConflictDetected, ...]
+    conflicts: tuple[ConflictLine, ...]
     """The most severe first."""
     conflicts_found: Annotated[int, Field(ge=0)]
     """Including those beyond what is reported."""
@@ -123,7 +123,7 @@ def _weight_of_limit(one: LimitUse) -> tuple[bool, bool, float]:
 def explain(
     decision: AllocationDecided,
     *,
-    conflicts: Sequence[ConflictDetected],
+    conflicts: Sequence[ConflictLine],
     closed: RoundClosed | None,
     place: Place,
 ) -> Explanation:

@@ -17,7 +17,7 @@ from coordinator.core.chain import ChainBroken, Link, follow
 from coordinator.core.ports import LogReader, Record
 from coordinator.core.shards import shards_in
 from coordinator.quality.explain import Explanation, Place, explain
-from schemas.decisions import AllocationDecided, ConflictDetected, RoundClosed
+from schemas.decisions import AllocationDecided, ConflictLine, ConflictsDetected, RoundClosed
 from schemas.entries import OutputEntry, decode_output, opening
 
 __all__ = [
@@ -88,7 +88,7 @@ class _Found:
     entry: OutputEntry | None = None
     record: Record | None = None
     closed: RoundClosed | None = None
-    conflicts: tuple[ConflictDetected, ...] = ()
+    conflicts: tuple[ConflictLine, ...] = ()
 
 
 def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
@@ -145,8 +145,8 @@ def _take(found: _Found, link: Link) -> None:
         found.decision, found.entry, found.record = event, link.entry, link.record
     elif isinstance(event, RoundClosed):
         found.closed = event
-    elif isinstance(event, ConflictDetected):
-        found.conflicts += (event,)
+    elif isinstance(event, ConflictsDetected):
+        found.conflicts = event.conflicts
 
 
 def _one_place(reader: LogReader, decision_id: str, naming: list[Record]) -> int:

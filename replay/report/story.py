@@ -18,8 +18,9 @@ from projections.rows import AsOf, ConflictRow, FillRow, SignalRow, TradeEndRow
 from replay.report.summary import Tally
 from schemas.decisions import (
     AllocationDecided,
-    ConflictDetected,
     ConflictKind,
+    ConflictLine,
+    ConflictsDetected,
     LimitUse,
     SignalUse,
     Target,
@@ -65,7 +66,7 @@ class Story:
     """A decision and everything that led to it and came of it."""
 
     decision: AllocationDecided
-    conflict: ConflictDetected
+    conflict: ConflictLine
     conflicts: int
     """Of the same decision, this one included."""
     voices: tuple[Voice, ...]
@@ -105,14 +106,14 @@ def tell(reader: LogReader, tally: Tally) -> Story | None:
     if chosen is None:
         return None
     decision: AllocationDecided | None = None
-    conflict: ConflictDetected | None = None
+    conflict: ConflictLine | None = None
     ends: list[TradeEndRow] = []
     for entry in _outputs(reader, chosen):
         event = entry.event
         if isinstance(event, AllocationDecided):
             decision = event
-        elif isinstance(event, ConflictDetected) and entry.ordinal == chosen.ordinal:
-            conflict = event
+        elif isinstance(event, ConflictsDetected) and chosen.ordinal < len(event.conflicts):
+            conflict = event.conflicts[chosen.ordinal]
         elif isinstance(event, TradesExpired):
             found = apply(entry, AsOf(chosen.as_of.shard, entry.seq))
             ends += [row for row in found if isinstance(row, TradeEndRow)]
@@ -133,7 +134,7 @@ def _compose(
     reader: LogReader,
     tally: Tally,
     decision: AllocationDecided,
-    conflict: ConflictDetected,
+    conflict: ConflictLine,
     known: tuple[int, list[TradeEndRow]],
 ) -> Story:
     disputed = set(conflict.instruments)

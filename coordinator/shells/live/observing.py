@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from coordinator.core.clock import SECOND
 from coordinator.core.ports import Record
 from coordinator.telemetry.metrics import Metrics
-from schemas.decisions import AllocationDecided, ConflictDetected, RoundClosed
+from schemas.decisions import AllocationDecided, ConflictsDetected, RoundClosed
 from schemas.entries import opening
 from schemas.signals import SignalIssued
 from schemas.verdicts import InputRejected, SignalRejected
@@ -24,16 +24,17 @@ __all__ = ["Observer"]
 _SIGNAL = opening(SignalIssued)
 _ROUND = opening(RoundClosed)
 _DECIDED = opening(AllocationDecided)
-_CONFLICT = opening(ConflictDetected)
+_CONFLICTS = opening(ConflictsDetected)
 _REJECTED = (opening(SignalRejected), opening(InputRejected))
 _APPENDED_AT = re.compile(rb'"appended_at":(\d+)')
 _NUMBERS = {
     name: re.compile(rb'"%s":(\d+)' % name.encode()) for name in ("decided_at", "opened_at")
 }
 _WORDS = {
-    name: re.compile(rb'"%s":"([a-z_ ]*)"' % name.encode())
-    for name in ("kind", "reason", "rung", "status")
+    name: re.compile(rb'"%s":"([a-z_ ]*)"' % name.encode()) for name in ("reason", "rung", "status")
 }
+_KIND = re.compile(rb'\{"kind":"([a-z_]+)"')
+"""How the line of a conflict begins; a quote within a text is never bare."""
 WAITING_MAX = 10_000
 
 
@@ -86,8 +87,9 @@ class Observer:
         """Count what a person would ask for."""
         if entry.startswith(_DECIDED):
             self._metrics.solver_status.labels(_word(entry, "rung"), _word(entry, "status")).inc()
-        elif entry.startswith(_CONFLICT):
-            self._metrics.conflicts.labels(_word(entry, "kind")).inc()
+        elif entry.startswith(_CONFLICTS):
+            for kind, count in Counter(_KIND.findall(entry)).items():
+                self._metrics.conflicts.labels(kind.decode()).inc(count)
         else:
             for kind, begins in zip(("signal", "input"), _REJECTED, strict=True):
                 if entry.startswith(begins):

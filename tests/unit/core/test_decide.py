@@ -9,6 +9,7 @@ import pytest
 
 from schemas.decisions import (
     AllocationDecided,
+    ConflictsDetected,
     PortfolioViewUpdated,
     RoundClosed,
     TradesExpired,
@@ -278,3 +279,40 @@ def test_the_ambient_decimal_context_changes_nothing(context: Context) -> None:
         strange = run(inputs, end=T0 + DAY)
     assert trade.instrument == "F"
     assert [e.hash for e in outputs(strange)] == [e.hash for e in outputs(usual)]
+
+
+def disputed(make: Inputs, *, conflicts_max: int) -> list[Input]:
+    """Two names, each bought by one source and sold by the other, one of them more surely."""
+    made = [make.listed("A"), make.listed("B"), make.registered("s"), make.registered("u")]
+    parameters = {"conflicts_max": conflicts_max, "conflict_severity_min": 0.0}
+    made.append(make.make("control", "ParametersChanged", T0, parameters=parameters))
+    made.append(make.opened("p", mandate={"position_max": 0.5}, mode="aggressive"))
+    made.append(make.close({"A": 10.0, "B": 10.0}, T0 + SECOND))
+    for name, strength in (("A", 0.2), ("B", 0.9)):
+        for source, direction in (("s", 1), ("u", -1)):
+            wish = {"direction": direction, "strength": strength, "confidence": 1.0}
+            made.append(make.signal(source, name, AT, **wish))
+    return made
+
+
+@pytest.mark.parametrize("conflicts_max", [1, 200])
+def test_a_round_tells_its_conflicts_in_one_event_the_most_severe_first(conflicts_max: int) -> None:
+    log = run(disputed(Inputs(), conflicts_max=conflicts_max), end=AT + HOUR)
+    (told,) = events_of(log, ConflictsDetected)
+    (books,) = events_of(log, RoundClosed)
+    assert books.conflicts >= 2
+    assert books.conflicts_reported == len(told.conflicts) == min(conflicts_max, books.conflicts)
+    assert told.decision_id == books.decision_id
+    assert told.conflicts[0].instruments == ("B",)
+    severities = [line.severity for line in told.conflicts]
+    assert severities == sorted(severities, reverse=True)
+
+
+@pytest.mark.parametrize("opposed", [False, True])
+def test_a_round_without_a_reported_conflict_says_nothing_of_conflicts(*, opposed: bool) -> None:
+    make = Inputs()
+    inputs = disputed(make, conflicts_max=0) if opposed else [*days(make), strong(make, AT)]
+    log = run(inputs, end=AT + HOUR)
+    (books,) = events_of(log, RoundClosed)
+    assert (books.conflicts > 0, books.conflicts_reported) == (opposed, 0)
+    assert events_of(log, ConflictsDetected) == []

@@ -16,8 +16,9 @@ from schemas.base import Model
 from schemas.canonical import canonical_bytes
 from schemas.decisions import (
     AllocationDecided,
-    ConflictDetected,
     ConflictKind,
+    ConflictLine,
+    ConflictsDetected,
     LimitUse,
     SignalUse,
     Target,
@@ -32,6 +33,10 @@ positive = st.floats(1e-9, 1e12)
 shares = st.floats(0.0, 1.0)
 names = st.text("abcÄ ß/-9", min_size=1, max_size=9).filter(lambda s: s == s.strip())
 units = st.decimals(-(10**15), 10**15, places=8).map(lambda d: d.normalize() if d else Decimal(0))
+conflicts: dict[str, st.SearchStrategy[Any]] = {
+    "kind": st.sampled_from(ConflictKind), "instruments": st.lists(names).map(tuple),
+    "signals": st.lists(names).map(tuple), "severity": shares, "resolution": names,
+}  # fmt: skip
 KINDS: dict[type[Model], dict[str, st.SearchStrategy[Any]]] = {
     Target: {
         "instrument": names, "weight_before": numbers, "weight_wanted": numbers,
@@ -50,10 +55,12 @@ KINDS: dict[type[Model], dict[str, st.SearchStrategy[Any]]] = {
         "limit": names, "instrument": st.none() | names, "used": numbers, "bound": numbers,
         "shadow_price": numbers,
     },
-    ConflictDetected: {
+    ConflictLine: conflicts,
+    ConflictsDetected: {
         "decided_at": st.integers(0, 2**61), "portfolio": names, "decision_id": names,
-        "kind": st.sampled_from(ConflictKind), "instruments": st.lists(names).map(tuple),
-        "signals": st.lists(names).map(tuple), "severity": shares, "resolution": names,
+        "conflicts": st.lists(st.fixed_dictionaries(conflicts), max_size=3).map(
+            lambda rows: lines_of(ConflictLine, rows, sound=True)
+        ),
     },
 }  # fmt: skip
 
