@@ -11,13 +11,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from coordinator.core.engine import Engine, EvolveFailed
-from coordinator.core.ports import LogReader, Record
+from coordinator.core.ports import LogReader, Record, Unreadable
 
 __all__ = ["Fold", "checkpoints"]
 
 NOTHING: Mapping[str, str] = {}
 POSITION_DIGITS = 19
 """A position fits in 64 bits; more digits are no position, and too many not even a number."""
+SKIPS_MAX = 16
+"""Places in a row that cannot be read before what lies behind them is given up."""
 
 
 class Fold:
@@ -68,12 +70,29 @@ def checkpoints(reader: LogReader, shard: int) -> list[tuple[bytes, int]]:
     """The two newest checkpoints, newest first: the state, and the decisions position to read from.
 
     More are not kept for recovery; who can use neither starts from the journal's beginning. One
-    that does not begin with a position is passed over; what follows it is for `restore` to judge.
+    that cannot be read, or does not begin with a position, is passed over: an older one leads to
+    the same state. What follows the position is for `restore` to judge.
     """
-    newest = deque(reader.read("checkpoints", shard), maxlen=2)
+    newest = deque(_readable(reader, shard), maxlen=2)
     parts = [record.payload.partition(b"\n") for record in reversed(newest)]
     return [
         (body, int(head))
         for head, _, body in parts
         if head.isdigit() and len(head) <= POSITION_DIGITS
     ]
+
+
+def _readable(reader: LogReader, shard: int) -> Iterator[Record]:
+    """The checkpoints in order, without those that are damaged."""
+    start = skipped = 0
+    while skipped < SKIPS_MAX:
+        try:
+            for record in reader.read("checkpoints", shard, start):
+                start, skipped = record.position + 1, 0
+                yield record
+        except Unreadable as damage:
+            # Where the link to what is missing is missing too, the place named is an earlier one.
+            start = max(start, damage.position or 0) + 1
+            skipped += 1
+        else:
+            return

@@ -25,6 +25,7 @@ __all__ = [
     "Record",
     "RiskModel",
     "RiskSettings",
+    "Unreadable",
 ]
 
 Floats = NDArray[np.float64]
@@ -55,6 +56,16 @@ class Append:
     journal_time: int | None = None
 
 
+class Unreadable(Exception):
+    """Something in a log is not what was written, or cannot be read as a record.
+
+    position: the first such record of the partition that was read, None where nothing is known.
+    What stands behind it may be readable.
+    """
+
+    position: int | None
+
+
 class LogReader(Protocol):
     """A log that can be read from any position."""
 
@@ -63,7 +74,7 @@ class LogReader(Protocol):
     ) -> Iterator[Record]:
         """Records of one partition, from the first position >= start up to, not including, stop.
 
-        Raises CorruptRecord, naming the position, at the first record that is not what was written.
+        Raises Unreadable, naming the position, at the first record that is not what was written.
         """
         ...
 

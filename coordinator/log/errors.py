@@ -10,6 +10,8 @@
     ├── CorruptRecord    one record is not what was written; named by topic, shard, position, file
     └── LogUnreadable    the file is damaged as a whole; names it and the last good position
 
+The last two are `Unreadable`, which is how the core knows them.
+
 Place in the flow: adapters translate the errors of SQLite, polars and the operating system into
 these, at the edge, and never let a foreign one through (running out of memory excepted, which must
 halt).
@@ -18,6 +20,8 @@ halt).
 from __future__ import annotations
 
 import errno
+
+from coordinator.core.ports import Unreadable
 
 __all__ = [
     "NO_ROOM",
@@ -101,7 +105,7 @@ class InvalidAppend(LogError):
         self.what = what
 
 
-class CorruptRecord(LogError):
+class CorruptRecord(LogError, Unreadable):
     """A record is not what was written: changed, moved or missing. Names the first such one."""
 
     def __init__(self, topic: str, shard: int, position: int, *, where: str, what: str) -> None:
@@ -116,7 +120,7 @@ class CorruptRecord(LogError):
         self.what = what
 
 
-class LogUnreadable(LogError):
+class LogUnreadable(LogError, Unreadable):
     """The file is damaged as a whole.
 
     last_good: (topic, shard, position) up to which it was read well, None where nothing is known.
@@ -133,3 +137,4 @@ class LogUnreadable(LogError):
         )
         self.what = what
         self.last_good = last_good
+        self.position = None if last_good is None else last_good[2] + 1

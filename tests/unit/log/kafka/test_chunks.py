@@ -9,6 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.log.kafka.chunks import Assembly, split
+from coordinator.log.kafka.log import CHUNK_BYTES, CHUNKED
+from schemas.control import Parameters
+from schemas.decisions import ConflictKind, ConflictLine, ConflictsDetected
+from schemas.entries import GENESIS, decode_output, encode_output
 from tests.journals import law
 
 Part = tuple[bytes, bytes | None]
@@ -60,8 +64,54 @@ def test_a_record_whose_beginning_is_missing_is_none() -> None:
     assert [assembly.take(*part) for part in parts] == [None, None, b"abcdefgh"]
 
 
+@pytest.mark.parametrize("missing", range(3))
+def test_a_record_that_lacks_any_part_is_none_and_those_around_it_are_whole(missing: int) -> None:
+    """A checkpoint that was damaged so is passed over: recovery takes the one before it."""
+    older, harmed, newer = (
+        list(split(payload, largest=3, which=payload.decode()[:1]))
+        for payload in (b"abcdefgh", b"ijklmnop", b"qrstuvwx")
+    )
+    del harmed[missing]
+    assembly = Assembly()
+    found = [assembly.take(*part) for part in [*older, *harmed, *newer]]
+    assert [whole for whole in found if whole is not None] == [b"abcdefgh", b"qrstuvwx"]
+
+
 @pytest.mark.parametrize(
     "header", [b"", b"w", b"w 1", b"w 0/2", b"w 3/2", b"w a/b", b"w 1/99999", b"\xff 1/2"]
 )
 def test_a_header_that_is_none_of_ours_makes_no_record(header: bytes) -> None:
     assert Assembly().take(b"x", header) is None
+
+
+def of_conflicts(count: int, *, signals: int, resolution: int) -> bytes:
+    """A round's entry of so many conflicts, each of two names and so many signals."""
+    line = ConflictLine(
+        kind=ConflictKind.CORRELATED_INSTRUMENTS, instruments=("A" * 32, "B" * 32),
+        signals=("s" * 64,) * signals, severity=0.123456789, resolution="r" * resolution,
+    )  # fmt: skip
+    event = ConflictsDetected(
+        decided_at=2**61, portfolio="p" * 128, decision_id="p" * 140, conflicts=(line,) * count
+    )
+    return encode_output(2**40, 0, 2**40, GENESIS, event)
+
+
+def test_as_many_conflicts_as_are_reported_unasked_fit_one_record() -> None:
+    entry = of_conflicts(Parameters().conflicts_max, signals=100, resolution=200)
+    assert len(entry) < CHUNK_BYTES
+
+
+def test_the_most_conflicts_that_may_be_reported_come_back_whole() -> None:
+    assert "decisions" in CHUNKED
+    most = next(
+        one.le for one in Parameters.model_fields["conflicts_max"].metadata if hasattr(one, "le")
+    )
+    entry = of_conflicts(most, signals=10, resolution=2_000)
+    parts = list(split(entry, largest=CHUNK_BYTES, which="w"))
+    assert len(parts) > 1
+    assembly = Assembly()
+    *before, whole = [assembly.take(*part) for part in parts]
+    assert (set(before), whole) == ({None}, entry)
+    event = decode_output(entry).event
+    assert isinstance(event, ConflictsDetected)
+    assert len(event.conflicts) == most
