@@ -136,7 +136,7 @@ def decode_journal(entry: bytes) -> JournalEntry:
 def encode_output(position: int, ordinal: int, seq: int, prev: str, event: Event) -> bytes:
     """The output entry's bytes; their digest is the next entry's prev, a hash in hexadecimal.
 
-    A round says a hundred of them, so the head is written as its one spelling is.
+    On the path of every decision, so the head is written as its one spelling is.
     """
     name = type(event).__name__
     head = (

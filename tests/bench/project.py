@@ -29,7 +29,7 @@ from projections.redis.sink import RedisSink
 from projections.sink import Sink
 from replay.demo.play import play
 from schemas.base import Event
-from schemas.decisions import AllocationDecided, ConflictDetected, RoundClosed
+from schemas.decisions import AllocationDecided, ConflictsDetected, RoundClosed
 from schemas.entries import (
     GENESIS,
     decode_journal,
@@ -74,7 +74,7 @@ def _renamed(event: Event, turn: int, names: tuple[str, ...]) -> Event:
 
 def _said(event: Event, turn: int) -> Event:
     if not isinstance(event, AllocationDecided):
-        own = ("decision_id",) if isinstance(event, ConflictDetected | RoundClosed) else ()
+        own = ("decision_id",) if isinstance(event, ConflictsDetected | RoundClosed) else ()
         return _renamed(event, turn, (*own, "signal_id"))
     trades = [one.model_copy(update={"trade_id": f"{one.trade_id}.{turn}"}) for one in event.trades]
     changed = {"decision_id": f"{event.decision_id}.{turn}", "trades": tuple(trades)}

@@ -45,7 +45,7 @@ def test_the_golden_log_holds_what_it_is_to_guard(recorded_log: tuple[str, Memor
     _, log = recorded_log
     said = [e for shard in range(SHARDS) for e in outputs(log, shard)]
     kinds = {type(entry.event).__name__ for entry in said}
-    assert {"AllocationDecided", "ConflictDetected", "RoundClosed", "SignalRejected"} <= kinds
+    assert {"AllocationDecided", "ConflictsDetected", "RoundClosed", "SignalRejected"} <= kinds
     assert {"SignalExpired", "TradesExpired", "PortfolioViewUpdated"} <= kinds
     assert sum(isinstance(e.event, AllocationDecided) for e in said) > 20
 

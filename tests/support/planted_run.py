@@ -16,8 +16,9 @@ from coordinator.log.memory import MemoryLog
 from schemas.base import Event, InputEvent, OutputEvent
 from schemas.decisions import (
     AllocationDecided,
-    ConflictDetected,
     ConflictKind,
+    ConflictLine,
+    ConflictsDetected,
     Holding,
     Identity,
     LimitUse,
@@ -45,8 +46,8 @@ from schemas.verdicts import (
 )
 
 __all__ = [
-    "DAY", "HOSTILE", "START", "Planted", "allocation", "conflict", "planted_run", "prices",
-    "signal",
+    "DAY", "HOSTILE", "START", "Planted", "allocation", "conflict", "conflicts", "planted_run",
+    "prices", "signal",
 ]  # fmt: skip
 
 DAY = 86_400_000_000_000
@@ -141,11 +142,17 @@ def allocation(decision_id: str, at: int, uses: Sequence[SignalUse]) -> Allocati
     )  # fmt: skip
 
 
-def conflict(at: int, severity: float = 0.2) -> ConflictDetected:
-    return ConflictDetected(
-        decision_id="main:1", portfolio="main", decided_at=at, kind=ConflictKind.MANDATE,
-        instruments=("ABC",), signals=EVERYBODY, severity=severity, resolution="mild",
+def conflict(
+    kind: ConflictKind = ConflictKind.MANDATE, severity: float = 0.2, resolution: str = "no room"
+) -> ConflictLine:
+    return ConflictLine(
+        kind=kind, instruments=("ABC",), signals=EVERYBODY, severity=severity,
+        resolution=resolution,
     )  # fmt: skip
+
+
+def conflicts(at: int, *lines: ConflictLine) -> ConflictsDetected:
+    return ConflictsDetected(decision_id="main:1", portfolio="main", decided_at=at, conflicts=lines)
 
 
 def planted_run() -> MemoryLog:
@@ -198,15 +205,10 @@ def _answers(at: int) -> tuple[InputEvent, ...]:
 
 def _outputs(run: Planted) -> None:
     at = START + CLOSE
-    mild = conflict(at)
+    against = f"bought, against bob, with {HOSTILE}"
     outputs: tuple[Event, ...] = (
-        mild,
-        mild.model_copy(
-            update={
-                "kind": ConflictKind.OPPOSITE_DIRECTION,
-                "severity": 0.9,
-                "resolution": f"bought, against bob, with {HOSTILE}",
-            }
+        conflicts(
+            at, conflict(severity=0.95), conflict(ConflictKind.OPPOSITE_DIRECTION, 0.9, against)
         ),
         allocation(
             "main:1",

@@ -13,7 +13,16 @@ from rich.console import Console
 from coordinator.cli import explain
 from coordinator.log.segments import export
 from coordinator.quality.reasons import explain_decision
-from tests.unit.replay.planted import allocation, closed, conflict, output_log, target, trade, use
+from tests.unit.replay.planted import (
+    allocation,
+    closed,
+    conflict,
+    conflicts,
+    output_log,
+    target,
+    trade,
+    use,
+)
 
 HOSTILE = "[bold red]x[/]\x1b[31m\u202e"
 
@@ -28,7 +37,7 @@ def run(*words: str) -> int:
 @pytest.fixture
 def log(tmp_path: Path) -> str:
     made = output_log(
-        conflict(resolution=HOSTILE),
+        conflicts(conflict(resolution=HOSTILE)),
         allocation(
             signals=(use("a/1", "A"), use("b/[red]2[/red]", "A", "outvoted")),
             targets=(target("A"),), trades=(trade("A", "10", trade_id="p:1:A"),),

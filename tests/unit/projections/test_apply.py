@@ -4,7 +4,15 @@ from dataclasses import fields
 from decimal import Decimal
 
 from projections import VIEWS, AsOf, apply, frames, rows
-from projections.rows import DecisionRow, FillRow, RoundRow, SignalRow, TradeEndRow, TradeRow
+from projections.rows import (
+    ConflictRow,
+    DecisionRow,
+    FillRow,
+    RoundRow,
+    SignalRow,
+    TradeEndRow,
+    TradeRow,
+)
 from schemas.entries import GENESIS, decode_journal, decode_output, encode_output
 from tests.support.planted_run import HOSTILE, planted_run
 from tests.unit.replay.planted import allocation, closed
@@ -57,6 +65,15 @@ def test_decision_becomes_its_trades_and_the_use_of_its_signals() -> None:
     assert (decision.rung, decision.trades, decision.signals) == ("solved", 1, 3)
     assert (trade.decision_id, trade.quantity) == ("main:1", Decimal(50))
     assert (decision.priority, decision.valid_until, trade.urgency) == (0.75, None, 0.25)
+
+
+def test_each_conflict_of_a_round_is_a_row_with_its_place_among_them() -> None:
+    found = [row for row in rows(LOG) if isinstance(row, ConflictRow)]
+    assert [(row.decision_id, row.ordinal, row.kind, row.severity) for row in found] == [
+        ("main:1", 0, "mandate", 0.95),
+        ("main:1", 1, "opposite_direction", 0.9),
+    ]
+    assert len({row.as_of for row in found}) == 1
 
 
 def test_round_without_value_is_told_as_one() -> None:

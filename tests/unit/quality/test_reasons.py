@@ -5,16 +5,18 @@ from __future__ import annotations
 import pytest
 
 from coordinator.quality.reasons import DecisionNotFound, RoundWithoutDecision, explain_decision
-from tests.unit.replay.planted import allocation, closed, conflict, output_log
+from tests.unit.replay.planted import allocation, closed, conflict, conflicts, output_log
 
 
 def test_a_decision_is_found_with_its_conflicts_and_books() -> None:
     log = output_log(
-        conflict(round_number=1), allocation(round_number=1), closed(round_number=1),
-        conflict(round_number=11), allocation(round_number=11), closed(round_number=11),
+        conflicts(conflict(), conflict(severity=0.3)),
+        allocation(round_number=1), closed(round_number=1),
+        conflicts(conflict(), round_number=11),
+        allocation(round_number=11), closed(round_number=11),
     )  # fmt: skip
     told = explain_decision(log, "p:1")
-    assert (told.decision_id, len(told.conflicts), told.trigger) == ("p:1", 1, "signals")
+    assert (told.decision_id, len(told.conflicts), told.trigger) == ("p:1", 2, "signals")
     assert (told.place.seq, told.place.position) == (1, 1)
 
 

@@ -10,8 +10,9 @@ from schemas.base import OutputEvent
 from schemas.canonical import digest
 from schemas.decisions import (
     AllocationDecided,
-    ConflictDetected,
     ConflictKind,
+    ConflictLine,
+    ConflictsDetected,
     Identity,
     LimitUse,
     Profile,
@@ -84,17 +85,23 @@ def allocation(
 
 
 def conflict(
-    portfolio: str = "p",
     *,
-    round_number: int = 1,
     signals: tuple[str, ...] = ("a/1", "b/2"),
     severity: float = 0.5,
     resolution: str = "bought less",
-) -> ConflictDetected:
-    return ConflictDetected(
-        decided_at=100, portfolio=portfolio, decision_id=f"{portfolio}:{round_number}",
+) -> ConflictLine:
+    return ConflictLine(
         kind=ConflictKind.OPPOSITE_DIRECTION, instruments=("A",), signals=signals,
         severity=severity, resolution=resolution,
+    )  # fmt: skip
+
+
+def conflicts(
+    *lines: ConflictLine, portfolio: str = "p", round_number: int = 1
+) -> ConflictsDetected:
+    return ConflictsDetected(
+        decided_at=100, portfolio=portfolio, decision_id=f"{portfolio}:{round_number}",
+        conflicts=lines,
     )  # fmt: skip
 
 

@@ -110,7 +110,7 @@ def test_the_contract_covers_every_kind_of_output(run: MemoryLog) -> None:
         return event.model_copy(update=fields)
 
     found = difference(retold(run, shy), tolerance=True)
-    assert found.event in {"RoundClosed", "ConflictDetected", "PortfolioViewUpdated"}
+    assert found.event in {"RoundClosed", "ConflictsDetected", "PortfolioViewUpdated"}
 
 
 def test_the_contract_wants_one_chain(run: MemoryLog) -> None:

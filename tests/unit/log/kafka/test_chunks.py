@@ -103,9 +103,7 @@ def test_as_many_conflicts_as_are_reported_unasked_fit_one_record() -> None:
 
 def test_the_most_conflicts_that_may_be_reported_come_back_whole() -> None:
     assert "decisions" in CHUNKED
-    most = next(
-        one.le for one in Parameters.model_fields["conflicts_max"].metadata if hasattr(one, "le")
-    )
+    most = Parameters.model_json_schema()["properties"]["conflicts_max"]["maximum"]
     entry = of_conflicts(most, signals=10, resolution=2_000)
     parts = list(split(entry, largest=CHUNK_BYTES, which="w"))
     assert len(parts) > 1

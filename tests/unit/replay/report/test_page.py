@@ -19,6 +19,7 @@ from tests.support.planted_run import (
     Planted,
     allocation,
     conflict,
+    conflicts,
     planted_run,
     prices,
     signal,
@@ -187,7 +188,7 @@ def test_five_years_of_many_portfolios_and_sources_stay_a_small_file(tmp_path: P
     for session in range(1259):
         close = START + (session + 1) * DAY
         run.tell(prices("bar", close, 10.0 + session % 7), close)
-        run.say(conflict(close))
+        run.say(conflicts(close, conflict()))
     path = tmp_path / "long.html"
     write_report(run.log, path, title="long")
     text = path.read_text(encoding="utf-8")
