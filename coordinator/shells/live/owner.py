@@ -27,7 +27,7 @@ from coordinator.log.errors import LogClosed, LogUnavailable
 from coordinator.log.kafka import KafkaLog
 from coordinator.shells.live.inbox import Inbox
 from coordinator.shells.live.observing import Observer
-from coordinator.shells.live.pacing import Pacer
+from coordinator.shells.live.pacing import Pacer, Turn
 from coordinator.shells.live.publishing import Publisher
 from coordinator.shells.live.timing import Ticker
 from schemas.entries import Stamp, encode_journal, opening
@@ -75,7 +75,7 @@ class Owner:
 
     open_log: makes a log of its own for each try. engine: makes an engine. started: makes the event
     that says this build begins. turn: held while a record is applied; shards of one process share
-    it, because two that decide at once would only take the interpreter from each other.
+    it.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Owner:
         started: Callable[[int], EngineStarted],
         settings: OwnerSettings,
         observer: Observer,
-        turn: threading.Lock | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self.number = number
         self._open_log = open_log
@@ -95,7 +95,7 @@ class Owner:
         self._started = started
         self._settings = settings
         self._observer = observer
-        self._turn = turn if turn is not None else threading.Lock()
+        self._turn = turn if turn is not None else Turn()
         self._inbox = Inbox(records_max=settings.queue_records_max)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"shard-{number}", daemon=True)
@@ -265,14 +265,15 @@ class Owner:
 
     def _serve(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
         """Apply what comes until the stop or a seal."""
-        ticker, pacer = Ticker(self.number), Pacer(self.number)
+        ticker = Ticker(self.number)
+        pacer = Pacer(self.number, self._turn, time.monotonic_ns())
         checkpointed = asked = time.monotonic()
         while not self._stopping.is_set():
             wait = ticker.seconds_until(shard.engine)
             for record in self._inbox.take(most=BATCH_RECORDS, timeout_s=min(wait, 0.5)):
                 if self._stopping.is_set():
                     break
-                pacer.waited(record.journal_time, time.time_ns())
+                pacer.waited(time.time_ns() - record.journal_time)
                 self._take(log, shard, publisher, record, ticker)
                 asked = time.monotonic()
             self._pace(log, shard, pacer)
@@ -318,10 +319,10 @@ class Owner:
             publisher.say(fresh, record.journal_time)
         if publisher.full:
             self._flush(publisher)
-        self._published(publisher)
+        self._published(publisher, urgent_only=True)
 
-    def _published(self, publisher: Publisher) -> None:
-        if done := publisher.flush_soon():
+    def _published(self, publisher: Publisher, *, urgent_only: bool = False) -> None:
+        if done := publisher.flush_soon(urgent_only=urgent_only):
             self._observer.published(done)
 
     def _flush(self, publisher: Publisher) -> None:
@@ -342,11 +343,12 @@ class Owner:
 
     def _pace(self, log: KafkaLog, shard: Shard, pacer: Pacer) -> None:
         """Say in the journal that rounds have to lie further apart, or need not any more."""
-        now = time.time_ns()
-        wanted = pacer.wanted(shard.engine.state.pace_ms, now)
-        if wanted is not None:
+        state = shard.engine.state
+        wanted = pacer.wanted(state.pace_ms, time.monotonic_ns())
+        if wanted is not None and state.portfolios:
             self._log.info("rounds_paced", spacing_ms=wanted)
-            log.append([Append("journal", self.number, pacer.entry(now, wanted))])
+            entry = pacer.entry(time.time_ns(), wanted)
+            log.append([Append("journal", self.number, entry)])
 
     def _checkpoint(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
         """Write the state down once all that was said is there; older ones go."""

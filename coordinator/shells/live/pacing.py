@@ -7,82 +7,111 @@ keeps up.
 
 from __future__ import annotations
 
+import threading
+import time
+
 from schemas.entries import Stamp, encode_journal
 from schemas.journal import RoundsPaced
 
-__all__ = ["Pacer"]
+__all__ = ["Pacer", "Turn"]
 
 MILLISECOND = 1_000_000
-BEHIND_MS = 200
-"""A record that waited longer than this for its turn was behind."""
-BEHIND_LOOKS = 4
-"""So many looks in a row must find that: what comes at once and is soon done is no overload."""
-CALM_MS = 25
-LOOK_EVERY = 250 * MILLISECOND
-CALM_FOR = 3_000 * MILLISECOND
+LOOK_EVERY = 100 * MILLISECOND
+BUSY, BUSY_LOOKS = 0.8, 2
+"""Of so much of the time, in so many looks in a row, somebody decided: there is no room for more.
+What comes at once and is soon done is no overload."""
+AIM = 0.65
+"""The share of the time that is to be spent: above it what comes waits for what came before."""
+CALM, CALM_FOR = 0.4, 500 * MILLISECOND
+CLOSER = 0.8
 LEAST_MS, LARGEST_MS = 50, 2_000
-MARGIN = 1.5
-"""Wider than measured, so that what has gathered is worked off."""
-CLOSER = 0.7
+GATHERED_NS = 500 * MILLISECOND
+ASK_AGAIN = 10_000 * MILLISECOND
+
+
+class Turn:
+    """A lock that one shard of a process holds while it decides; it knows for how long it was held.
+
+    Two that decide at once would only take the interpreter from each other.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since = 0
+        self.held = 0
+        """Nanoseconds it was held altogether."""
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._since = time.monotonic_ns()
+
+    def __exit__(self, *_: object) -> None:
+        self.held += time.monotonic_ns() - self._since
+        self._lock.release()
 
 
 class Pacer:
-    """Watches how long records wait, and how fast the journal's time passes meanwhile.
+    """Watches which share of the time is spent deciding, by all shards of the process.
 
-    Behind, the spacing becomes as much wider as the journal took longer than it lasted; calm, it
-    closes again step by step. What was asked for is not asked again before it had the time to work:
-    it stands in the journal behind everything that waits.
+    Near all of it, the spacing becomes as much wider as is needed to aim at less, and more where
+    records waited; far below, it closes again step by step. What was asked for has to come into
+    effect first: it stands in the journal behind everything that waits.
     """
 
-    def __init__(self, shard: int) -> None:
+    def __init__(self, shard: int, turn: Turn, now: int) -> None:
         self._shard = shard
+        self._turn = turn
+        self._looked_at = now
+        self._held = turn.held
+        self._busy = 0
         self._worst = 0
-        self._looked_at = 0
-        self._calm_since = 0
-        self._behind = 0
-        self._began: tuple[int, int] | None = None
-        self._heard = 0
-        self._asked_until = 0
+        self._calm_since = now
+        self._asked: tuple[int, int] | None = None
 
-    def waited(self, journal_time: int, now: int) -> None:
-        """A record of that time got its turn now, ns."""
-        self._worst = max(self._worst, now - journal_time)
-        self._heard = journal_time
-        if self._began is None:
-            self._began = journal_time, now
+    def waited(self, nanoseconds: int) -> None:
+        """A record waited so long for its turn."""
+        self._worst = max(self._worst, nanoseconds)
 
     def wanted(self, pace_ms: int, now: int) -> int | None:
-        """The spacing that is wanted instead of the present one, ms; None while it fits."""
-        if now - self._looked_at < LOOK_EVERY:
+        """The spacing that is wanted instead of the present one, ms; None while it fits.
+
+        now: of a clock that never goes back, ns.
+        """
+        passed = now - self._looked_at
+        if passed < LOOK_EVERY:
             return None
-        self._looked_at = now
-        worst, self._worst = self._worst // MILLISECOND, 0
-        self._behind = self._behind + 1 if worst > BEHIND_MS else 0
-        if self._behind:
+        share = (self._turn.held - self._held) / passed
+        worst, self._worst = self._worst, 0
+        self._looked_at, self._held = now, self._turn.held
+        self._busy = self._busy + 1 if share > BUSY else 0
+        if share > CALM:
             self._calm_since = now
-            return self._wider(pace_ms, now, worst) if self._behind >= BEHIND_LOOKS else None
-        self._began = None
-        if worst > CALM_MS or not self._calm_since:
-            self._calm_since = now
-        elif pace_ms and now - self._calm_since > CALM_FOR:
-            self._calm_since = now
+        if self._pending(pace_ms, now):
+            return None
+        if self._busy >= BUSY_LOOKS:
+            gathered = 1.0 + min(worst / GATHERED_NS, 1.0)
+            wider = int(max(pace_ms, LEAST_MS) * share / AIM * gathered)
+            return self._ask(pace_ms, min(wider, LARGEST_MS), now)
+        if pace_ms and now - self._calm_since > CALM_FOR:
             closer = int(pace_ms * CLOSER)
-            return closer if closer > LEAST_MS else 0
+            return self._ask(pace_ms, closer if closer > LEAST_MS else 0, now)
         return None
 
-    def _wider(self, pace_ms: int, now: int, worst_ms: int) -> int | None:
-        """As much wider as the journal took longer than it lasted since it is behind."""
-        if self._began is None or now < self._asked_until:
+    def _pending(self, pace_ms: int, now: int) -> bool:
+        """Whether what was asked for has not come into effect yet."""
+        if self._asked is None:
+            return False
+        asked, at = self._asked
+        if pace_ms != asked and now - at < ASK_AGAIN:
+            return True
+        self._asked, self._busy, self._calm_since = None, 0, now
+        return False
+
+    def _ask(self, pace_ms: int, wanted: int, now: int) -> int | None:
+        if wanted == pace_ms:
             return None
-        began_at, since = self._began
-        took, lasted = now - since, max(self._heard - began_at, MILLISECOND)
-        self._began = self._heard, now
-        if took <= lasted:
-            return None  # it is catching up
-        wider = min(int(max(pace_ms, LEAST_MS) * min(took / lasted, 10.0) * MARGIN), LARGEST_MS)
-        # It is reached when what waits now is done, and needs as long again to be felt.
-        self._asked_until = now + int(2 * worst_ms * took / lasted) * MILLISECOND + LOOK_EVERY
-        return wider if wider > pace_ms else None
+        self._asked = wanted, now
+        return wanted
 
     def entry(self, at: int, pace_ms: int) -> bytes:
         """The journal entry that says so."""

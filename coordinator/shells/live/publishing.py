@@ -17,10 +17,12 @@ from coordinator.core.ports import Append, LogReader
 from coordinator.core.shard import Diverged
 from coordinator.log.kafka.sending import Sent
 from schemas.canonical import digest
-from schemas.entries import decode_head
+from schemas.decisions import RoundClosed
+from schemas.entries import decode_head, opening
 
 __all__ = ["Publisher", "SendingLog"]
 
+_ROUND = opening(RoundClosed)
 BATCH_RECORDS_MAX = 500
 BATCH_BYTES_MAX = 4 << 20
 REMEMBERED_MAX = 20_000
@@ -51,6 +53,7 @@ class Publisher:
         self._waiting_bytes = 0
         self._sending: Future[list[Sent]] | None = None
         self._count = 0
+        self._urgent = False
         self._ours: OrderedDict[int, str] = OrderedDict()
         self._theirs: dict[int, str] = {}
         self.repeats = 0
@@ -75,15 +78,19 @@ class Publisher:
             self._ours[seq] = found
             self._waiting.append((entry, journal_time))
             self._waiting_bytes += len(entry)
+            self._urgent |= entry.startswith(_ROUND)
         while len(self._ours) > REMEMBERED_MAX:
             self._ours.popitem(last=False)
 
-    def flush_soon(self) -> int:
-        """Take note of what is through, send what waits; returns outputs acknowledged since."""
+    def flush_soon(self, *, urgent_only: bool = False) -> int:
+        """Take note of what is through, send what waits; returns outputs acknowledged since.
+
+        urgent_only: more is about to be said, so only the end of a round is sent at once.
+        """
         done = 0
         if self._sending is not None and self._sending.done():
             done = self._settle()
-        if self._sending is None and self._waiting:
+        if self._sending is None and self._waiting and (self._urgent or not urgent_only):
             self._send()
         return done
 
@@ -111,6 +118,7 @@ class Publisher:
         del self._waiting[: len(batch)]
         self._waiting_bytes -= size
         self._count = len(batch)
+        self._urgent = bool(self._waiting)
         self._sending.add_done_callback(lambda _: self._wake())
 
     def _settle(self) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,6 +26,7 @@ from coordinator.settings import Settings
 from coordinator.shells.live.delivery import FaustDelivery
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
+from coordinator.shells.live.pacing import Turn
 from coordinator.shells.live.pressure import applied_group
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.metrics import Metrics
@@ -77,7 +77,7 @@ class EngineWorker:
             unseal=unseal,
         )
         self._io = LoopThread()
-        self._turn = threading.Lock()
+        self._turn = Turn()
         self._owners: dict[int, Owner] = {}
         self._leaving: list[Owner] = []
         self._log = structlog.get_logger("worker")

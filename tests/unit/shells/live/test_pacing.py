@@ -1,8 +1,12 @@
-"""Rounds lie further apart while a shard's owner is behind, and close again when it is not."""
+"""Rounds lie further apart while a process does nothing but decide, and close again afterwards."""
 
 from __future__ import annotations
 
-from coordinator.shells.live.pacing import LARGEST_MS, Pacer
+import threading
+import time
+from dataclasses import dataclass
+
+from coordinator.shells.live.pacing import LARGEST_MS, Pacer, Turn
 from schemas.entries import decode_journal
 from schemas.journal import RoundsPaced
 
@@ -10,66 +14,111 @@ MS = 1_000_000
 T0 = 1_000_000 * MS
 
 
-def driven(
-    pacer: Pacer, pace: int, *, start: int, ms: int, waits_ms: int, slow: float = 1.0
-) -> tuple[int, int]:
-    """A record every 50 ms, each wish granted at once; pace and time after.
+@dataclass
+class World:
+    """Portfolios that ask for a round as often as they may, each of which takes its time.
 
-    waits_ms: how long the first record waited; slow: how much longer than it lasts the journal
-    takes, so that waits grow.
+    delay_ms: how long a wish stands in the journal before it has an effect.
     """
-    now, waited = start, waits_ms * MS
-    while now < start + ms * MS:
-        pacer.waited(now - waited, now)
-        wanted = pacer.wanted(pace, now)
-        pace = pace if wanted is None else wanted
-        now += 50 * MS
-        waited = max(0, waited + int(50 * MS * (1 - 1 / slow)))
-    return pace, now
+
+    portfolios: int = 0
+    round_ms: float = 5.0
+    delay_ms: int = 0
+    waits_ms: int = 0
+    pace: int = 0
+    now: int = T0
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self.turn = Turn()
+        self.pacer = Pacer(0, self.turn, self.now)
+        self.wishes: list[tuple[int, int]] = []
+
+    def share(self) -> float:
+        """Of the time that rounds take."""
+        return min(1.0, self.portfolios * self.round_ms / max(self.pace, 50))
+
+    def run(self, ms: int) -> int:
+        """So long; the spacing then."""
+        end = self.now + ms * MS
+        while self.now < end:
+            self.now += 10 * MS
+            self.turn.held += int(self.share() * 10 * MS)
+            self.pacer.waited(self.waits_ms * MS)
+            if (wanted := self.pacer.wanted(self.pace, self.now)) is not None:
+                self.asked += 1
+                self.wishes.append((self.now + self.delay_ms * MS, wanted))
+            while self.wishes and self.wishes[0][0] <= self.now:
+                self.pace = self.wishes.pop(0)[1]
+        return self.pace
 
 
-def test_a_shard_that_keeps_up_is_never_slowed_down() -> None:
-    assert driven(Pacer(0), 0, start=T0, ms=60_000, waits_ms=20)[0] == 0
+def test_a_process_with_room_is_never_slowed_down() -> None:
+    assert World(portfolios=7).run(60_000) == 0
 
 
-def test_rounds_become_as_much_wider_as_the_journal_takes_longer_than_it_lasts() -> None:
-    pace, _ = driven(Pacer(0), 0, start=T0, ms=2_000, waits_ms=300, slow=2.0)
-    assert 140 <= pace <= 160  # 50 ms, twice as wide, and half of that again
+def test_rounds_become_as_much_wider_as_their_time_asks_for() -> None:
+    world = World(portfolios=20)  # 100 ms of rounds: at 125 to 250 ms they leave room, and stay
+    spacing = world.run(5_000)
+    assert 125 <= spacing <= 250
+    asked = world.asked
+    assert world.run(60_000) == spacing
+    assert world.asked == asked
+
+
+def test_overload_is_answered_within_a_third_of_a_second() -> None:
+    world = World(portfolios=20)
+    assert world.run(300) > 70
+
+
+def test_where_records_wait_rounds_become_wider_at_once() -> None:
+    waiting, prompt = World(portfolios=20, waits_ms=500), World(portfolios=20)
+    assert waiting.run(300) > 1.9 * prompt.run(300)
 
 
 def test_rounds_never_lie_further_apart_than_the_bound() -> None:
-    assert driven(Pacer(0), 0, start=T0, ms=600_000, waits_ms=300, slow=9.0)[0] == LARGEST_MS
-
-
-def test_a_shard_that_catches_up_by_itself_is_left_alone() -> None:
-    assert driven(Pacer(0), 0, start=T0, ms=9_000, waits_ms=9_000, slow=0.5)[0] == 0
+    assert World(portfolios=10_000).run(600_000) == LARGEST_MS
 
 
 def test_a_burst_that_is_soon_done_changes_nothing() -> None:
-    pacer, pace, now = Pacer(0), 0, T0
+    world = World()
     for _ in range(20):
-        pace, now = driven(pacer, pace, start=now, ms=400, waits_ms=500, slow=1.2)
-        pace, now = driven(pacer, pace, start=now, ms=600, waits_ms=1)
-        assert pace == 0
+        world.portfolios = 20
+        world.run(150)
+        world.portfolios = 0
+        assert world.run(850) == 0
 
 
-def test_the_spacing_returns_to_the_parameters_when_nothing_waits_any_more() -> None:
-    pacer = Pacer(0)
-    pace, now = driven(pacer, 0, start=T0, ms=2_000, waits_ms=300, slow=2.0)
-    assert pace > 0
-    assert driven(pacer, pace, start=now, ms=20_000, waits_ms=1)[0] == 0
+def test_the_spacing_returns_to_the_parameters_when_there_is_room_again() -> None:
+    world = World(portfolios=20)
+    assert world.run(5_000) > 0
+    world.portfolios = 1
+    assert world.run(10_000) == 0
 
 
 def test_what_stands_in_the_journal_already_is_not_asked_for_again() -> None:
-    pacer, asked, now, waited = Pacer(0), 0, T0, 300 * MS
-    for _ in range(40):  # two seconds in which the engine has not come to it yet
-        pacer.waited(now - waited, now)
-        asked += pacer.wanted(0, now) is not None
-        now, waited = now + 50 * MS, waited + 25 * MS
-    assert asked == 1
+    world = World(portfolios=20, delay_ms=2_000)
+    world.run(1_900)
+    assert world.asked == 1
+
+
+def test_a_turn_is_held_by_one_and_knows_for_how_long() -> None:
+    turn, inside = Turn(), threading.Event()
+
+    def holding() -> None:
+        with turn:
+            inside.set()
+            time.sleep(0.05)
+
+    other = threading.Thread(target=holding)
+    other.start()
+    assert inside.wait(10)
+    with turn:
+        assert turn.held >= 50 * MS
+    other.join(10)
 
 
 def test_the_wish_is_an_event_of_the_journal() -> None:
-    event = decode_journal(Pacer(3).entry(T0, 200)).event
+    event = decode_journal(Pacer(3, Turn(), T0).entry(T0, 200)).event
     assert isinstance(event, RoundsPaced)
     assert event.round_spacing_ms == 200
