@@ -23,9 +23,12 @@ What comes at once and is soon done is no overload."""
 AIM = 0.65
 """The share of the time that is to be spent: above it what comes waits for what came before."""
 CALM, CALM_FOR = 0.4, 500 * MILLISECOND
-CLOSER = 0.8
+CLOSER_MIN = 0.5
 LEAST_MS, LARGEST_MS = 50, 2_000
-GATHERED_NS = 500 * MILLISECOND
+LATE = 100 * MILLISECOND
+"""Records that wait longer have gathered, and have to be worked off, too."""
+GATHERED = 1.5
+SHRINKS = 5 * MILLISECOND
 ASK_AGAIN = 10_000 * MILLISECOND
 
 
@@ -54,8 +57,9 @@ class Pacer:
     """Watches which share of the time is spent deciding, by all shards of the process.
 
     Near all of it, the spacing becomes as much wider as is needed to aim at less, and more where
-    records waited; far below, it closes again step by step. What was asked for has to come into
-    effect first: it stands in the journal behind everything that waits.
+    records have gathered, unless they become fewer already; far below, it closes again step by
+    step. What was asked for has to come into effect first: it stands in the journal behind
+    everything that waits.
     """
 
     def __init__(self, shard: int, turn: Turn, now: int) -> None:
@@ -64,8 +68,9 @@ class Pacer:
         self._looked_at = now
         self._held = turn.held
         self._busy = 0
-        self._worst = 0
+        self._worst = self._worst_before = 0
         self._calm_since = now
+        self._calm_share = 0.0
         self._asked: tuple[int, int] | None = None
 
     def waited(self, nanoseconds: int) -> None:
@@ -81,19 +86,22 @@ class Pacer:
         if passed < LOOK_EVERY:
             return None
         share = (self._turn.held - self._held) / passed
-        worst, self._worst = self._worst, 0
+        before, worst = self._worst_before, self._worst
         self._looked_at, self._held = now, self._turn.held
-        self._busy = self._busy + 1 if share > BUSY else 0
+        self._worst_before, self._worst = worst, 0
+        shrinks = worst > LATE and worst < before - SHRINKS
+        self._busy = self._busy + 1 if share > BUSY and not shrinks else 0
         if share > CALM:
-            self._calm_since = now
+            self._calm_since, self._calm_share = now, 0.0
+        else:
+            self._calm_share = max(self._calm_share, share)
         if self._pending(pace_ms, now):
             return None
         if self._busy >= BUSY_LOOKS:
-            gathered = 1.0 + min(worst / GATHERED_NS, 1.0)
-            wider = int(max(pace_ms, LEAST_MS) * share / AIM * gathered)
-            return self._ask(pace_ms, min(wider, LARGEST_MS), now)
+            wider = max(pace_ms, LEAST_MS) * share / AIM * (GATHERED if worst > LATE else 1.0)
+            return self._ask(pace_ms, min(int(wider), LARGEST_MS), now)
         if pace_ms and now - self._calm_since > CALM_FOR:
-            closer = int(pace_ms * CLOSER)
+            closer = int(pace_ms * max(self._calm_share / AIM, CLOSER_MIN))
             return self._ask(pace_ms, closer if closer > LEAST_MS else 0, now)
         return None
 
@@ -104,7 +112,7 @@ class Pacer:
         asked, at = self._asked
         if pace_ms != asked and now - at < ASK_AGAIN:
             return True
-        self._asked, self._busy, self._calm_since = None, 0, now
+        self._asked, self._busy, self._calm_since, self._calm_share = None, 0, now, 0.0
         return False
 
     def _ask(self, pace_ms: int, wanted: int, now: int) -> int | None:

@@ -18,13 +18,15 @@ T0 = 1_000_000 * MS
 class World:
     """Portfolios that ask for a round as often as they may, each of which takes its time.
 
-    delay_ms: how long a wish stands in the journal before it has an effect.
+    delay_ms: how long a wish stands in the journal before it has an effect. waits_ms: how long
+    records wait; waits_grow: by how much more as time passes.
     """
 
     portfolios: int = 0
     round_ms: float = 5.0
     delay_ms: int = 0
-    waits_ms: int = 0
+    waits_ms: float = 0.0
+    waits_grow: float = 0.0
     pace: int = 0
     now: int = T0
     asked: int = 0
@@ -44,7 +46,8 @@ class World:
         while self.now < end:
             self.now += 10 * MS
             self.turn.held += int(self.share() * 10 * MS)
-            self.pacer.waited(self.waits_ms * MS)
+            self.waits_ms = max(0.0, self.waits_ms + 10 * self.waits_grow)
+            self.pacer.waited(int(self.waits_ms * MS))
             if (wanted := self.pacer.wanted(self.pace, self.now)) is not None:
                 self.asked += 1
                 self.wishes.append((self.now + self.delay_ms * MS, wanted))
@@ -71,9 +74,14 @@ def test_overload_is_answered_within_a_third_of_a_second() -> None:
     assert world.run(300) > 70
 
 
-def test_where_records_wait_rounds_become_wider_at_once() -> None:
+def test_where_records_have_gathered_rounds_become_wider_at_once() -> None:
     waiting, prompt = World(portfolios=20, waits_ms=500), World(portfolios=20)
-    assert waiting.run(300) > 1.9 * prompt.run(300)
+    assert waiting.run(300) > 1.4 * prompt.run(300)
+
+
+def test_what_is_being_worked_off_makes_rounds_no_wider() -> None:
+    world = World(portfolios=10_000, waits_ms=10_000, waits_grow=-1.0)
+    assert world.run(9_000) == 0
 
 
 def test_rounds_never_lie_further_apart_than_the_bound() -> None:
