@@ -25,6 +25,7 @@ __all__ = [
     "checkpoint_position",
     "decode_state",
     "encode_state",
+    "is_sealed",
     "portfolio_digest",
     "state_digest",
 ]
@@ -146,6 +147,16 @@ def checkpoint_position(checkpoint: bytes) -> int:
     except _BROKEN:
         return -1
     return position if type(position) is int else -1
+
+
+def is_sealed(checkpoint: bytes) -> bool:
+    """Whether it says that it is the state a build left at its seal, unverified."""
+    lines = checkpoint.split(b"\n")
+    try:
+        names = [name for name, _ in from_json(lines[0])["parts"]]
+        return from_json(lines[1 + names.index("engine")])["sealed"] is True
+    except _BROKEN:
+        return False
 
 
 def state_digest(state: State) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 
+from coordinator.core.checkpoint import checkpoint_position, is_sealed
 from coordinator.core.engine import Engine, EvolveFailed
 from coordinator.core.ports import LogReader, Record, Unreadable
 
@@ -71,13 +72,21 @@ def checkpoints(reader: LogReader, shard: int) -> list[tuple[bytes, int]]:
 
     More are not kept for recovery; who can use neither starts from the journal's beginning. One
     that cannot be read, or does not begin with a position, is passed over: an older one leads to
-    the same state. What follows the position is for `restore` to judge.
+    the same state. So is a seal's that stands behind one of a later state: its owner wrote it down
+    once more, for those who verify. What follows the position is for `restore` to judge.
     """
-    newest = deque(_readable(reader, shard), maxlen=2)
-    parts = [record.payload.partition(b"\n") for record in reversed(newest)]
+    newest: deque[tuple[bytes, bytes]] = deque(maxlen=2)
+    last = -1
+    for record in _readable(reader, shard):
+        head, _, body = record.payload.partition(b"\n")
+        position = checkpoint_position(body)
+        if position < last and is_sealed(body):
+            continue
+        last = position
+        newest.append((head, body))
     return [
         (body, int(head))
-        for head, _, body in parts
+        for head, body in reversed(newest)
         if head.isdigit() and len(head) <= POSITION_DIGITS
     ]
 

@@ -17,8 +17,7 @@ from itertools import takewhile, zip_longest
 from pathlib import Path
 from time import perf_counter
 
-from pydantic_core import from_json
-
+from coordinator.core.checkpoint import checkpoint_position, is_sealed
 from coordinator.core.ports import LogReader, Record
 from coordinator.log.errors import CorruptRecord, LogUnreadable
 from coordinator.log.following import Followed
@@ -159,6 +158,7 @@ class _Run:
         self._dry_run = dry_run
         self._progress = progress
         self._done = self._total = 0
+        self._states: frozenset[int] = frozenset()
 
     def every(
         self, shards: Collection[int] | None, sealed: SegmentLog | None
@@ -198,6 +198,8 @@ class _Run:
     ) -> SealedRange:
         """Cut the records into segments and seal each."""
         begin = max(start, begin_of(self._reader, *key))
+        if key[0] == "checkpoints":
+            self._states = _states_in(sealed, key[1])
         records = self._records(key, begin, end)
         followed = None
         if key[0] == "decisions":
@@ -226,7 +228,7 @@ class _Run:
         """What is to be sealed of a partition, as it is read."""
         records = self._counted(key, self._reader.read(*key, start, end))
         if key[0] == "checkpoints":
-            return (record for record in records if _is_at_seal(record))
+            return (record for record in records if self._is_new_state(record))
         if self._until is None or key[0] == "decisions":
             return records
         until = self._until
@@ -275,8 +277,16 @@ class _Run:
         start = max(after, begin_of(self._reader, topic, shard))
         again = self._reader.read(topic, shard, start, records[-1].position + 1)
         if topic == "checkpoints":
-            again = (record for record in again if _is_at_seal(record))
+            again = (record for record in again if self._is_new_state(record))
         refuse_differences(iter(records), again, where=str(self._folder))
+
+    def _is_new_state(self, record: Record) -> bool:
+        """Whether a checkpoint is what a sealed build left, and not archived yet.
+
+        A topic holds the last one once more from time to time: its owner carries it on.
+        """
+        body = record.payload.partition(b"\n")[2]
+        return is_sealed(body) and checkpoint_position(body) not in self._states
 
 
 def refuse_differences(sealed: Iterator[Record], live: Iterator[Record], *, where: str) -> None:
@@ -325,15 +335,11 @@ def _is_wanted(key: Key, shards: Collection[int] | None) -> bool:
     return shards is None and topic.endswith(".dlq")
 
 
+def _states_in(sealed: SegmentLog | None, shard: int) -> frozenset[int]:
+    """The journal positions whose states the archive holds."""
+    records = () if sealed is None else sealed.read("checkpoints", shard)
+    return frozenset(checkpoint_position(r.payload.partition(b"\n")[2]) for r in records)
+
+
 def _order(topic: str) -> int:
     return TOPICS.index(topic) if topic in TOPICS else len(TOPICS)
-
-
-def _is_at_seal(record: Record) -> bool:
-    """Whether a checkpoint is the state of a sealed build; one that cannot be read is none."""
-    lines = record.payload.split(b"\n")
-    try:
-        names = [name for name, _ in from_json(lines[1])["parts"]]
-        return from_json(lines[2 + names.index("engine")])["sealed"] is True
-    except (ValueError, KeyError, TypeError, IndexError):
-        return False

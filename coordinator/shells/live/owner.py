@@ -26,6 +26,7 @@ from coordinator.core.shard import Diverged, OtherBuild, Shard
 from coordinator.log.errors import LogClosed, LogUnavailable
 from coordinator.log.kafka import KafkaLog
 from coordinator.shells.live.inbox import Inbox
+from coordinator.shells.live.keeping import Kept
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.pacing import Pacer, Turn
 from coordinator.shells.live.publishing import Publisher
@@ -100,7 +101,7 @@ class Owner:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"shard-{number}", daemon=True)
         self._log = structlog.get_logger("owner").bind(shard=number)
-        self._checkpoints: deque[int] = deque()
+        self._kept = Kept(number)
         self.phase = Phase.RECOVERING
         self.reason = ""
         self.position = -1
@@ -192,7 +193,7 @@ class Owner:
         # Asked before the tail is read: what a zombie adds meanwhile is looked at twice, not never.
         said = log.end("decisions", self.number)
         shard.begin()
-        self._checkpoints.clear()
+        self._kept.begin(log)
         publisher = Publisher(log, self.number, wake=self._inbox.wake, end=said)
         end = log.end("journal", self.number)
         records = self._read_on(log, shard, publisher, end)
@@ -354,7 +355,5 @@ class Owner:
         """Write the state down once all that was said is there; older ones go."""
         began = time.monotonic()
         self._flush(publisher)
-        self._checkpoints.append(shard.checkpoint())
-        if len(self._checkpoints) > CHECKPOINTS_KEPT:
-            log.truncate("checkpoints", self.number, self._checkpoints.popleft() + 1)
+        self._kept.wrote(log, shard.checkpoint(), sealed=shard.engine.state.sealed)
         self._observer.checkpointed(time.monotonic() - began)

@@ -228,6 +228,14 @@ def test_the_state_a_sealed_build_left_is_archived_and_no_other(tmp_path: Path) 
             assert list(sealed.read("checkpoints", shard)) == [last]
     combined = CombinedLog(live, SegmentLog(tmp_path / "a"))
     assert list(combined.read("checkpoints", 0)) == list(live.read("checkpoints", 0))
+    # An owner carries that state on; once archived, it is not archived again.
+    last = list(live.read("checkpoints", 0))[-1]
+    live.append([Append("checkpoints", 0, last.payload, last.journal_time)])
+    live.truncate("checkpoints", 0, last.position + 1)
+    assert [one for one in archive(live, tmp_path / "a").ranges if one.records] == []
+    archive(live, tmp_path / "b", shards=[0])
+    with SegmentLog(tmp_path / "b") as late:
+        assert [r.payload for r in late.read("checkpoints", 0)] == [last.payload]
 
 
 # -- killed ------------------------------------------------------------------------------------
