@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,7 +38,6 @@ __all__ = ["Owner", "OwnerSettings", "Phase"]
 _STARTED = opening(EngineStarted)
 BATCH_RECORDS = 16
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-CHECKPOINTS_KEPT = 2
 LOOK_FOR_MORE_S = 1.0
 """A shard that hears nothing asks the log itself this often."""
 TICK_REST = 50_000_000

@@ -1,4 +1,4 @@
-"""On a real topic a sealed state in many parts is carried on whole, and what lies before it goes."""
+"""On a real topic a sealed state in parts is carried on whole, and what lies before it goes."""
 
 from __future__ import annotations
 
