@@ -22,6 +22,7 @@ from coordinator.log.kafka.options import client_options
 from coordinator.log.kafka.sending import Partition, Sender, SendFailed
 from coordinator.log.kafka.topic_ids import topic_ids
 from coordinator.settings import Settings
+from coordinator.shells.live.dead_letters import DeadLetters
 from coordinator.shells.live.pressure import Pressure
 from coordinator.shells.live.routing import Routing
 from coordinator.telemetry.health import Health
@@ -50,7 +51,7 @@ class LiveRouter:
         self._metrics = metrics
         self._health = health
         self._prefix = settings.kafka.prefix
-        self._group = f"{settings.worker.group}.router"
+        self._group = settings.group("router")
         self._routing = Routing(shards=settings.worker.shards, prefix=self._prefix)
         self._log = structlog.get_logger("router")
 
@@ -86,7 +87,8 @@ class LiveRouter:
         )
         sender = Sender(client_options(self._settings.kafka, "producer"))
         pressure = Pressure(self._settings, metrics=self._metrics)
-        watching: asyncio.Task[None] | None = None
+        letters = DeadLetters(self._settings.kafka, metrics=self._metrics)
+        watching: list[asyncio.Task[None]] = []
         try:
             await admin.start()
             ids = await self._ids(admin)
@@ -96,12 +98,13 @@ class LiveRouter:
                 listener=assignment,
             )
             await consumer.start()
-            watching = asyncio.create_task(pressure.watch())
+            watching = [asyncio.create_task(one.watch()) for one in (pressure, letters)]
             await self._route(assignment, sender, admin, pressure, ids, stop)
         finally:
-            if watching is not None:
-                watching.cancel()
-            for closing in (sender.close, pressure.close, consumer.stop, admin.close):
+            for task in watching:
+                task.cancel()
+            closings = (sender.close, pressure.close, letters.close, consumer.stop, admin.close)
+            for closing in closings:
                 await _quietly(closing)
 
     async def _ids(self, admin: AIOKafkaAdminClient) -> dict[str, str]:

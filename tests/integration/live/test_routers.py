@@ -136,6 +136,25 @@ def test_poison_on_every_topic_becomes_a_letter_unchanged_and_nothing_else_suffe
         assert letter.reason
 
 
+def test_the_letters_that_stand_in_a_topic_are_counted_and_again_when_they_are_gone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.shells.live.dead_letters.LOOK_EVERY_S", 0.1)
+
+    def told(depth: int) -> bool:
+        wanted = f'coordinator_dlq_depth_records{{topic="signals.dlq"}} {depth}.0'
+        return wanted in bench.metrics.render().decode()
+
+    async def use() -> None:
+        bench.begin()
+        await bench.send("signals", [b"no json"] * 3)
+        await bench.routed(lambda: told(3))
+        bench.log.truncate("signals.dlq", 0, 2)
+        await bench.routed(lambda: told(1))
+
+    asyncio.run(use())
+
+
 def test_nothing_is_routed_before_an_engine_has_begun(bench: Bench) -> None:
     async def use() -> None:
         await bench.send("signals", bench.signals(1))
