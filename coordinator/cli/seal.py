@@ -206,7 +206,7 @@ def _places(log: KafkaLog, settings: Settings) -> dict[int, tuple[int, int]] | N
 def _owners(settings: Settings) -> dict[int, str]:
     from coordinator.log.kafka.groups import members_by_partition  # noqa: PLC0415 - as above
 
-    return members_by_partition(settings.kafka, f"{settings.worker.group}.engine", "journal")
+    return members_by_partition(settings.kafka, settings.group("engine"), "journal")
 
 
 def _awaited(

@@ -238,7 +238,8 @@ class WorkerSettings(Section):
     group: TopicPart = Field(
         default="coordinator",
         min_length=1,
-        description="The consumer group that shares shards.",
+        description="Names the consumer groups: PREFIX, this, and .engine, .router, .views or "
+        ".applied.",
     )
     id: TopicPart = Field(
         default_factory=_own_id, min_length=1, description="This worker's name in logs and groups."
@@ -340,6 +341,10 @@ class Settings(BaseSettings):
         """Every secret value, for what must hide them: also the passwords inside addresses."""
         found = {secret for _, secret in _secrets(self) if secret}
         return tuple(sorted(found))
+
+    def group(self, part: str) -> str:
+        """The consumer group of a part; systems with prefixes of their own share none."""
+        return f"{self.kafka.prefix}{self.worker.group}.{part}"
 
     def redacted(self) -> dict[str, JsonValue]:
         """All settings as plain data that may be shown, in logs too."""

@@ -90,8 +90,8 @@ class Lags:
     async def now(self) -> dict[str, int]:
         """Records that are not routed yet, and by shard those that no engine has applied yet."""
         ends = await self._consumer.end_offsets([*self._inputs, *self._journals])
-        routed = await self._admin.list_consumer_group_offsets(f"{GROUP}.router")
-        applied = await self._admin.list_consumer_group_offsets(f"{GROUP}.applied")
+        routed = await self._admin.list_consumer_group_offsets(f"{PREFIX}{GROUP}.router")
+        applied = await self._admin.list_consumer_group_offsets(f"{PREFIX}{GROUP}.applied")
         return {"inputs": sum(_behind(ends, routed, where) for where in self._inputs)} | {
             f"journal/{where.partition}": _behind(ends, applied, where) for where in self._journals
         }

@@ -50,7 +50,7 @@ def faust_app(settings: Settings, name: str, **more: Any) -> faust.App:
     """A Faust app with the settings that mattered (ops/decisions/0008), and no web server."""
     worker = settings.worker
     return FolderlessApp(
-        f"{worker.group}.{name}",
+        settings.group(name),
         **{
             "broker": [f"kafka://{host.strip()}" for host in settings.kafka.bootstrap.split(",")],
             "broker_credentials": _credentials(settings.kafka),

@@ -29,7 +29,7 @@ RELIEF = 0.25
 
 def applied_group(settings: Settings) -> str:
     """The group under which workers note what they have applied: nobody joins it."""
-    return f"{settings.worker.group}.applied"
+    return settings.group("applied")
 
 
 class Pressure:

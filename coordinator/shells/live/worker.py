@@ -156,7 +156,7 @@ class EngineWorker:
                 self._health.set("group", ok=True)
             elif time.monotonic() - began > self._settings.worker.join_s:
                 raise WorkerFailed(
-                    f"not in group {self._settings.worker.group}.engine after "
+                    f"not in group {self._settings.group('engine')} after "
                     f"{self._settings.worker.join_s:g} s; is the broker there, and does it allow "
                     f"a session timeout of {self._settings.worker.session_timeout_ms} ms?"
                 )

@@ -201,3 +201,9 @@ def test_a_long_hostile_text_is_looked_through_in_time_that_grows_with_its_lengt
     started = time.process_time()
     Redactor(["sesame"]).text(text * (1_000_000 // len(text)) + "://")
     assert time.process_time() - started < 5
+
+
+def test_systems_with_prefixes_of_their_own_share_no_consumer_group() -> None:
+    ours, theirs = (Settings(kafka=KafkaSettings(prefix=name)) for name in ("ours.", "theirs."))
+    assert ours.group("engine") == "ours.coordinator.engine"
+    assert not {ours.group(part) for part in ("engine", "router")} & {theirs.group("engine")}
