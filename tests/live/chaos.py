@@ -3,9 +3,10 @@
     ops/chaos --rounds 200 --seed 1 [--only "worker killed,router zombie"] [--rate 100]
 
 A real Kafka of its own, two routers, two engine workers, ten instruments and four portfolios, a
-steady feed. One fault a round; the round ends when all parts are ready and every shard has answered
-since. Then everything is stopped and `tests/live/checker.py` reads the topics. Exit codes: 0 all
-held, 3 a violation, 2 usage.
+steady feed; a PostgreSQL and a Redis of its own, each with a projector. One fault a round; the
+round ends when all parts are ready and every shard has answered since. Then everything is stopped,
+`tests/live/checker.py` reads the topics, and each projection is compared with one made anew. Exit
+codes: 0 all held, 3 a violation, 2 usage or no server.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ from aiokafka import AIOKafkaProducer
 
 from coordinator.log.kafka import KafkaLog
 from coordinator.settings import KafkaSettings
+from ops.servers_base import CannotStart
 from tests.live.broker import TwoDoors
 from tests.live.checker import Findings, check, read_inputs
-from tests.live.faults import FAULTS
+from tests.live.faults import FAULTS, OF_STORES
 from tests.live.feed import Feed
 from tests.live.proxy import Proxy
 from tests.live.rig import ROUTERS, SETTINGS, WORKERS, NotRecovered, Rig
+from tests.live.stores import Stores, compared
 from tests.live.system import System
 from tests.live.world import World
 
@@ -44,6 +47,7 @@ VIOLATION, USAGE = 3, 2
 SHARDS = 4
 PREFIX = "chaos."
 RECOVERED_WITHIN_S = 90.0
+PROJECTED_WITHIN_S = 120.0
 PARAMETERS = {"round_spacing_ms": 500}
 """Two decisions a second and portfolio: it is not the solver that is broken here."""
 RESULTS = Path(__file__).resolve().parents[1] / "bench" / "results" / "chaos.json"
@@ -72,6 +76,10 @@ class Outcome:
     not_acknowledged: int = 0
     ended: dict[str, int] = field(default_factory=dict)
     exits: dict[str, int] = field(default_factory=dict)
+    projected: dict[str, int] = field(default_factory=dict)
+    """Rows compared with a rebuild, by projection."""
+    unprojected: dict[str, str] = field(default_factory=dict)
+    """Databases that could not be had, and why."""
     findings: Findings = field(default_factory=Findings)
 
     @property
@@ -93,6 +101,7 @@ class Outcome:
             "signals_sent": self.sent, "signals_not_acknowledged": self.not_acknowledged,
             "longest_wait": {"p50_s": _at(every, 50), "p99_s": _at(every, 99)},
             "kinds": kinds, "parts_ended": self.ended, "exit_codes": self.exits,
+            "projected_rows": self.projected, "not_projected": self.unprojected,
             "checks": self.findings.as_dict(),
         }  # fmt: skip
 
@@ -109,18 +118,36 @@ def _at(values: Sequence[float], percent: int) -> float:
 
 def run(folder: Path, plan: Plan, *, say: Any = print) -> Outcome:
     """A whole run in a folder of its own. Raises OSError, CannotStart when it cannot begin."""
-    broker = TwoDoors(folder / "kafka")
+    broker, stores = TwoDoors(folder / "kafka"), Stores()
     try:
         broker.start()
+        stores.start(folder)
+        outcome = Outcome(_possible(plan, stores, say), unprojected=dict(stores.missing))
         with Proxy(broker.proxy_port, broker.hidden_port) as proxy:
-            return _on(broker, proxy, folder, plan, say)
+            _on(broker, proxy, stores, folder, outcome, say)
+        return outcome
     finally:
+        stores.close()
         broker.kill()
         broker.remove()
 
 
-def _on(broker: TwoDoors, proxy: Proxy, folder: Path, plan: Plan, say: Any) -> Outcome:
-    outcome = Outcome(plan)
+def _possible(plan: Plan, stores: Stores, say: Any) -> Plan:
+    """The plan without what needs a database, where there is none. Raises CannotStart."""
+    for name, why in stores.missing.items():
+        say(f"NOT CHECKED: no projection in {name}, which this run has to do without:\n{why}")
+    if stores.servers:
+        return plan
+    kinds = tuple(kind for kind in plan.kinds if kind not in OF_STORES)
+    if not kinds:
+        raise CannotStart("postgres", "all that was asked for needs a database")
+    return replace(plan, kinds=kinds)
+
+
+def _on(
+    broker: TwoDoors, proxy: Proxy, stores: Stores, folder: Path, outcome: Outcome, say: Any
+) -> None:
+    plan = outcome.plan
     world = World(instruments=10, portfolios=4, seed=plan.seed)
     parts = folder / "parts"
     parts.mkdir()
@@ -129,8 +156,8 @@ def _on(broker: TwoDoors, proxy: Proxy, folder: Path, plan: Plan, say: Any) -> O
         system.topics()
         asyncio.run(_opening(broker.bootstrap, world))
         feed = Feed(broker.bootstrap, PREFIX, world, shards=SHARDS, rate=plan.rate)
-        rig = Rig(broker, proxy, system, feed)
-        for name in (*ROUTERS, *WORKERS):
+        rig = Rig(broker, proxy, system, feed, stores)
+        for name in (*ROUTERS, *WORKERS, *rig.projectors):
             rig.start(name)
         began = time.monotonic()
         with feed:
@@ -139,12 +166,15 @@ def _on(broker: TwoDoors, proxy: Proxy, folder: Path, plan: Plan, say: Any) -> O
             except NotRecovered as error:
                 outcome.findings.fault(f"not recovered: {error}")
         outcome.seconds = time.monotonic() - began
+        wrong: list[str] = []
         if outcome.held:
-            outcome.exits = dict(rig.stop())
+            outcome.exits = dict(rig.stop((*ROUTERS, *WORKERS)))
+            wrong = _compare(rig, outcome)
+            outcome.exits |= rig.stop(rig.projectors)
         outcome.ended = dict(rig.ended)
         outcome.sent, outcome.not_acknowledged = feed.noted.sent, len(feed.noted.failed)
         _judge(rig, outcome)
-    return outcome
+        outcome.findings.faults += wrong
 
 
 async def _opening(bootstrap: str, world: World) -> None:
@@ -178,6 +208,20 @@ def _rounds(rig: Rig, plan: Plan, outcome: Outcome, say: Any) -> None:
     mark = time.monotonic()
     rig.feed.drain()
     say(f"drained in {time.monotonic() - mark:.1f} s")
+
+
+def _compare(rig: Rig, outcome: Outcome) -> list[str]:
+    """The projections of a log that grows no more, each beside one made anew."""
+    wrong: list[str] = []
+    settings = KafkaSettings(bootstrap=rig.broker.bootstrap, prefix=PREFIX)
+    with KafkaLog(settings) as log:
+        for name in rig.stores.servers:
+            found, rows = compared(
+                name, rig.stores.settings(), log, within_s=PROJECTED_WITHIN_S
+            )  # fmt: skip
+            wrong += found
+            outcome.projected[name] = rows
+    return wrong
 
 
 def _judge(rig: Rig, outcome: Outcome) -> None:
@@ -215,7 +259,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(own) if options.keep is None else options.keep
         folder.mkdir(parents=True, exist_ok=True)
         plan = Plan(options.rounds, options.seed, tuple(kinds), options.rate, options.minutes)
-        outcome = run(folder, plan, say=lambda text: print(text, flush=True))
+        try:
+            outcome = run(folder, plan, say=lambda text: print(text, flush=True))
+        except CannotStart as failure:
+            print(failure, file=sys.stderr)
+            return USAGE
     found = outcome.as_dict()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n")
@@ -229,8 +277,12 @@ def _table(found: dict[str, Any]) -> None:
         print(f"{kind:<22} {row['rounds']:>6} {row['p50_s']:>7.2f} {row['p99_s']:>7.2f}")
     every = found["longest_wait"]
     print(f"{'all':<22} {found['rounds']:>6} {every['p50_s']:>7.2f} {every['p99_s']:>7.2f}")
-    for name in ("seconds", "signals_sent", "signals_not_acknowledged", "parts_ended"):
+    for name in (
+        "seconds", "signals_sent", "signals_not_acknowledged", "parts_ended", "projected_rows",
+    ):  # fmt: skip
         print(f"{name:<26} {found[name]}")
+    for name in found["not_projected"]:
+        print(f"NOT CHECKED: the projection in {name}, which could not be started")
     for name, value in found["checks"].items():
         print(f"{name:<26} {value if name != 'faults' else len(value)}")
     for fault in found["checks"]["faults"]:

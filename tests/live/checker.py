@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,7 +21,8 @@ from coordinator.core.fold import Fold
 from coordinator.core.ports import LogReader
 from coordinator.core.route import Raw, Routed, route
 from coordinator.core.shards import shard_of
-from schemas.entries import decode_journal
+from schemas.entries import JournalEntry, decode_journal
+from schemas.journal import SignalsShed
 from schemas.registry import INPUT_TOPICS
 from tests.live.reader import Reader
 
@@ -39,6 +41,7 @@ class Findings:
     raw_repeats: int = 0
     journal_records: int = 0
     journal_repeats: int = 0
+    shed_entries: int = 0
     acknowledged: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
     used: int = 0
@@ -133,14 +136,24 @@ def _check_journal(
     log: LogReader, shard: int, shards: int, inputs: Mapping[tuple[str, int], list[Any]],
     found: Findings,
 ) -> None:  # fmt: skip
-    """Every input for this shard, once and in the order of its partition, after repeats."""
+    """Every input for this shard, once and in the order of its partition, after repeats.
+
+    An entry may stand for several inputs, all from its first offset to its last one: prices that
+    were conflated, and signals that were shed, which it must name.
+    """
     marks: dict[tuple[str, str, int], int] = {}
     taken: dict[tuple[str, int], list[range]] = defaultdict(list)
     for record in log.read("journal", shard):
         found.journal_records += 1
-        stamp = decode_journal(record.payload).stamp
+        entry = decode_journal(record.payload)
+        stamp = entry.stamp
         if stamp.offset < 0:
             continue
+        if isinstance(entry.event, SignalsShed):
+            found.shed_entries += 1
+            if (said := list(entry.event.signal_ids)) != (stood := _to_shed(entry, inputs)):
+                where = f"journal {shard} position {record.position}"
+                found.fault(f"{where}: shed {said[:SHOWN_MAX]} where {stood[:SHOWN_MAX]} stood")
         mark = marks.get((stamp.topic, stamp.topic_id, stamp.partition), -1)
         if stamp.offset <= mark:
             found.journal_repeats += 1
@@ -158,6 +171,21 @@ def _check_journal(
             found.fault(f"{where}: inputs lost", missing)
         if more := sorted(set(covered) - set(wanted)):
             found.fault(f"{where}: inputs that are not this shard's", more)
+
+
+def _to_shed(entry: JournalEntry, inputs: Mapping[tuple[str, int], list[Any]]) -> list[str]:
+    """Names of what stands at an entry's offsets; "?": no signal of its source."""
+    stamp, source = entry.stamp, getattr(entry.event, "source", "")
+    first = stamp.offset if stamp.first_offset is None else stamp.first_offset
+    run = inputs.get((stamp.topic, stamp.partition), [])
+    begin, end = (bisect_left(run, at, key=_offset) for at in (first, stamp.offset + 1))
+    there = [json.loads(one.value) for one in run[begin:end]]
+    wanted = ("SignalIssued", source)
+    return [one["event_id"] if (one["type"], one.get("source")) == wanted else "?" for one in there]
+
+
+def _offset(record: Any) -> int:
+    return int(record.offset)
 
 
 def _addressed(topic: str, record: Any, shards: int) -> tuple[int, ...]:

@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from tests.live.rig import ROUTERS, SESSION_S, WORKERS, Rig
+from tests.live.rig import LAG_MAX, ROUTERS, SESSION_S, WORKERS, Rig
+from tests.live.system import Part
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["FAULTS", "OF_STORES", "Fault"]
 
 Fault = Callable[[Rig, random.Random], None]
 LATER_MAX_S = 3.0
 PLANTED_WITHIN_S = 20.0
+SHED_WITHIN_S = 30.0
+STANDS_S, GOES_S = 1.2, 0.1
+"""Routers look once a second: the lag must not fall from all to nothing between two looks."""
 
 
 def _kill(names: tuple[str, ...], rig: Rig, rng: random.Random) -> None:
@@ -26,6 +30,47 @@ def _kill(names: tuple[str, ...], rig: Rig, rng: random.Random) -> None:
     rig.parts[name].kill()
     time.sleep(rng.choice((0.0, rng.uniform(0.0, LATER_MAX_S))))
     rig.start(name)
+
+
+def _database(rig: Rig, rng: random.Random) -> None:
+    """kill -9 of a database that is being filled; a Redis forgets all that it held."""
+    server = rig.stores.servers[rng.choice(sorted(rig.stores.servers))]
+    server.kill()
+    time.sleep(rng.choice((0.0, rng.uniform(0.0, LATER_MAX_S))))
+    server.restart()
+
+
+def _overload(rig: Rig, rng: random.Random) -> None:
+    """More comes at once than may wait, and the engines only stutter, until signals are shed."""
+    workers, before = [rig.parts[name] for name in WORKERS], _said(rig, "signals_shed")
+    end = time.monotonic() + SHED_WITHIN_S
+    _pause(workers)
+    rig.feed.burst(LAG_MAX + rng.randrange(LAG_MAX // 4))
+    while _said(rig, "signals_shed") == before:
+        if time.monotonic() > end:
+            rig.ended["overload that shed nothing"] += 1
+            break
+        _pause(workers)
+        time.sleep(STANDS_S)
+        _resume(workers)
+        time.sleep(GOES_S)
+    _resume(workers)
+
+
+def _pause(parts: list[Part]) -> None:
+    for part in parts:
+        part.pause()
+
+
+def _resume(parts: list[Part]) -> None:
+    for part in parts:
+        part.resume()
+
+
+def _said(rig: Rig, event: str) -> int:
+    """How often the routers have logged that."""
+    word = f'"event":"{event}"'
+    return sum(rig.parts[name].log.read_text(errors="replace").count(word) for name in ROUTERS)
 
 
 def _term(rig: Rig, rng: random.Random) -> None:
@@ -83,6 +128,11 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "link stalled": _stall,
         "worker's send fails": lambda rig, rng: _send(WORKERS, rig, rng),
         "router's send fails": lambda rig, rng: _send(ROUTERS, rig, rng),
+        "overloaded": _overload,
+        "database killed": _database,
+        "projector killed": lambda rig, rng: _kill(rig.projectors, rig, rng),
     }
 )
 """By name, as `ops/chaos --only` takes them."""
+OF_STORES = frozenset({"database killed", "projector killed"})
+"""Those that need a database."""

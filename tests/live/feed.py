@@ -58,6 +58,7 @@ class Feed:
         self._waiting: dict[str, float] = {}
         self._answers: list[tuple[int, float, float]] = []
         self._probes = 0
+        self._extra = 0
         self.noted = Noted()
         self.fault: BaseException | None = None
 
@@ -76,6 +77,12 @@ class Feed:
     def load(self) -> None:
         """Until now there were probes only; from here on the load comes, too."""
         self._loaded.set()
+
+    def burst(self, count: int, within_s: float = 60.0) -> None:
+        """So many signals at once, beside the load; returns when they are on their way."""
+        with self._lock:
+            self._extra += count
+        until("the burst is sent", lambda: self._extra == 0, within_s=within_s)
 
     def drain(self, within_s: float = 60.0) -> None:
         """No more is produced; returns when the last probe is answered. Raises TimeoutError."""
@@ -148,6 +155,10 @@ class Feed:
                 while issued < (now - began) * self._rate:
                     issued += 1
                     await self._issue(producer)
+                while self._extra:
+                    await self._issue(producer)
+                    with self._lock:
+                        self._extra -= 1
                 if now - priced > 1.0:
                     priced = now
                     await self._send(producer, self._world.quotes())

@@ -1,6 +1,7 @@
-"""The system that chaos breaks: a broker of its own with two doors, two routers, two workers.
+"""The system that chaos breaks: a broker with two doors, two routers, two workers, projectors.
 
-Place in the flow: between the faults and the processes. The second worker comes through the proxy.
+Place in the flow: between the faults and the processes. The second worker comes through the proxy;
+each database that could be had is filled by a projector.
 A part that ends is started again, as its supervisor would; how often that was so is counted.
 """
 
@@ -8,21 +9,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tests.live.broker import TwoDoors
 from tests.live.feed import Feed
 from tests.live.proxy import Proxy
+from tests.live.stores import Stores
 from tests.live.system import Part, System, environment
 
-__all__ = ["ROUTERS", "SESSION_S", "SETTINGS", "WORKERS", "NotRecovered", "Rig"]
+__all__ = ["LAG_MAX", "ROUTERS", "SESSION_S", "SETTINGS", "WORKERS", "NotRecovered", "Rig"]
 
 SESSION_S = 6.0
 ROUTERS, WORKERS = ("router 1", "router 2"), ("worker 1", "worker 2")
+LAG_MAX, SHED_AFTER_MS = 4_000, 1_000
+"""Routers hold and shed early, so that a burst of a few thousand signals is too much."""
 SETTINGS = environment(
     worker__session_timeout_ms=int(SESSION_S * 1000), worker__heartbeat_ms=1_000,
-    worker__checkpoint_decisions=200, worker__checkpoint_s=5,
+    worker__checkpoint_decisions=200, worker__checkpoint_s=5, worker__journal_lag_max=LAG_MAX,
+    worker__shed_after_ms=SHED_AFTER_MS,
 )  # fmt: skip
 AGAIN_MAX = 6
 """A part that ends by itself more often than this in one round keeps failing."""
@@ -40,6 +45,7 @@ class Rig:
     proxy: Proxy
     system: System
     feed: Feed
+    stores: Stores
     parts: dict[str, Part] = field(default_factory=dict)
     ended: Counter[str] = field(default_factory=Counter)
     again: int = 0
@@ -50,9 +56,16 @@ class Rig:
         more = {}
         if name == WORKERS[1]:
             more["COORDINATOR_KAFKA__BOOTSTRAP"] = f"127.0.0.1:{self.proxy.port}"
+        if name in self.projectors:
+            kind, more = name.partition(" ")[2], self.stores.environment
         part = self.system.start(kind, **more)
         self.parts[name] = part
         return part
+
+    @property
+    def projectors(self) -> tuple[str, ...]:
+        """One for each database."""
+        return tuple(f"projector {name}" for name in self.stores.servers)
 
     def settle(self, within_s: float) -> None:
         """Until all parts are ready and every shard has answered since. Raises NotRecovered."""
@@ -98,6 +111,6 @@ class Rig:
             if '"event":"shard_halted"' in line
         ]
 
-    def stop(self) -> Mapping[str, int]:
-        """SIGTERM to all; exit codes by name."""
-        return {name: part.stop() for name, part in sorted(self.parts.items())}
+    def stop(self, names: Iterable[str]) -> Mapping[str, int]:
+        """SIGTERM to these; exit codes by name."""
+        return {name: self.parts[name].stop() for name in sorted(names)}

@@ -15,17 +15,24 @@ from coordinator.core.ports import Append, Record
 from coordinator.core.route import Raw, Router
 from coordinator.core.shard import Shard
 from coordinator.log.memory import MemoryLog
+from coordinator.shells.live.routing import Routing
 from tests.live.checker import Findings, check
 from tests.live.world import World
 
 SHARDS = 2
 STEP = 20_000_000
+MS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Produced:
+    """As aiokafka gives it. timestamp: ms."""
+
     offset: int
     value: bytes
+    timestamp: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 Inputs = dict[tuple[str, int], list[Produced]]
@@ -173,3 +180,76 @@ def test_a_signal_with_two_verdicts(run: Run) -> None:
     faults = run.faults(twice)
     assert "signals with several verdicts" in faults
     assert "outputs without a cause: 1" in faults
+
+
+@pytest.fixture(scope="module")
+def shed() -> Run:
+    """One router enters ten signals; another takes up at the sixth and sheds up to the twentieth.
+
+    Each source has a partition of its own, as in Kafka, so that neighbours share an entry.
+    """
+    world = World(instruments=3, portfolios=4, sources=2)
+    log = MemoryLog()
+    router = Router(log, shards=SHARDS)
+    at = time.time_ns()
+    router.write(engine_started(at=at, shards=SHARDS), shards=range(SHARDS), journal_time=at)
+    inputs: Inputs = {}
+    acked = {}
+    messages = [*world.opening()]
+    for number in range(60):
+        acked[f"r-{number}"] = f"s{number % 2}"
+        messages.append(world.signal())
+    for message in messages:
+        at += STEP
+        partition = int(message.key[1:]) if message.topic == "signals" else 0
+        run = inputs.setdefault((message.topic, partition), [])
+        run.append(Produced(len(run), message.value, at // MS))
+        if message.topic != "signals":
+            raw = Raw(message.topic, "id", 0, len(run) - 1, at // MS * MS, message.value)
+            router.accept([raw], journal_times=[at])
+    routing = Routing(shards=SHARDS, prefix="")
+    before = inputs["signals", 0][20].timestamp * MS
+    for begin, end, old in ((0, 10, None), (5, 25, before), (25, 30, None)):
+        fetch = {("signals", p): inputs["signals", p][begin:end] for p in range(2)}
+        found = routing.route(fetch, topic_id=lambda _: "id", shed_before=old)
+        for (topic, shard), records in sorted(found.outgoing.items()):
+            log.append([Append(topic, shard, one.value, at) for one in records])
+    for shard in range(SHARDS):
+        owner = Shard(log, build_engine(shard=shard, shards=SHARDS))
+        owner.recover()
+        owner.tick(at + 1000 * STEP)
+        owner.pump()
+    logged = {key: list(log.read(*key)) for key in log.partitions()}
+    return Run(inputs, acked, logged)
+
+
+SHED = b'{"type":"SignalsShed"'
+
+
+def test_a_shed_entry_covers_its_offsets_and_each_signal_has_one_verdict(shed: Run) -> None:
+    found = shed.checked()
+    assert found.faults == []
+    assert found.shed_entries == 2 * SHARDS
+    assert found.acknowledged == sum(found.verdicts.values()) == 60
+    assert found.verdicts["rejected: shed"] == 2 * 10  # the first router had entered five of them
+
+
+def test_signals_that_vanished_with_their_shed_entry(shed: Run) -> None:
+    def lose(logged: Logged) -> None:
+        del logged["journal", 1][index_of(logged["journal", 1], SHED)]
+
+    assert "journal 1: signals/0: inputs lost: 10, such as 10, 11" in shed.faults(lose)
+
+
+@pytest.mark.parametrize(("name", "by"), [(b'"r-30"', b'"r-31"'), (b',"r-30"', b"")])
+def test_a_shed_entry_that_names_others_than_it_covers(shed: Run, name: bytes, by: bytes) -> None:
+    def misname(logged: Logged) -> None:
+        journal = logged["journal", 0]
+        at = index_of(journal, SHED)
+        forged = journal[at].payload.replace(name, by)
+        assert forged != journal[at].payload
+        journal[at] = Record("journal", 0, 0, journal[at].journal_time, forged)
+
+    faults = shed.faults(misname)
+    assert "journal 0 position" in faults
+    assert "shed ['r-10', 'r-12', 'r-14', 'r-16', 'r-18'] where" in faults
