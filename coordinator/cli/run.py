@@ -45,6 +45,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--until-end", action="store_true", help="--local ends with its input and open rounds"
     )
+    # What the supervisor says to its children: their stdin ends with it.
+    parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     add_settings(parser)
     parser.set_defaults(run=run)
 
@@ -80,8 +82,11 @@ def _parts(settings: Settings) -> Sequence[str]:
 
 
 def _one(settings: Settings, part: str, args: argparse.Namespace) -> int:
-    from coordinator.shells.live.parts import run_named  # noqa: PLC0415 - only here it is needed
+    from coordinator.shells.live.lifeline import hold_on  # noqa: PLC0415 - only here it is needed
+    from coordinator.shells.live.parts import run_named  # noqa: PLC0415 - as above
 
+    if args.supervised:
+        hold_on(grace_s=_grace_s(settings))
     return run_named(settings, part, unseal=args.unseal)
 
 
@@ -99,7 +104,12 @@ def _all(settings: Settings, parts: Sequence[str], args: argparse.Namespace) -> 
     for index, part in enumerate(parts):
         port = settings.http.port + index if settings.http.port else 0
         children.append(Child(part, command(part, [*_passed_on(args), "--http-port", str(port)])))
-    return supervise(children, grace_s=settings.worker.stop_s + 5)
+    return supervise(children, grace_s=_grace_s(settings))
+
+
+def _grace_s(settings: Settings) -> float:
+    """How long a part that was told to end may take; then it is killed."""
+    return settings.worker.stop_s + 5
 
 
 def _passed_on(args: argparse.Namespace) -> list[str]:

@@ -1,8 +1,9 @@
 """Supervisor: the parts of one worker as child processes, ended together.
 
 Place in the flow: what `coordinator run` is when more than one part is asked for. A child that ends
-by itself is started again after a pause that grows; one that keeps failing ends them all. It must
-never outlive its children, nor they it for longer than the grace.
+by itself is started again after a pause that grows; one that keeps failing ends them all. Each
+child's stdin is a pipe that ends with this process, by which it knows (lifeline). It must never
+outlive its children, nor they it for longer than the grace.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def _look_after(child: Child, log: structlog.stdlib.BoundLogger) -> bool:
         return True
     if child.process is not None:
         code = child.process.returncode
+        _let_go(child.process)
         child.process = None
         if code == 0:  # it ended as it should: all of its shards were sealed
             child.done = True
@@ -76,7 +78,9 @@ def _look_after(child: Child, log: structlog.stdlib.BoundLogger) -> bool:
     if now >= child.again_at:
         child.began = now
         # A group of its own: Ctrl-C is ours to pass on, once.
-        child.process = subprocess.Popen(child.command, process_group=0)  # noqa: S603 - our own command
+        child.process = subprocess.Popen(  # noqa: S603 - our own command
+            child.command, process_group=0, stdin=subprocess.PIPE
+        )
         log.info("part_starts", part=child.name, process=child.process.pid)
     return True
 
@@ -96,8 +100,16 @@ def _end(children: Sequence[Child], grace_s: float, log: structlog.stdlib.BoundL
             log.warning("part_killed", part=child.name)
             child.process.kill()
             child.process.wait()
+        _let_go(child.process)
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    """The lifeline of a child that has ended."""
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def command(part: str, arguments: Sequence[str]) -> list[str]:
     """How a part is started as a child of ours."""
-    return [sys.executable, "-m", "coordinator", "run", "--only", part, *arguments]
+    own = ["run", "--only", part, "--supervised"]
+    return [sys.executable, "-m", "coordinator", *own, *arguments]
