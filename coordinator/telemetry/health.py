@@ -17,7 +17,8 @@ from coordinator.settings import Redactor
 
 __all__ = ["CHECKS_MAX", "Health"]
 
-CHECKS_MAX = 256
+CHECKS_MAX = 2048
+"""A worker may own every shard there can be (1024), and has some checks besides."""
 REASON_LENGTH_MAX = 500
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 
 import pytest
 
-from coordinator.settings import REDACTED
+from coordinator.settings import REDACTED, WorkerSettings
 from coordinator.telemetry.health import CHECKS_MAX, Health
 
 
@@ -79,6 +80,22 @@ def test_reasons_are_short_and_show_no_secret() -> None:
     shown = reason(health.ready()[1], "db")
     assert shown.startswith(f"{REDACTED} and postgresql://ann:{REDACTED}@h xxx")
     assert len(shown) <= 500
+
+
+def test_a_worker_may_own_every_shard_there_can_be_and_the_one_that_fails_is_told() -> None:
+    field = WorkerSettings.model_fields["shards"]
+    most = next(one.le for one in field.metadata if hasattr(one, "le"))
+    health = Health(expected=("group",))
+    for name in ("group", "broker", "engine"):
+        health.set(name, True)
+    for shard in range(most):
+        health.set(f"shard {shard}", True)
+    assert health.ready()[0] is True
+    health.set(f"shard {most - 1}", False, "recovering")
+    ok, told = health.ready()
+    assert not ok
+    assert reason(told, f"shard {most - 1}") == "recovering"
+    assert json.dumps(told).count('"ok": false') == 2  # it, and all in all
 
 
 def test_checks_are_limited() -> None:
