@@ -15,8 +15,9 @@ from coordinator.core.checkpoint import CheckpointError
 from coordinator.core.engine import Engine, EngineSealedError
 from coordinator.core.fold import Fold, checkpoints
 from coordinator.core.ports import Append, Log, Record
-from schemas.entries import Stamp, encode_journal, opening
+from schemas.entries import Stamp, decode_journal, encode_journal, opening
 from schemas.journal import ClockTicked, EngineStarted
+from schemas.registry import SchemaError
 
 __all__ = ["Diverged", "OtherBuild", "Recovery", "Shard"]
 
@@ -127,6 +128,32 @@ class Shard:
             count += 1
         return count
 
+    def pump_to_seal(self) -> int:
+        """As `pump`, up to a seal behind which no build has started; returns the records applied.
+
+        Records that stand between a seal and this build's start are its own to decide. Raises
+        OtherBuild, before anything is said to them, where another one started there.
+        """
+        count = 0
+        for record in self._fold.journal():
+            if self.engine.state.sealed and not self.behind_seal:
+                self.behind_seal = self._goes_on(record.position)
+                if not self.behind_seal:
+                    break
+            self.apply(record)
+            count += 1
+            self.behind_seal &= self.engine.state.sealed
+        return count
+
+    def _goes_on(self, position: int) -> bool:
+        """Whether a build started from there on, behind a seal."""
+        for record in self._log.read("journal", self.number, position):
+            event = _start_in(record)
+            if event is not None:
+                self._refuse_unless_ours(event.build, event.dependencies, event.fingerprint)
+                return True
+        return False
+
     def apply(self, record: Record) -> list[bytes]:
         """Apply one record of the journal, publish its outputs, and return them."""
         outputs, fresh = self._said(record)
@@ -157,18 +184,20 @@ class Shard:
 
     def _refuse_behind_seal(self, record: Record) -> None:
         """The sealed build decides nothing more: what comes now is the next one's."""
-        if record.position > self.engine.position and not record.payload.startswith(_STARTED):
+        if record.position > self.engine.position and not _is_start(record):
             message = f"position {record.position}: the journal was sealed; start the next build"
             raise EngineSealedError(f"{message} first")
 
     def _refuse_other_build(self) -> None:
         """Before anything is published: does this build decide here? A sealed one may follow."""
-        state, ours = self.engine.state, self._ours
-        if ours is None or state.sealed or not state.build:
-            return
-        theirs = (state.build, state.dependencies, state.fingerprint)
-        if theirs != (ours.build, ours.dependencies, ours.fingerprint):
-            raise OtherBuild(self.number, state.build)
+        state = self.engine.state
+        if state.build and not state.sealed:
+            self._refuse_unless_ours(state.build, state.dependencies, state.fingerprint)
+
+    def _refuse_unless_ours(self, *theirs: str) -> None:
+        ours = self._ours
+        if ours is not None and theirs != (ours.build, ours.dependencies, ours.fingerprint):
+            raise OtherBuild(self.number, theirs[0])
 
     def _held(self, record: Record, entry: bytes) -> bool:
         """Whether the log holds that output already."""
@@ -203,3 +232,18 @@ class Shard:
         payload = str(next_output).encode() + b"\n" + body
         entry = Append("checkpoints", self.number, payload, self.engine.clock)
         return self._log.append([entry])[0]
+
+
+def _is_start(record: Record) -> bool:
+    return record.payload.startswith(_STARTED)
+
+
+def _start_in(record: Record) -> EngineStarted | None:
+    """The start that a record tells of; one that cannot be read is the engine's to quarantine."""
+    if not _is_start(record):
+        return None
+    try:
+        event = decode_journal(record.payload).event
+    except SchemaError:
+        return None
+    return event if isinstance(event, EngineStarted) else None

@@ -54,13 +54,16 @@ class LocalShell:
     def start(self) -> tuple[Recovery, ...]:
         """Begin the journals that are new, recover the others; returns what each shard found.
 
-        A journal that another build has sealed goes on with this one. Raises OtherBuild where it
-        was not sealed, WrongShards for another number of shards, and Diverged when the log holds
-        what this engine would not say.
+        A journal that was sealed goes on with this build, and what was appended behind the seal is
+        decided by it. Raises OtherBuild where another decides, WrongShards for another number of
+        shards, and Diverged when the log holds what this engine would not say.
         """
         new = [s for s in self._shards if not self._log.end("journal", s.number)]
-        found = tuple(shard.recover() for shard in self._shards)  # before anything is written
-        self._begin([*new, *(s for s in self._shards if s.engine.state.sealed)])
+        found = tuple(map(_recovered, self._shards))  # before it is said that this build begins
+        sealed = [shard for shard in self._shards if shard.engine.state.sealed]
+        self._begin([*new, *sealed])
+        for shard in sealed:
+            shard.pump_to_seal()
         self._pump()
         return found
 
@@ -116,3 +119,9 @@ class LocalShell:
     def _pump(self) -> None:
         for shard in self._shards:
             shard.pump()
+
+
+def _recovered(shard: Shard) -> Recovery:
+    """Up to the journal's end, or a seal that nobody has passed yet."""
+    shard.begin()
+    return shard.recovered(shard.pump_to_seal())

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from coordinator.core.engine import EngineSealedError, WrongShards
-from coordinator.core.ports import Log
+from coordinator.core.ports import Append, Log
 from coordinator.core.route import Router
-from coordinator.core.shard import OtherBuild
+from coordinator.core.shard import Diverged, OtherBuild
 from coordinator.log.memory import MemoryLog
 from coordinator.log.sqlite import SqliteLog
 from coordinator.shells.local import IDLE_TICK, LocalShell
+from schemas.canonical import digest
 from schemas.decisions import AllocationDecided
-from schemas.entries import decode_journal
-from schemas.journal import ClockTicked
+from schemas.entries import decode_journal, decode_output, encode_output
+from schemas.journal import ClockTicked, EngineStarted
 from tests.journals import HOUR, T0, Input, contents, engine, events_of, run, started
 from tests.recorded import end_of, recorded
 
@@ -156,6 +157,66 @@ def test_the_next_build_goes_on_behind_the_seal(tmp_path: Path) -> None:
         assert [e.trades for e in decided] == [e.trades for e in usual]
         with pytest.raises(OtherBuild):
             shell(log, clock).start()
+
+
+def appended(log: Log, inputs: tuple[Input, ...]) -> None:
+    """By somebody who does not know of the seal."""
+    Router(log, shards=SHARDS).accept(
+        [one.raw for one in inputs], journal_times=[one.at for one in inputs]
+    )
+
+
+def test_what_was_appended_behind_the_seal_is_decided_by_the_next_build(tmp_path: Path) -> None:
+    inputs, clock = recorded(4, 2), Clock()
+    half = len(inputs) // 2
+    late, rest = inputs[half : half + 8], inputs[half + 8 :]
+    with SqliteLog(tmp_path / "live.sqlite", clock=clock) as log:
+        sealed = sealed_halfway(log, clock, inputs)
+        seals = {shard: log.end("journal", shard) - 1 for shard in range(SHARDS)}
+        with pytest.raises(EngineSealedError):
+            sealed.accept([late[0].raw])
+        appended(log, late[1:])
+        clock.now = late[-1].at
+        following = shell(log, clock, build="next")
+        assert [found.records for found in following.start()] == [0] * SHARDS
+        for shard, seal in seals.items():
+            behind = list(log.read("journal", shard, seal + 1))
+            kinds = [type(decode_journal(record.payload).event) for record in behind]
+            assert kinds.index(EngineStarted) == len(kinds) - 1 > 0
+        live(following, clock, rest)
+        clock.now = end_of(inputs)
+        following.tick()
+        decided = [e.identity.build for e in events_of(log, AllocationDecided, shards=SHARDS)]
+        assert decided.count("next") > 3
+        again = shell(log, clock, build="next").start()
+        assert all(found.outputs_missing == 0 for found in again)
+        assert sum(found.outputs_equal for found in again) > decided.count("next")
+
+
+def test_where_a_third_build_went_on_behind_the_seal_nothing_is_said() -> None:
+    inputs, clock, log = recorded(4, 2), Clock(), MemoryLog(clock=lambda: 0)
+    sealed_halfway(log, clock, inputs)
+    appended(log, inputs[len(inputs) // 2 :])
+    third = started(end_of(inputs), "third", shards=SHARDS)
+    Router(log, shards=SHARDS).write(third, shards=range(SHARDS), journal_time=end_of(inputs))
+    ends = _ends(log)
+    with pytest.raises(OtherBuild, match="build third decides here"):
+        shell(log, clock, build="next").start()
+    assert _ends(log) == ends
+    shell(log, clock, build="third").start()
+
+
+def test_what_was_said_behind_a_seal_that_nobody_passed_is_a_difference() -> None:
+    inputs, clock, log = recorded(4, 2), Clock(), MemoryLog(clock=lambda: 0)
+    sealed_halfway(log, clock, inputs)
+    ends = _ends(log)
+    *_, last = log.read("decisions", 0)
+    entry = decode_output(last.payload)
+    more = encode_output(entry.position + 1, 0, entry.seq + 1, digest(last.payload), entry.event)
+    log.append([Append("decisions", 0, more, last.journal_time)])
+    with pytest.raises(Diverged, match="the journal does not explain"):
+        shell(log, clock, build="next").start()
+    assert log.end("journal", 0) == ends["journal", 0]
 
 
 def test_an_idle_shard_is_told_the_time() -> None:
