@@ -54,7 +54,7 @@ def answered_by(
     differing = {
         one.range.shard
         for one in ranges
-        if one.by == str(environment) and one.result is Result.DIFFERENT
+        if one.by == str(environment) and one.result in {Result.DIFFERENT, Result.UNSAID}
     }
     shards = tuple(
         _with_difference(one, answer.differences.get(one.shard)) if one.shard in differing else one
@@ -112,7 +112,7 @@ def _merged(one: RangeReport, answer: _Answer, environment: str) -> RangeReport:
         said = Result.DIFFERENT.value if shard_differs else Result.IDENTICAL.value
     else:
         said = answer.ranges.get((one.range.shard, one.range.first), "")
-    if said not in {Result.IDENTICAL, Result.DIFFERENT}:
+    if said not in {Result.IDENTICAL, Result.DIFFERENT, Result.UNSAID}:
         return one
     return replace(one, result=Result(said), by=environment)
 

@@ -33,10 +33,12 @@ FIELDS_MAX = 20
 class FirstDifference:
     """Where a shard's recorded outputs and the derived ones part.
 
-    kind: "different", "missing" (derived, not in the log), "extra" (in the log, not derived),
+    kind: "different", "missing" (derived, not in the log), "unsaid" (the same at the journal's
+    end, where nothing shows that the engine has got there), "extra" (in the log, not derived),
     "state" (a checkpoint is not the state at its position), "shards" (a journal is laid out for
     another number of them) or "partitions" (the log lacks a shard, or holds what is of none).
-    position, ordinal, seq: of the output. fields: what differs, at most 20.
+    position, ordinal, seq: of the output. fields: what differs, at most 20. behind: journal
+    records from there on, where they are unsaid.
     """
 
     kind: str
@@ -46,6 +48,12 @@ class FirstDifference:
     seq: int
     event: str
     fields: tuple[Difference, ...] = ()
+    behind: int = 0
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether the log only ends before its journal does."""
+        return self.kind == "unsaid"
 
 
 class Result(StrEnum):
@@ -57,6 +65,8 @@ class Result(StrEnum):
     """Another engine decided it; nothing was compared."""
     NO_STATE = "no state"
     """Ours, but the engine before left no state at the seal to start from."""
+    UNSAID = "not said to its end"
+    """The same, as far as the log holds outputs; the engine may not have got to the rest yet."""
     UNDECIDED = "undecided"
     """Behind a seal, and no engine has started there yet."""
     NOT_REACHED = "not reached"
@@ -119,9 +129,10 @@ class VerifyReport:
 
     @property
     def difference(self) -> FirstDifference | None:
-        """That of the layout, or the first of the first shard that has one."""
-        found = (self.layout, *(one.difference for one in self.shards))
-        return next((one for one in found if one is not None), None)
+        """That of the layout, or the first of the first shard that has one; what is unsaid last."""
+        every = (self.layout, *(one.difference for one in self.shards))
+        found = sorted((one for one in every if one is not None), key=lambda one: one.unsaid)
+        return found[0] if found else None
 
     @property
     def unverified(self) -> tuple[RangeReport, ...]:

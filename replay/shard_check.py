@@ -7,6 +7,7 @@ never take an output from the log into the engine.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 
 from coordinator.bootstrap import Identity
@@ -55,7 +56,7 @@ class ShardCheck:
         self._watch = watch
         self._broker_times = has_broker_times(reader)
         self._states = RecordedStates(reader, self._shard, broker_times=self._broker_times)
-        self._any_engine = False
+        self._any_engine = self._followed = False
         self.from_position = -1
         self.ranges: list[RangeReport] = []
         self._last_hash = ""
@@ -105,8 +106,9 @@ class ShardCheck:
         if not self._parts(self._engine_there()):
             found = self._state_difference()
         ranges = self._split()
-        for one in ranges:
+        for number, one in enumerate(ranges, 1):
             result = Result.NOT_REACHED
+            self._followed = any(not later.open for later in ranges[number:])
             if found is None:
                 result, found = self._judge(one, is_last=one is ranges[-1])
             self.ranges.append(RangeReport(one, result, self._parts(one.engine)))
@@ -145,7 +147,7 @@ class ShardCheck:
         for record in self._fold.journal(stop=one.last + 1):
             found = self._of_record(record)
             if found is not None:
-                return Result.DIFFERENT, found
+                return Result.UNSAID if found.unsaid else Result.DIFFERENT, found
         found = self._left_over(is_last=is_last)
         return Result.IDENTICAL if found is None else Result.DIFFERENT, found
 
@@ -180,7 +182,20 @@ class ShardCheck:
             return self._other_shards(record)
         self._records += 1
         self._watch.saw(record.journal_time)
-        return self._first_difference(record, outputs) or self._state_difference()
+        found = self._first_difference(record, outputs)
+        if found is not None and found.kind == "missing":
+            return self._unless_unsaid(record, found)
+        return found or self._state_difference()
+
+    def _unless_unsaid(self, record: Record, missing: FirstDifference) -> FirstDifference:
+        """The log says no more: the engine is still to come, unless something shows it was there.
+
+        A checkpoint is written behind all that was said, and so is the next build's start.
+        """
+        if self._followed or self._states.beyond(record.position):
+            return missing
+        behind = sum(1 for _ in self._reader.read("journal", self._shard, record.position))
+        return replace(missing, kind="unsaid", behind=behind)
 
     def _first_difference(self, record: Record, outputs: list[bytes]) -> FirstDifference | None:
         """Of one record's outputs."""

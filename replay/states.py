@@ -51,6 +51,10 @@ class RecordedStates:
         """Whether a checkpoint that was not compared yet is of that journal position."""
         return position in self._waiting
 
+    def beyond(self, position: int) -> bool:
+        """Whether a checkpoint that was not compared yet is of that journal position or later."""
+        return any(one >= position for one in self._waiting)
+
     def at(self, position: int) -> Iterator[tuple[bytes, int]]:
         """The states of a journal position, newest first, each with where its outputs go on."""
         for place in reversed(self._waiting.get(position, [])):

@@ -91,7 +91,7 @@ def _misfit(layout: Layout) -> FirstDifference | None:
 def _refuse_inputs_alone(reader: LogReader, report: VerifyReport) -> None:
     """A log that nobody has decided yet is no forgery, and nothing to compare with either."""
     found = report.difference
-    if found is not None and found.kind == "missing":
+    if found is not None and found.kind in {"missing", "unsaid"}:
         topics = {topic for topic, _ in reader.partitions()}
         if not topics & {"decisions", "checkpoints"}:
             raise NothingToReplay(NO_DECISIONS)

@@ -1,7 +1,8 @@
 """`coordinator replay --verify`: decide a log again and compare every output with the recorded one.
 
 Place in the flow: parses, calls `replay.verify`, shows where the first difference is. Exit codes:
-0 the same, 3 a difference, 4 another engine wrote the log, 1 the log cannot be read or replayed.
+0 the same, 3 a difference, or outputs that the log does not hold yet, 4 another engine wrote the
+log, 1 the log cannot be read or replayed.
 """
 
 from __future__ import annotations
@@ -174,14 +175,27 @@ def _show(report: VerifyReport) -> None:
             )
         )
         return
-    for line in _story(report.difference):
+    lines = _unsaid(report) if report.difference.unsaid else _story(report.difference)
+    for line in lines:
         console.print(safe(line))
+
+
+def _unsaid(report: VerifyReport) -> Iterator[str]:
+    """Of every shard that is the same up to there: where its outputs end before its journal."""
+    for shard in report.shards:
+        found = shard.difference
+        if found is not None:
+            yield (
+                f"outputs not said yet: {found.behind:,} journal records behind the last decision "
+                f"(shard {found.shard}, from position {found.position} on)"
+            )
+    yield "what was said before is the same; verify again once the engine has got there"
 
 
 def _result(report: VerifyReport, shard: ShardReport) -> str:
     """What came of a shard: also whether all of it was compared."""
     if shard.difference is not None:
-        return "DIFFERENT"
+        return Result.UNSAID.value if shard.difference.unsaid else "DIFFERENT"
     ranges = [one for one in report.ranges if one.range.shard == shard.shard]
     unverified = sum(one.unverified for one in ranges)
     if not unverified:

@@ -99,7 +99,7 @@ def test_a_missing_output_shows_as_a_gap_in_seq(run: MemoryLog) -> None:
     assert "seq" in [one.path for one in found.fields]
 
 
-def test_outputs_cut_off_at_the_end_are_missing(run: MemoryLog) -> None:
+def test_outputs_cut_off_at_the_end_are_told_with_the_first_of_them(run: MemoryLog) -> None:
     last = run.end("decisions", 1) - 1
     cut = copied(
         run,
@@ -110,7 +110,7 @@ def test_outputs_cut_off_at_the_end_are_missing(run: MemoryLog) -> None:
         ),
     )
     found = difference(cut)
-    assert (found.kind, found.seq) == ("missing", last)
+    assert (found.kind, found.seq) == ("unsaid", last)
 
 
 def test_outputs_that_follow_from_no_input_are_extra(run: MemoryLog) -> None:
