@@ -23,17 +23,19 @@ class Inbox:
         self._largest = records_max
         self._changed = threading.Condition()
         self._woken = False
+        self._wanted = 1
         self._beyond = -1
 
     def put(self, *records: Record) -> None:
-        """Deliver records in order, from any thread; who waits is woken once for all of them."""
+        """Deliver records in order, from any thread; who waits is woken once for all it wants."""
         with self._changed:
             for record in records:
                 if len(self._records) < self._largest:
                     self._records.append(record)
                 else:
                     self._beyond = max(self._beyond, record.position)
-            self._changed.notify()
+            if len(self._records) >= self._wanted:
+                self._changed.notify()
 
     def wake(self) -> None:
         """Let `take` return, from any thread."""
@@ -41,14 +43,25 @@ class Inbox:
             self._woken = True
             self._changed.notify()
 
-    def take(self, *, most: int, timeout_s: float) -> list[Record]:
-        """Up to `most` records; waits for the first one, a wake, or the timeout."""
+    def take(self, *, most: int, timeout_s: float, gather_s: float = 0.0) -> list[Record]:
+        """Up to `most` records; waits for the first one, a wake, or the timeout.
+
+        gather_s: for so long it waits for `most` of them: whoever has nothing to do with one of
+        them yet need not be woken for it.
+        """
         with self._changed:
-            if not self._records and not self._woken and timeout_s > 0:
-                self._changed.wait(timeout_s)
+            self._wait(min(most, self._largest), min(gather_s, timeout_s))
+            self._wait(1, timeout_s - gather_s)
             self._woken = False
             count = min(most, len(self._records))
             return [self._records.popleft() for _ in range(count)]
+
+    def _wait(self, wanted: int, timeout_s: float) -> None:
+        """For so many records, with the mutex held."""
+        if timeout_s > 0 and len(self._records) < wanted and not self._woken:
+            self._wanted = wanted
+            self._changed.wait(timeout_s)
+            self._wanted = 1
 
     @property
     def waiting(self) -> int:

@@ -267,9 +267,14 @@ class Owner:
         ticker = Ticker(self.number)
         pacer = Pacer(self.number, self._turn, time.monotonic_ns())
         checkpointed = asked = time.monotonic()
+        records: list[Record] = []
         while not self._stopping.is_set():
-            wait = ticker.seconds_until(shard.engine)
-            for record in self._inbox.take(most=BATCH_RECORDS, timeout_s=min(wait, 0.5)):
+            records = self._inbox.take(
+                most=BATCH_RECORDS,
+                timeout_s=min(ticker.seconds_until(shard.engine), 0.5),
+                gather_s=ticker.seconds_deaf(shard.engine.state) if records else 0.0,
+            )
+            for record in records:
                 if self._stopping.is_set():
                     break
                 pacer.waited(time.time_ns() - record.journal_time)

@@ -11,6 +11,7 @@ import time
 
 from coordinator.core.clock import MILLISECOND, SECOND
 from coordinator.core.engine import Engine
+from coordinator.core.state import State
 from schemas.entries import Stamp, encode_journal
 from schemas.journal import ClockTicked
 
@@ -19,6 +20,8 @@ __all__ = ["Ticker"]
 IDLE_TICK = 10 * SECOND
 """An idle shard is told the time this often, so that its clock never lies far behind."""
 AHEAD_KEPT = 60 * SECOND
+DEAF_MAX_S = 0.04
+"""Verdicts and figures do not wait for longer, whatever can be decided."""
 
 
 class Ticker:
@@ -39,6 +42,23 @@ class Ticker:
     def seconds_until(self, engine: Engine) -> float:
         """How long nothing has to be said, seconds; 0 when a tick is due."""
         return max(0.0, (self._due_at(engine) - time.time_ns()) / SECOND)
+
+    def seconds_deaf(self, state: State) -> float:
+        """For so long no portfolio can begin to collect for a round, seconds.
+
+        What comes meanwhile may wait for each other: an open round has its deadline, and the next
+        one keeps its distance to the last.
+        """
+        spacing = max(state.parameters.round_spacing_ms, state.pace_ms) * MILLISECOND
+        begins = [
+            (portfolio.last_round_at or 0) + spacing
+            for portfolio in state.portfolios.values()
+            if portfolio.round is None and state.may_decide(portfolio)
+        ]
+        if not begins:
+            return DEAF_MAX_S
+        left = min(begins) - MILLISECOND - self._ahead - time.time_ns()
+        return min(max(0.0, left / SECOND), DEAF_MAX_S)
 
     def due(self, engine: Engine) -> bool:
         """Whether a tick is due now."""

@@ -66,3 +66,29 @@ def test_a_wake_before_the_waiting_is_not_lost_and_counts_once() -> None:
     began = time.monotonic()
     inbox.take(most=1, timeout_s=0.05)
     assert time.monotonic() - began >= 0.04
+
+
+def test_who_gathers_is_not_woken_for_each_record_but_when_there_are_enough() -> None:
+    inbox = Inbox(records_max=100)
+    threading.Timer(0.05, inbox.put, [record(0)]).start()
+    threading.Timer(0.15, inbox.put, [record(1), record(2)]).start()
+    found = inbox.take(most=3, timeout_s=20, gather_s=20)
+    assert positions(found) == [0, 1, 2]
+
+
+def test_gathering_ends_with_its_time_with_a_wake_and_with_a_full_inbox() -> None:
+    inbox = Inbox(records_max=2)
+    inbox.put(record(0))
+    assert positions(inbox.take(most=9, timeout_s=20, gather_s=0.05)) == [0]
+    inbox.put(record(1))
+    threading.Timer(0.05, inbox.wake).start()
+    assert positions(inbox.take(most=9, timeout_s=20, gather_s=20)) == [1]
+    threading.Timer(0.05, inbox.put, [record(2), record(3), record(4)]).start()
+    assert positions(inbox.take(most=9, timeout_s=20, gather_s=20)) == [2, 3]
+    assert inbox.beyond(3)
+
+
+def test_after_gathering_nothing_the_first_record_counts() -> None:
+    inbox = Inbox(records_max=9)
+    threading.Timer(0.1, inbox.put, [record(0)]).start()
+    assert positions(inbox.take(most=9, timeout_s=20, gather_s=0.01)) == [0]
