@@ -110,6 +110,7 @@ def _opinion(
             covariance,
             prior=np.zeros(len(picks)),
             correlation=parameters.view_correlation,
+            weighings=state.weighings,
         )
         apart = opinions_apart(combination, covariance, parameters)
         return Opinion(combination, apart, without)

@@ -154,7 +154,7 @@ def _correlated(
     combination: Combination, covariance: Floats, parameters: Parameters
 ) -> list[Conflict]:
     """Pooled views on two instruments that move together but are judged apart (or the reverse)."""
-    board, q, k = combination.board, combination.pool.q, combination.pool.k
+    board, q, k = combination.board, combination.pooled, combination.weighing.pool.k
     cov = covariance[board.picks[:, None], board.picks]
     variance = np.diag(cov)
     sigma = np.sqrt(variance)
@@ -164,7 +164,7 @@ def _correlated(
     if not len(i):
         return []
     both = cov[i, j]
-    s_ij = both * (1.0 + np.minimum(k[i], k[j]) * combination.errors[i, j])
+    s_ij = both * (1.0 + np.minimum(k[i], k[j]) * combination.weighing.errors[i, j])
     s = variance * (1.0 + k)
 
     def z(one: Indices, other: Indices) -> Floats:
@@ -193,7 +193,7 @@ def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Con
     Where nothing may be short, a sale of what is not held is no conflict: there is nothing to do,
     and the decision counts it as followed.
     """
-    board, pool = combination.board, combination.pool
+    board, k = combination.board, combination.weighing.pool.k
     picks, held = board.picks, problem.start[board.picks]
     wish, floor = combination.mu[picks], problem.position_min[picks]
     room = np.where(wish > 0, problem.position_max[picks] - held, held - floor)
@@ -202,8 +202,8 @@ def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Con
     for slot in np.flatnonzero(~met & (room <= ROOM_MIN)).tolist():
         pick, rows = int(picks[slot]), board.rows_of(slot)
         members = tuple(i for i in rows if board.score[i] * board.skill[i] * wish[slot] > 0)
-        spread = problem.covariance[pick, pick] * (1.0 + pool.k[slot])
-        z = float(pool.q[slot]) / math.sqrt(spread)
+        spread = problem.covariance[pick, pick] * (1.0 + k[slot])
+        z = float(combination.pooled[slot]) / math.sqrt(spread)
         found.append(_conflict(board, ConflictKind.MANDATE, (pick,), members, severity_of(z)))
     return found
 

@@ -3,7 +3,9 @@
 Place in the flow: after `views`, before `allocate`. Black-Litterman with the view errors of `MATH`:
 between views, Omega_ij = min(k_i, k_j) C_ij p_i' Sigma p_j. Views on one instrument are pooled
 first in closed form, then all instruments are solved jointly. Everything is linear in the views, so
-each signal's part of the result is exact. Sources: Black and Litterman 1992; Idzorek 2005.
+each signal's part of the result is exact. How views are weighed does not depend on what they say,
+only on who speaks of what and how surely: so it is kept from round to round. Sources: Black and
+Litterman 1992; Idzorek 2005.
 """
 
 from __future__ import annotations
@@ -15,8 +17,17 @@ from numpy.typing import NDArray
 
 from coordinator.core.board import Board, sums
 from coordinator.core.ports import Floats
+from coordinator.core.recall import Recall
 
-__all__ = ["Combination", "Pool", "combine", "error_correlation", "pool_views", "view_returns"]
+__all__ = [
+    "Combination",
+    "Pool",
+    "Weighing",
+    "combine",
+    "error_correlation",
+    "pool_views",
+    "view_returns",
+]
 
 SAME_SOURCE = 0.98
 """Correlation of the view errors of one source's strategies: the most that is solvable."""
@@ -24,17 +35,31 @@ SAME_SOURCE = 0.98
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Views per instrument after pooling; m as in `Board.picks`.
+    """How the views of each instrument are pooled; m as in `Board.picks`.
 
-    q, k: (m,) pooled view and its variance in units of the pick's variance. share: (rows,) weight
-    of each signal in its pool; shares of a pool sum to 1. sources: (m, number of sources) shares
-    per source.
+    k: (m,) variance of the pooled view in units of the pick's variance. share: (rows,) weight of
+    each signal in its pool; shares of a pool sum to 1. sources: (m, number of sources) shares per
+    source.
     """
 
-    q: Floats
     k: Floats
     share: Floats
     sources: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """How much each view counts, whatever it says.
+
+    errors: (m, m) correlation of the pooled views' errors, in the order of board.picks. gain:
+    (n, m) what one unit of each pooled view adds to every mu. own: (rows,) what one unit of each
+    view's part adds to its own instrument's mu.
+    """
+
+    pool: Pool
+    errors: Floats
+    gain: Floats
+    own: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +67,27 @@ class Combination:
     """The combined opinion.
 
     mu: (n,) expected return over the horizon, in excess of cash. own: (rows,) each signal's part of
-    its own instrument's mu. q: (rows,) the view's return, before its uncertainty. errors: (m, m)
-    correlation of the pooled views' errors, in the order of board.picks. gain: (n, m) what one unit
-    of each pooled view adds to every mu; part: (rows,) each signal's units of its pool's view.
+    its own instrument's mu. q: (rows,) the view's return, before its uncertainty; pooled: (m,) the
+    same of each pool. part: (rows,) each signal's units of its pool's view.
     """
 
     mu: Floats
     own: Floats
     q: Floats
-    pool: Pool
-    errors: Floats
-    gain: Floats
+    pooled: Floats
+    weighing: Weighing
     part: Floats
     board: Board
 
     @property
     def influence(self) -> Floats:
         """(n, rows) each signal's part of every mu; with the prior its rows sum to mu."""
-        influence: Floats = self.gain[:, self.board.slot] * self.part
+        influence: Floats = self.weighing.gain[:, self.board.slot] * self.part
         return influence
 
     def utility(self, weights: Floats) -> Floats:
         """(rows,) each signal's part of mu'w: influence'w."""
-        utility: Floats = (weights @ self.gain)[self.board.slot] * self.part
+        utility: Floats = (weights @ self.weighing.gain)[self.board.slot] * self.part
         return utility
 
 
@@ -77,7 +100,7 @@ def view_returns(board: Board, volatility: Floats) -> Floats:
     return q
 
 
-def pool_views(board: Board, q: Floats, *, correlation: float) -> Pool:
+def pool_views(board: Board, *, correlation: float) -> Pool:
     """Pool the views of each instrument: a = (11' + K)^-1 1, K_ij = min(k_i, k_j) C_ij.
 
     correlation: of two sources' view errors. Views of one source on one instrument (its strategies)
@@ -96,10 +119,9 @@ def pool_views(board: Board, q: Floats, *, correlation: float) -> Pool:
         share[rows] = a / total[:, None]
         pooled_k[slots] = np.maximum(1.0 / total - 1.0, 1e-9)
     m, width = len(board.picks), len(board.sources)
-    pooled_q = sums(board.slot, share * q, count=m)
     cells = board.slot * width + board.source
     sources = sums(cells, share, count=m * width).reshape(m, width)
-    return Pool(pooled_q, pooled_k, share, sources)
+    return Pool(pooled_k, share, sources)
 
 
 def error_correlation(board: Board, rows: NDArray[np.intp], correlation: float) -> Floats:
@@ -112,23 +134,45 @@ def error_correlation(board: Board, rows: NDArray[np.intp], correlation: float) 
     return errors
 
 
-def combine(board: Board, covariance: Floats, *, prior: Floats, correlation: float) -> Combination:
+def combine(
+    board: Board,
+    covariance: Floats,
+    *,
+    prior: Floats,
+    correlation: float,
+    weighings: Recall[Weighing] | None = None,
+) -> Combination:
     """mu = pi + Sigma P' (P Sigma P' + Omega)^-1 (q - P pi).
 
     covariance: (n, n) over the horizon. prior: (n,) pi. The board may be empty: mu is then the
-    prior.
+    prior. weighings: those of rounds before; only where nothing ever changes a covariance.
     """
-    picks = board.picks
+    if weighings is None:
+        weighing = _weigh(board, covariance, correlation=correlation)
+    else:
+        columns = (board.pick, board.source, board.k)
+        weighing = weighings.get(
+            (correlation, board.sources, *(column.tobytes() for column in columns)),
+            lambda: _weigh(board, covariance, correlation=correlation),
+            same=(covariance,),
+        )
+    share, m = weighing.pool.share, len(board.picks)
     q = view_returns(board, np.sqrt(np.diag(covariance)))
-    pool = pool_views(board, q, correlation=correlation)
+    pooled = sums(board.slot, share * q, count=m)
+    part = share * (q - prior[board.pick])
+    mu = prior + weighing.gain @ sums(board.slot, part, count=m)
+    return Combination(mu, weighing.own * part, q, pooled, weighing, part, board)
+
+
+def _weigh(board: Board, covariance: Floats, *, correlation: float) -> Weighing:
+    """Made from the columns pick, source and k, the sources' names and the covariance alone."""
+    picks = board.picks
+    pool = pool_views(board, correlation=correlation)
     errors = _pooled_correlation(pool, correlation)
     seen = covariance[picks]
     s = seen[:, picks] * (1.0 + np.minimum(pool.k[:, None], pool.k) * errors)
     gain: Floats = np.asarray(np.linalg.solve(s, seen), dtype=np.float64).T
-    part = pool.share * (q - prior[board.pick])
-    mu = prior + gain @ sums(board.slot, part, count=len(picks))
-    own = gain[board.pick, board.slot] * part
-    return Combination(mu, own, q, pool, errors, gain, part, board)
+    return Weighing(pool, errors, gain, gain[board.pick, board.slot])
 
 
 def _pooled_correlation(pool: Pool, correlation: float) -> Floats:

@@ -21,6 +21,7 @@ from schemas.portfolios import Costs, Mandate, Schedule
 
 if TYPE_CHECKING:
     from coordinator.core.allocate import Opinion
+    from coordinator.core.match import Weighing
 
 __all__ = ["OpenTrade", "Portfolio", "Round", "Source", "State", "View", "ViewKey"]
 
@@ -28,6 +29,8 @@ ViewKey = tuple[str, str, str]
 """(instrument, source, strategy): a later signal with the same key replaces the earlier."""
 OPINIONS_MAX = 8
 """Opinions kept for other portfolios: a few, as each is as large as a covariance."""
+WEIGHINGS_MAX = 4
+"""Weighings of views kept for the next rounds, as large."""
 
 
 @dataclass(slots=True)
@@ -156,8 +159,10 @@ class State:
         self.parameters = parameters if parameters is not None else Parameters()
         self.parameters_digest = digest(canonical_bytes(self.parameters))
         self.market = Market(window=self.parameters.risk_window_sessions)
-        # No part of the state: what portfolios that hear the same views need not work out again.
+        # No part of the state: what portfolios that hear the same views need not work out again,
+        # and what rounds need not while views change their direction but not who says them.
         self.opinions: Recall[Opinion] = Recall(entries_max=OPINIONS_MAX)
+        self.weighings: Recall[Weighing] = Recall(entries_max=WEIGHINGS_MAX)
 
     def may_decide(self, portfolio: Portfolio) -> bool:
         """Whether neither it nor everything is paused, and it is not closed."""

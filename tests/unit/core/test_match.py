@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.core.match import combine, pool_views, view_returns
+from coordinator.core.match import Weighing, combine, pool_views
 from coordinator.core.ports import Floats
+from coordinator.core.recall import Recall
 from tests.journals import law
 from tests.unit.core.planted import Scored, board_of, view
 
@@ -92,8 +93,8 @@ def test_influences_sum_to_mu_and_shares_of_a_pool_to_one(
     assert found.influence.sum(axis=1) + prior == pytest.approx(found.mu, abs=1e-12)
     for pick in found.board.picks:
         members = [i for i, r in enumerate(board) if r.pick == pick]
-        assert found.pool.share[members].sum() == pytest.approx(1.0)
-        assert (found.pool.share[members] >= -1e-9).all()
+        assert found.weighing.pool.share[members].sum() == pytest.approx(1.0)
+        assert (found.weighing.pool.share[members] >= -1e-9).all()
     assert found.own == pytest.approx([found.influence[r.pick, i] for i, r in enumerate(board)])
 
 
@@ -101,7 +102,7 @@ def test_influences_sum_to_mu_and_shares_of_a_pool_to_one(
 def test_a_less_confident_copy_gets_no_negative_weight(c: float) -> None:
     rows = [row(0, "a", 1.0, 0.1), row(0, "b", 1.0, 0.02), row(0, "c", 1.0, 0.3)]
     made = board_of(rows)
-    pool = pool_views(made, view_returns(made, np.array([0.02])), correlation=c)
+    pool = pool_views(made, correlation=c)
     assert (pool.share >= 0.0).all()
     assert pool.share.argmax() == 2
 
@@ -133,3 +134,22 @@ def test_mu_is_linear_in_the_opinions(
     mu = combine(board_of(board), covariance, prior=np.zeros(4), correlation=0.3).mu
     moved = combine(board_of(scaled), covariance, prior=np.zeros(4), correlation=0.3).mu
     assert moved == pytest.approx(scale * mu, abs=1e-10)
+
+
+@given(board=boards(), other=st.lists(scores, min_size=8, max_size=8), covariance=covariances)
+def test_a_weighing_of_the_round_before_changes_no_bit(
+    board: list[Scored], other: list[float], covariance: Floats
+) -> None:
+    turned = [
+        Scored(r.view, r.pick, score, r.skill) for r, score in zip(board, other, strict=False)
+    ]
+    surer = [r._replace(skill=r.skill * 0.9) for r in board]
+    known: Recall[Weighing] = Recall(entries_max=4)
+    for rows in (board, turned, surer, board):
+        made, prior = board_of(rows), np.zeros(4)
+        warm = combine(made, covariance, prior=prior, correlation=0.2, weighings=known)
+        cold = combine(made, covariance, prior=prior, correlation=0.2)
+        assert warm.mu.tobytes() == cold.mu.tobytes()
+        assert warm.own.tobytes() == cold.own.tobytes()
+        assert warm.influence.tobytes() == cold.influence.tobytes()
+    assert len(known) == 2  # what is said differs in two of three, how surely in one
