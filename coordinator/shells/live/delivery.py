@@ -54,7 +54,7 @@ def faust_app(settings: Settings, name: str, **more: Any) -> faust.App:
         **{
             "broker": [f"kafka://{host.strip()}" for host in settings.kafka.bootstrap.split(",")],
             "broker_credentials": _credentials(settings.kafka),
-            "broker_commit_interval": 0.2,
+            "broker_commit_interval": 1.0,
             "broker_session_timeout": worker.session_timeout_ms / 1000,
             "broker_heartbeat_interval": worker.heartbeat_ms / 1000,
             "broker_request_timeout": max(40.0, worker.session_timeout_ms / 1000 * 2),
@@ -112,18 +112,19 @@ class FaustDelivery:
 
         async def engine(stream: Any) -> None:
             async for event in stream.events():
-                self._collect(event.message.partition, event.message.value)
+                self._collect(event.message.value)
 
         app.agent(topic, name="engine", concurrency=1)(engine)
         # The signals keep references; the app lives as long as this object.
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)  # type: ignore[arg-type] # Faust's own handlers look so
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)  # type: ignore[arg-type] # as above
 
-    def _collect(self, shard: int, run: Sequence[ConsumerRecord]) -> None:
+    def _collect(self, fetched: Sequence[ConsumerRecord]) -> None:
         """Keep them until the loop has gone round: threads are woken once for many records."""
         if not self._collected:
             asyncio.get_running_loop().call_soon(self._hand_over)
-        self._collected.setdefault(shard, []).extend(map(_record, run))
+        for one in fetched:
+            self._collected.setdefault(one.partition, []).append(_record(one))
 
     def _hand_over(self) -> None:
         collected, self._collected = self._collected, {}

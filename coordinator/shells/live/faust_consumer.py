@@ -3,7 +3,7 @@
 Place in the flow: beneath the delivery. Measured: Faust's own loop starts a task for the message
 and one for a flag, and waits for the first, which is most of what a delivered record costs; then it
 looks up codecs to leave bytes as they are, and counts what we count ourselves. Ours looks at the
-flag and awaits the message, and what a fetch holds of a partition goes through all that as one.
+flag and awaits the message, and what a fetch holds goes through all that as one.
 What is given up is that a full buffer is left at once when the flow stops; an owner knows its
 position, so that a message too many does no harm. It must never reach into Faust anywhere else.
 """
@@ -28,8 +28,8 @@ REST_S = 0.004
 class _QuickConsumer(Consumer):
     """Reads as Faust's does: in order, from where it has read, gaps told to the commit.
 
-    What one fetch holds of a partition becomes one message: its value is the list of the broker's
-    records, its offset the last one's, and those before it count as done.
+    What one fetch holds becomes one message: its value is the list of the broker's records, and it
+    stands for the last one of the first partition; the others count as done.
     """
 
     async def _drain_messages(self, fetcher: Any) -> None:
@@ -51,23 +51,30 @@ class _QuickConsumer(Consumer):
                 raise
 
     async def _pass_on(self, found: Any, active: Any) -> None:
-        generation = self.app.consumer_generation_id
+        if self.suspend_flow.is_set():
+            return
+        records: list[Any] = []
+        runs = []
         for tp, fetched in found.items():
-            if self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
-                return
             if active is not None and tp not in active and tp not in self._buffered_partitions:
                 continue
             read = self._read_offset[tp]
             run = fetched if read is None else [one for one in fetched if one.offset >= read]
-            if not run:
-                continue
-            first = run[0].offset if read is None else min(read + 1, run[0].offset)
-            last = run[-1].offset
-            self._note(tp, range(first, last))
-            message = self._to_message(tp, run[-1])
-            message.value = run  # type: ignore[assignment] # for `AsItIs` alone
-            await self.callback(message)
-            self._read_offset[tp] = last
+            if run:
+                first = run[0].offset if read is None else min(read + 1, run[0].offset)
+                runs.append((tp, first, run[-1]))
+                records += run
+        if not runs:
+            return
+        (carrier, _, last), others = runs[0], runs[1:]
+        for tp, first, end in others:
+            self._note(tp, range(first, end.offset + 1))
+        self._note(carrier, range(runs[0][1], last.offset))
+        message = self._to_message(carrier, last)
+        message.value = records  # type: ignore[assignment] # for `AsItIs` alone
+        await self.callback(message)
+        for tp, _, end in runs:
+            self._read_offset[tp] = end.offset
 
     def _note(self, tp: Any, offsets: range) -> None:
         """These are done as far as the commit goes, without Faust's tree of intervals."""
