@@ -17,7 +17,7 @@ from schemas.base import Model
 
 __all__ = ["canonical_bytes", "digest"]
 
-_ZERO_ENDS = {b",", b"}", b"]"}
+_LIKE_NEGATIVE_ZERO = re.compile(rb"-0\.0[,}\]]")
 _NEGATIVE_ZERO = re.compile(rb"[:\[,]-0\.0[,}\]]")  # a text may look so too
 
 
@@ -30,10 +30,8 @@ def canonical_bytes(event: Model) -> bytes:
     raw = event.__pydantic_serializer__.to_json(event, exclude_none=True)
     if b'"NaN"' in raw or b'Infinity"' in raw:
         _refuse_not_finite(event.model_dump(mode="python", exclude_none=True))
-    # The plain searches first: they cost a tenth of the expression's, and -0.01 passes them.
-    if b"-0.0" not in raw or not _ZERO_ENDS & {part[:1] for part in raw.split(b"-0.0")}:
-        return raw
-    if _NEGATIVE_ZERO.search(raw) is None:
+    # What begins with fixed letters first: it is found ten times as fast.
+    if _LIKE_NEGATIVE_ZERO.search(raw) is None or _NEGATIVE_ZERO.search(raw) is None:
         return raw
     # The same writer as above, so that every other number keeps its spelling.
     return to_json(_unsigned_zeros(from_json(raw)))

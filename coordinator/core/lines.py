@@ -8,12 +8,15 @@ line again; where a column does not pass, every line is validated, and says what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import repeat
 from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import BaseModel
 
 from coordinator.core.allocate import Situation
 from coordinator.core.board import sums
@@ -49,7 +52,6 @@ WEIGHT_ZERO = 1e-9
 BREACH_MIN = 1e-7
 """A limit broken by less is drift, fraction of NAV."""
 _VERDICTS: tuple[Verdict, ...] = ("followed", "outvoted", "limited")
-_TARGET, _TRADE = tuple(Target.model_fields), tuple(Trade.model_fields)
 _LARGEST = 1e18
 """As `schemas.base.Finite`."""
 _DIGITS = 30
@@ -57,7 +59,8 @@ _DIGITS = 30
 _RESOLUTION_MAX = 2000
 
 Line = TypeVar("Line", bound=Model)
-_new, _set = object.__new__, object.__setattr__
+_SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+_fill, _fields_set, _extra, _private = (vars(BaseModel)[slot].__set__ for slot in _SLOTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +78,19 @@ def lines_of(kind: type[Line], rows: Iterable[dict[str, Any]], *, sound: bool) -
     """
     if not sound:
         return tuple(kind(**row) for row in rows)
-    fields = set(kind.model_fields)
-    return tuple(_line(kind, row, fields) for row in rows)
+    filled = tuple(rows)
+    lines: tuple[Line, ...] = tuple(map(object.__new__, repeat(kind, len(filled))))
+    # What validation makes of values that fit, one part of all lines after the other.
+    _each(_fill, lines, filled)
+    _each(_fields_set, lines, repeat(set(kind.model_fields)))
+    _each(_extra, lines, repeat(None))
+    _each(_private, lines, repeat(None))
+    return lines
 
 
-def _line(kind: type[Line], row: dict[str, Any], fields: set[str]) -> Line:
-    """What validation makes of values that fit."""
-    line = _new(kind)
-    _set(line, "__dict__", row)
-    _set(line, "__pydantic_fields_set__", fields)
-    _set(line, "__pydantic_extra__", None)
-    _set(line, "__pydantic_private__", None)
-    return line
+def _each(put: Callable[[Model, Any], None], lines: Sequence[Model], values: Iterable[Any]) -> None:
+    """Put each line's value into it; a loop in C, as a decision has hundreds of lines."""
+    deque(map(put, lines, values), maxlen=0)
 
 
 def _sound(*columns: Floats) -> bool:
@@ -138,13 +142,33 @@ def instrument_lines(
         and all(goal.adjusted() < _DIGITS for goal in (*goals, *quantities))
     )
     targets = (
-        dict(zip(_TARGET, row, strict=True))
-        for row in zip(names, before, wanted, after, goals, mu, prices, strict=True)
+        {
+            "instrument": name,
+            "weight_before": held_weight,
+            "weight_wanted": goal_weight,
+            "weight": weight,
+            "quantity": goal,
+            "expected_return": expected,
+            "price": price,
+        }
+        for name, held_weight, goal_weight, weight, goal, expected, price in zip(
+            names, before, wanted, after, goals, mu, prices, strict=True
+        )
     )
     orders = (
-        dict(zip(_TRADE, (f"{decision_id}:{row[0]}", *row), strict=True))
-        for row in zip(names, quantities, prices, trades, costs, urgency, strict=True)
-        if row[1]
+        {
+            "trade_id": f"{decision_id}:{name}",
+            "instrument": name,
+            "quantity": quantity,
+            "price": price,
+            "weight": weight,
+            "cost": paid,
+            "urgency": haste,
+        }
+        for name, quantity, price, weight, paid, haste in zip(
+            names, quantities, prices, trades, costs, urgency, strict=True
+        )
+        if quantity
     )
     return Lines(lines_of(Target, targets, sound=sound), lines_of(Trade, orders, sound=sound))
 
@@ -241,16 +265,21 @@ def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdi
 
 def limit_uses(answer: Allocation) -> tuple[LimitUse, ...]:
     """How far each limit was used, and what easing it would be worth."""
-    numbers = np.array([(one.used, one.bound, one.shadow_price) for one in answer.limits])
+    if not answer.limits:
+        return ()
+    limits, instruments, *columns = zip(*answer.limits, strict=True)
+    numbers = np.array(columns, dtype=np.float64)
     rows = (
         {
-            "limit": one.limit,
-            "instrument": one.instrument,
+            "limit": limit,
+            "instrument": instrument,
             "used": used,
             "bound": bound,
             "shadow_price": price,
         }
-        for one, (used, bound, price) in zip(answer.limits, (numbers + 0.0).tolist(), strict=True)
+        for limit, instrument, used, bound, price in zip(
+            limits, instruments, *(numbers + 0.0).tolist(), strict=True
+        )
     )
     return lines_of(LimitUse, rows, sound=_sound(numbers))
 
@@ -276,10 +305,10 @@ def conflicts_said(
     rows = (
         {
             "kind": conflict.kind,
-            "instruments": tuple(names[pick] for pick in conflict.picks),
+            "instruments": tuple([names[pick] for pick in conflict.picks]),
             "signals": conflict.signals,
             "severity": min(max(conflict.severity, 0.0), 1.0),
-            "resolution": "; ".join(told[pick] for pick in conflict.picks)[:_RESOLUTION_MAX],
+            "resolution": "; ".join([told[pick] for pick in conflict.picks])[:_RESOLUTION_MAX],
         }
         for conflict in conflicts
     )
