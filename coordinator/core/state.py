@@ -22,6 +22,7 @@ from schemas.portfolios import Costs, Mandate, Schedule
 if TYPE_CHECKING:
     from coordinator.core.allocate import Opinion
     from coordinator.core.match import Weighing
+    from coordinator.core.views import Columns
 
 __all__ = ["OpenTrade", "Portfolio", "Round", "Source", "State", "View", "ViewKey"]
 
@@ -31,6 +32,8 @@ OPINIONS_MAX = 8
 """Opinions kept for other portfolios: a few, as each is as large as a covariance."""
 WEIGHINGS_MAX = 4
 """Weighings of views kept for the next rounds, as large."""
+COLUMNS_MAX = 8
+"""Columns of views kept for the next rounds: of that many sets of instruments."""
 
 
 @dataclass(slots=True)
@@ -160,9 +163,10 @@ class State:
         self.parameters_digest = digest(canonical_bytes(self.parameters))
         self.market = Market(window=self.parameters.risk_window_sessions)
         # No part of the state: what portfolios that hear the same views need not work out again,
-        # and what rounds need not while views change their direction but not who says them.
+        # and what rounds need not where most views are those of the round before.
         self.opinions: Recall[Opinion] = Recall(entries_max=OPINIONS_MAX)
         self.weighings: Recall[Weighing] = Recall(entries_max=WEIGHINGS_MAX)
+        self.columns: Recall[Columns] = Recall(entries_max=COLUMNS_MAX)
 
     def may_decide(self, portfolio: Portfolio) -> bool:
         """Whether neither it nor everything is paused, and it is not closed."""

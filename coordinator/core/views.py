@@ -11,16 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import compress
 from statistics import NormalDist, median
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from coordinator.core.board import Board
+from coordinator.core.board import Board, Indices, Layout, lay_out
 from coordinator.core.ports import Floats
 from coordinator.core.state import Portfolio, Source, State, View
 from schemas.control import Parameters
 
 __all__ = [
+    "Columns",
     "heard",
     "horizon_of",
     "raw_score",
@@ -149,6 +153,93 @@ def horizon_of(views: list[View], portfolio: Portfolio, parameters: Parameters) 
     return max(middle, parameters.horizon_sessions_min)
 
 
+class Columns:
+    """The columns of the views that were read last: only what changed since is read anew.
+
+    Most of a round's views are those of the round before, at the same places. What it gives depends
+    on what it is asked, never on what it was asked before. One is for the same picks, and the same
+    parameters.
+
+    views: (rows,) as given. pick: (rows,) each one's instrument, -1 where it cannot be judged.
+    score, rho, horizon, session: (rows,) of each. layout: of these rows.
+    """
+
+    __slots__ = ("horizon", "layout", "names", "pick", "references", "rho", "score", "session",
+                 "views")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.views: Sequence[View] = ()
+        self.pick: Indices = np.empty(0, dtype=np.intp)
+        self.score: Floats = np.empty(0)
+        self.rho: Floats = np.empty(0)
+        self.horizon: Floats = np.empty(0)
+        self.session: Floats = np.empty(0)
+        self.names: list[str] = []
+        self.references: list[str] = []
+        self.layout: Layout | None = None
+
+    def read(
+        self,
+        views: Sequence[View],
+        *,
+        picks: Mapping[str, int],
+        sources: Mapping[str, Source],
+        parameters: Parameters,
+    ) -> None:
+        """Make every column that of these views."""
+        if len(views) != len(self.views):
+            self._clear(len(views))
+        before = self.views or (None,) * len(views)
+        self.views = ()  # until all is read: what fails half-way is read whole the next time
+        # A forecast's score moves with its source's spread, so it is always new.
+        places = [
+            i
+            for i, (view, known) in enumerate(zip(views, before, strict=True))
+            if view is not known or view.direction is None
+        ]
+        fresh = [views[i] for i in places]
+        self.score = _put(self.score, places, scores(fresh, sources, parameters))
+        self.rho = _put(self.rho, places, skills(fresh, parameters))
+        self.horizon = _put(self.horizon, places, [view.horizon for view in fresh])
+        self.session = _put(self.session, places, [view.session for view in fresh])
+        pick = _put(self.pick, places, [picks.get(view.instrument, -1) for view in fresh])
+        names = self.names.copy()
+        for i, view in zip(places, fresh, strict=True):
+            names[i], self.references[i] = view.source, view.reference
+        if names != self.names or not np.array_equal(pick, self.pick):
+            self.names, self.pick, self.layout = names, pick, None
+        self.views = tuple(views)
+
+    def board(self, counts: NDArray[np.bool_], skill: Floats, soon: Floats) -> Board:
+        """Those that count. skill, soon: of those."""
+        if counts.all():
+            if self.layout is None:
+                self.layout = lay_out(self.pick, self.names)
+            return Board(self.views, self.layout, self.score, skill, soon, self.references)
+        used = counts.tolist()
+        return Board(
+            list(compress(self.views, used)),
+            lay_out(self.pick[counts], list(compress(self.names, used))),
+            self.score[counts],
+            skill,
+            soon,
+            list(compress(self.references, used)),
+        )
+
+    def _clear(self, rows: int) -> None:
+        self.views, self.layout = (), None
+        self.pick = np.full(rows, -1, dtype=np.intp)
+        self.score, self.rho, self.horizon, self.session = np.zeros((4, rows))
+        self.names, self.references = [""] * rows, [""] * rows
+
+
+def _put(column: NDArray[Any], places: Sequence[int], values: Sequence[float]) -> NDArray[Any]:
+    """The column with other values at some places; the one given stays as somebody may hold it."""
+    changed = column.copy()
+    changed[places] = values
+    return changed
+
+
 def scored_views(
     state: State, views: list[View], *, picks: dict[str, int], ahead: float
 ) -> tuple[Board, list[View]]:
@@ -158,23 +249,15 @@ def scored_views(
     left.
     """
     parameters = state.parameters
-    pick = np.array([picks.get(view.instrument, -1) for view in views], dtype=np.intp)
-    score = np.array(scores(views, state.sources, parameters))
-    rho = np.array(skills(views, parameters))
-    horizon = np.array([view.horizon for view in views])
-    begun = np.array([view.session for view in views])
-    age = np.maximum(state.session_now() - begun, 0.0)
-    skill = skill_over(rho, horizon=horizon, age=age, ahead=ahead)
+    columns = state.columns.get((tuple(picks), len(views)), Columns, same=(parameters,))
+    columns.read(views, picks=picks, sources=state.sources, parameters=parameters)
+    age = np.maximum(state.session_now() - columns.session, 0.0)
+    skill = skill_over(columns.rho, horizon=columns.horizon, age=age, ahead=ahead)
     least = max(parameters.skill_min, SKILL_LEAST)
-    counts = (pick >= 0) & (score != 0.0) & (np.abs(skill) >= least)
-    if not counts.all():
-        without = [view for view, used in zip(views, counts, strict=True) if not used]
-        views = [view for view, used in zip(views, counts, strict=True) if used]
-        pick, score, skill = pick[counts], score[counts], skill[counts]
-        horizon, age = horizon[counts], age[counts]
-    else:
-        without = []
-    return Board(views, pick, score, skill, _soon(horizon, age, ahead)), without
+    counts = (columns.pick >= 0) & (columns.score != 0.0) & (np.abs(skill) >= least)
+    without = list(compress(views, (~counts).tolist()))
+    soon = _soon(columns.horizon[counts], age[counts], ahead)
+    return columns.board(counts, skill[counts], soon), without
 
 
 def _soon(horizon: Floats, age: Floats, ahead: float) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from coordinator.core.board import Board
+from coordinator.core.board import Board, lay_out
 from coordinator.core.evolve import evolve_input
 from coordinator.core.state import State, View
 from schemas.entries import Stamp
@@ -67,4 +67,6 @@ def board_of(rows: Sequence[Scored]) -> Board:
     """The rows in columns."""
     score, skill, soon = (np.array([row[i] for row in rows], dtype=float) for i in (2, 3, 4))
     picks = np.array([row.pick for row in rows], dtype=np.intp)
-    return Board([row.view for row in rows], picks, score, skill, soon)
+    views = [row.view for row in rows]
+    layout = lay_out(picks, [view.source for view in views])
+    return Board(views, layout, score, skill, soon, [view.reference for view in views])

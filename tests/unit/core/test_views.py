@@ -170,3 +170,50 @@ def test_the_horizon_is_the_mandates_else_the_median_but_no_shorter_than_the_lea
     assert horizon_of([], portfolio, USUAL) == USUAL.horizon_sessions_min
     portfolio.mandate = Mandate(horizon_sessions=2.0)
     assert horizon_of(views, portfolio, USUAL) == 2.0
+
+
+opinions = st.lists(
+    st.builds(
+        view,
+        instrument=st.sampled_from("ABX"),
+        source=st.sampled_from("su"),
+        direction=st.sampled_from([None, -1, 0, 1]),
+        raw=st.sampled_from([-0.5, 0.2]),
+        confidence=st.sampled_from([None, 0.7]),
+        horizon=st.sampled_from([0.5, 5.0]),
+    ),
+    min_size=3,
+    max_size=4,
+)
+
+
+@given(pool=opinions, rounds=st.lists(st.lists(st.integers(0, 2), min_size=2), max_size=5))
+def test_what_was_read_in_rounds_before_changes_no_bit(
+    pool: list[View], rounds: list[list[int]]
+) -> None:
+    warm = state_of()
+    for number, chosen in enumerate(rounds):
+        views = sorted((pool[i] for i in chosen), key=lambda one: one.key)
+        cold = state_of()
+        for state in (warm, cold):
+            state.sources["s"].raw_count, state.sources["s"].raw_square_sum = 9 * number, number
+        found, without = scored_views(warm, views, picks={"A": 0, "B": 1}, ahead=5.0)
+        anew, others = scored_views(cold, views, picks={"A": 0, "B": 1}, ahead=5.0)
+        assert (found.views, found.references, without) == (anew.views, anew.references, others)
+        assert (found.sources, found.rows_of(0) if len(found) else ()) == (
+            anew.sources,
+            anew.rows_of(0) if len(anew) else (),
+        )
+        for column in ("pick", "source", "score", "skill", "soon", "k", "slot", "first", "count"):
+            assert getattr(found, column).tobytes() == getattr(anew, column).tobytes(), column
+
+
+def test_views_that_could_not_be_read_leave_nothing_half_read() -> None:
+    state, views = state_of(), [view(), view(instrument="B")]
+    scored_views(state, views, picks={"A": 0, "B": 1}, ahead=5.0)
+    strange = [view(signal_id="2", direction=-1), view(source="z", direction=None)]
+    with pytest.raises(KeyError):
+        scored_views(state, strange, picks={"A": 0, "B": 1}, ahead=5.0)
+    found, _ = scored_views(state, views, picks={"A": 0, "B": 1}, ahead=5.0)
+    assert found.score.tolist() == [1.0, 1.0]
+    assert found.references == ("s/1", "s/1")
