@@ -24,18 +24,21 @@ from coordinator.core.ports import Append, Record
 from coordinator.core.shard import Diverged, OtherBuild, Shard
 from coordinator.log.errors import LogClosed, LogUnavailable
 from coordinator.log.kafka import KafkaLog
+from coordinator.log.kafka.headers import key_of
 from coordinator.shells.live.inbox import Inbox
 from coordinator.shells.live.keeping import Kept
 from coordinator.shells.live.observing import Observer
-from coordinator.shells.live.pacing import Pacer, Turn
+from coordinator.shells.live.pacing import Pace, Pacer
 from coordinator.shells.live.publishing import Publisher
 from coordinator.shells.live.timing import Ticker
+from schemas.decisions import RoundClosed
 from schemas.entries import Stamp, encode_journal, opening
 from schemas.journal import EngineStarted
 
 __all__ = ["Owner", "OwnerSettings", "Phase"]
 
 _STARTED = opening(EngineStarted)
+_ROUND = opening(RoundClosed)
 BATCH_RECORDS = 16
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 LOOK_FOR_MORE_S = 1.0
@@ -73,8 +76,7 @@ class Owner:
     """Runs one shard. `start`, then `deliver` what comes; `stop` hands it over.
 
     open_log: makes a log of its own for each try. engine: makes an engine. started: makes the event
-    that says this build begins. turn: held while a record is applied; shards of one process share
-    it.
+    that says this build begins. pace: the turn to decide, shared by the shards of one process.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Owner:
         started: Callable[[int], EngineStarted],
         settings: OwnerSettings,
         observer: Observer,
-        turn: Turn | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.number = number
         self._open_log = open_log
@@ -94,7 +96,7 @@ class Owner:
         self._started = started
         self._settings = settings
         self._observer = observer
-        self._turn = turn if turn is not None else Turn()
+        self._pace = pace if pace is not None else Pace()
         self._inbox = Inbox(records_max=settings.queue_records_max)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"shard-{number}", daemon=True)
@@ -265,7 +267,7 @@ class Owner:
     def _serve(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
         """Apply what comes until the stop or a seal."""
         ticker = Ticker(self.number)
-        pacer = Pacer(self.number, self._turn, time.monotonic_ns())
+        pacer = Pacer(self.number, self._pace)
         checkpointed = asked = time.monotonic()
         records: list[Record] = []
         while not self._stopping.is_set():
@@ -277,10 +279,9 @@ class Owner:
             for record in records:
                 if self._stopping.is_set():
                     break
-                pacer.waited(time.time_ns() - record.journal_time)
                 self._take(log, shard, publisher, record, ticker)
                 asked = time.monotonic()
-            self._pace(log, shard, pacer)
+            self._keep_pace(log, shard, pacer)
             if self._inbox.beyond(shard.engine.position):
                 self._read_on(log, shard, publisher, log.end("journal", self.number))
             self._published(publisher)
@@ -314,10 +315,13 @@ class Owner:
         ticker.heard(record.journal_time)
 
     def _apply(self, shard: Shard, publisher: Publisher, record: Record) -> None:
-        with self._turn:
+        with self._pace:
             began = time.time_ns()
             fresh = shard.step(record)
+            took = time.time_ns() - began
         self.position, self.moved_at = record.position, time.monotonic()
+        if rounds := [key_of(entry) or b"" for entry in fresh if entry.startswith(_ROUND)]:
+            self._pace.decided(rounds, took, time.monotonic_ns())
         self._observer.applied(record, fresh, began)
         if fresh:
             publisher.say(fresh, record.journal_time)
@@ -345,7 +349,7 @@ class Owner:
         else:
             ticker.rest(TICK_REST)
 
-    def _pace(self, log: KafkaLog, shard: Shard, pacer: Pacer) -> None:
+    def _keep_pace(self, log: KafkaLog, shard: Shard, pacer: Pacer) -> None:
         """Say in the journal that rounds have to lie further apart, or need not any more."""
         state = shard.engine.state
         wanted = pacer.wanted(state.pace_ms, time.monotonic_ns())

@@ -26,7 +26,7 @@ from coordinator.settings import Settings
 from coordinator.shells.live.delivery import FaustDelivery
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
-from coordinator.shells.live.pacing import Turn
+from coordinator.shells.live.pacing import Pace
 from coordinator.shells.live.pressure import applied_group
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.metrics import Metrics
@@ -77,7 +77,7 @@ class EngineWorker:
             unseal=unseal,
         )
         self._io = LoopThread()
-        self._turn = Turn()
+        self._pace = Pace()
         self._owners: dict[int, Owner] = {}
         self._leaving: list[Owner] = []
         self._log = structlog.get_logger("worker")
@@ -118,7 +118,7 @@ class EngineWorker:
             started=lambda at: self._started(at, shards),
             settings=self._owner_settings,
             observer=Observer(number, self._metrics),
-            turn=self._turn,
+            pace=self._pace,
         )
 
     def _release(self, number: int) -> Owner | None:
