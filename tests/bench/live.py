@@ -2,7 +2,8 @@
 
 `python -m tests.bench.live [--bursts N] [--seconds S] [--workers N] [--record]`: starts a broker, a
 router and workers of its own; 100 signals at once, then 100/s and 500/s, 10 portfolios over 100
-instruments; then one worker stops for a minute under 500/s and catches up.
+instruments on 3 of 8 shards; then one worker stops for a minute under 500/s and catches up. After
+that the same loads with the portfolios on all shards, where they share less of their work.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tests.live.world import World
 
 STAGES = ("route", "ingest", "queue", "window", "solve", "publish", "total", "checkpoint")
 WARM_UP = 5
+BUSY_SHARDS = 3
 
 
 def main() -> None:
@@ -47,13 +49,15 @@ def main() -> None:
         figures = {
             "bare": asyncio.run(_bare(kafka.bootstrap, args)),
             "live": _live(kafka.bootstrap, folder, args),
+            "live, all shards busy": _live(kafka.bootstrap, folder, args, busy=0),
         }
     finally:
         kafka.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    for phase, bare in figures["bare"].items():
-        ratio = figures["live"][phase]["p99_ms"] / bare["p99_ms"]
-        figures["live"][phase]["p99_over_bare"] = round(ratio, 2)
+    for name in [name for name in figures if name != "bare"]:
+        for phase, bare in figures["bare"].items():
+            ratio = figures[name][phase]["p99_ms"] / bare["p99_ms"]
+            figures[name][phase]["p99_over_bare"] = round(ratio, 2)
     finish("live", figures, record=args.record)
 
 
@@ -99,24 +103,26 @@ async def _bare(bootstrap: str, args: Any) -> dict[str, Any]:
                 hop.stdout.close()
 
 
-def _live(bootstrap: str, folder: Path, args: Any) -> dict[str, Any]:
-    with System(bootstrap, "live.", folder) as system:
+def _live(bootstrap: str, folder: Path, args: Any, busy: int = BUSY_SHARDS) -> dict[str, Any]:
+    here = folder / f"busy{busy}"
+    here.mkdir()
+    with System(bootstrap, f"live{busy}.", here) as system:
         system.topics()
         router = system.start("router")
         workers = [system.start("engine") for _ in range(args.workers)]
         system.await_ready(router, *workers)
-        found = asyncio.run(_measured(system, workers, args))
+        found = asyncio.run(_measured(system, workers, args, busy))
         found["stages of all phases, mean ms"] = _stages(system, [router, *workers])
         return found
 
 
-async def _measured(system: System, workers: list[Part], args: Any) -> dict[str, Any]:
-    world = World(portfolios=args.portfolios, instruments=args.instruments)
+async def _measured(system: System, workers: list[Part], args: Any, busy: int) -> dict[str, Any]:
+    world = World(portfolios=args.portfolios, instruments=args.instruments, busy=busy)
     async with Load(system.bootstrap, system.prefix, f"{system.prefix}decisions", world) as load:
         for message in world.opening():
             await load.send(message, wait=True)
         found = await _phases(load, args)
-        if args.away:
+        if args.away and busy:
             found["stopped worker"] = await _caught_up(system, workers, load, args.away)
         return found
 

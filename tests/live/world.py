@@ -11,7 +11,10 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count, islice
 from typing import Any
+
+from coordinator.core.shards import SHARDS_DEFAULT, shard_of
 
 __all__ = ["Message", "World"]
 
@@ -27,13 +30,17 @@ class Message:
 
 @dataclass(slots=True)
 class World:
-    """So many of each; every source speaks of every instrument, every portfolio hears all."""
+    """So many of each; every source speaks of every instrument, every portfolio hears all.
+
+    busy: all portfolios live on the first so many of eight shards; 0: wherever their names fall.
+    """
 
     instruments: int = 100
     portfolios: int = 10
     sources: int = 3
     seed: int = 1
     run: str = "r"
+    busy: int = 0
     issued: int = 0
     prices: list[float] = field(default_factory=list)
     rng: random.Random = field(default_factory=random.Random)
@@ -46,6 +53,13 @@ class World:
     def names(self) -> list[str]:
         """The instruments' names."""
         return [f"I{number:03d}" for number in range(self.instruments)]
+
+    @property
+    def portfolio_names(self) -> list[str]:
+        """The portfolios' names."""
+        names = (f"p{number}" for number in count())
+        here = (n for n in names if not self.busy or shard_of(n, SHARDS_DEFAULT) < self.busy)
+        return list(islice(here, self.portfolios))
 
     def opening(self, *, sessions: int = 5, parameters: dict[str, Any] | None = None) -> Iterator[
         Message
@@ -60,9 +74,9 @@ class World:
                 "market", "market", "InstrumentListed", instrument=name, lot="1", tick="0.01",
                 currency="USD",
             )  # fmt: skip
-        for number in range(self.portfolios):
+        for name in self.portfolio_names:
             yield self.message(
-                "portfolios", f"p{number}", "PortfolioOpened", portfolio=f"p{number}",
+                "portfolios", name, "PortfolioOpened", portfolio=name,
                 currency="USD", cash="10000000", mandate={"position_max": 0.05, "gross_max": 1.0},
             )  # fmt: skip
         for _ in range(sessions):
