@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,12 +27,13 @@ _NORMAL = NormalDist()
 HORIZON_RATIO = 3.0
 """Opposite views whose horizons differ by this factor may both be right, each in its time."""
 CAPACITY_NAMES_MAX = 10
+OPPOSED_MAX = 4_096
+"""Conflicts on one instrument that are kept: a pure function of what it is given."""
 ROOM_MIN = 1e-9
 """Less room than this under a limit is none, fraction of NAV."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """One contradiction.
 
     picks: instrument indices. rows: the signals that take part; signals: their names, sorted.
@@ -118,12 +120,22 @@ def _opposite(
             strict=True,
         )
         for slot, pick, one, i, j in lines:
-            first, second = sorted((board.views[i].horizon, board.views[j].horizon))
-            apart = second / first >= HORIZON_RATIO
-            kind = ConflictKind.HORIZON if apart else ConflictKind.OPPOSITE_DIRECTION
-            members = board.rows_of(slot)
-            found.append(_conflict(board, kind, (pick,), members, severity_of(one)))
+            first, second = board.views[i].horizon, board.views[j].horizon
+            ratio = max(first, second) / min(first, second)
+            rows_here = board.rows_of(slot)
+            names = board.references[rows_here[0] : rows_here[-1] + 1]
+            found.append(_opposed(pick, rows_here, names, one, ratio))
     return found
+
+
+@lru_cache(maxsize=OPPOSED_MAX)
+def _opposed(
+    pick: int, rows: tuple[int, ...], names: tuple[str, ...], worst: float, ratio: float
+) -> Conflict:
+    """One instrument's: mostly what it was in the round before. ratio: of the horizons."""
+    apart = ratio >= HORIZON_RATIO
+    kind = ConflictKind.HORIZON if apart else ConflictKind.OPPOSITE_DIRECTION
+    return Conflict(kind, (pick,), rows, severity_of(worst), tuple(sorted(names)))
 
 
 def _separations(
@@ -159,8 +171,11 @@ def _correlated(
     variance = np.diag(cov)
     sigma = np.sqrt(variance)
     close = np.abs(cov) >= parameters.conflict_correlation_min * (sigma[:, None] * sigma)
-    apart = (q[:, None] * q) * cov < 0.0
-    i, j = np.nonzero(np.triu(close & apart, 1))
+    i, j = np.nonzero(close)
+    above = i < j
+    i, j = i[above], j[above]
+    apart = (q[i] * q[j]) * cov[i, j] < 0.0
+    i, j = i[apart], j[apart]
     if not len(i):
         return []
     both = cov[i, j]
