@@ -9,7 +9,7 @@ line again; where a column does not pass, every line is validated, and says what
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import repeat
@@ -141,36 +141,38 @@ def instrument_lines(
         and bool((found.prices > 0.0).all())
         and all(goal.adjusted() < _DIGITS for goal in (*goals, *quantities))
     )
-    targets = (
-        {
+    targets = _targets(zip(names, before, wanted, after, goals, mu, prices, strict=True))
+    ids = (f"{decision_id}:{name}" for name in names)
+    orders = _orders(zip(ids, names, quantities, prices, trades, costs, urgency, strict=True))
+    return Lines(lines_of(Target, targets, sound=sound), lines_of(Trade, orders, sound=sound))
+
+
+def _targets(rows: Iterable[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    for name, before, wanted, after, goal, expected, price in rows:
+        yield {
             "instrument": name,
-            "weight_before": held_weight,
-            "weight_wanted": goal_weight,
-            "weight": weight,
+            "weight_before": before,
+            "weight_wanted": wanted,
+            "weight": after,
             "quantity": goal,
             "expected_return": expected,
             "price": price,
         }
-        for name, held_weight, goal_weight, weight, goal, expected, price in zip(
-            names, before, wanted, after, goals, mu, prices, strict=True
-        )
-    )
-    orders = (
-        {
-            "trade_id": f"{decision_id}:{name}",
-            "instrument": name,
-            "quantity": quantity,
-            "price": price,
-            "weight": weight,
-            "cost": paid,
-            "urgency": haste,
-        }
-        for name, quantity, price, weight, paid, haste in zip(
-            names, quantities, prices, trades, costs, urgency, strict=True
-        )
-        if quantity
-    )
-    return Lines(lines_of(Target, targets, sound=sound), lines_of(Trade, orders, sound=sound))
+
+
+def _orders(rows: Iterable[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    """Those that trade anything."""
+    for trade_id, name, quantity, price, weight, cost, urgency in rows:
+        if quantity:
+            yield {
+                "trade_id": trade_id,
+                "instrument": name,
+                "quantity": quantity,
+                "price": price,
+                "weight": weight,
+                "cost": cost,
+                "urgency": urgency,
+            }
 
 
 def _quantities(
