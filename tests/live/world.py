@@ -32,7 +32,8 @@ class Message:
 class World:
     """So many of each; every source speaks of every instrument, every portfolio hears all.
 
-    busy: all portfolios live on the first so many of eight shards; 0: wherever their names fall.
+    busy: all portfolios live on so many of eight shards, spread over them; 0: wherever their names
+    fall.
     """
 
     instruments: int = 100
@@ -58,7 +59,8 @@ class World:
     def portfolio_names(self) -> list[str]:
         """The portfolios' names."""
         names = (f"p{number}" for number in count())
-        here = (n for n in names if not self.busy or shard_of(n, SHARDS_DEFAULT) < self.busy)
+        busy = {n * SHARDS_DEFAULT // self.busy for n in range(self.busy)}
+        here = (n for n in names if not busy or shard_of(n, SHARDS_DEFAULT) in busy)
         return list(islice(here, self.portfolios))
 
     def opening(self, *, sessions: int = 5, parameters: dict[str, Any] | None = None) -> Iterator[

@@ -11,7 +11,8 @@ position, so that a message too many does no harm. It must never reach into Faus
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
 
 from aiokafka.errors import ConsumerStoppedError
 from faust.sensors.monitor import Monitor
@@ -21,7 +22,7 @@ from faust.transport.drivers.aiokafka import Consumer, Transport
 __all__ = ["AsItIs", "QuickTransport", "QuietMonitor"]
 
 FETCH_S = 1.0
-REST_S = 0.004
+REST_MIN_S, REST_MAX_S = 0.004, 0.025
 """What comes shortly after each other is fetched together; no round is due within it."""
 
 
@@ -42,7 +43,8 @@ class _QuickConsumer(Consumer):
                 elif not self.should_stop:
                     await self._pass_on(found or {}, active)
                 if found:
-                    await asyncio.sleep(REST_S)
+                    rest = cast("QuickTransport", self.transport).rest_s()
+                    await asyncio.sleep(min(max(rest, REST_MIN_S), REST_MAX_S))
         except ConsumerStoppedError:
             if not self.transport.app.should_stop:
                 raise
@@ -85,9 +87,16 @@ class _QuickConsumer(Consumer):
 
 
 class QuickTransport(Transport):
-    """Faust's transport to Kafka with that consumer."""
+    """Faust's transport to Kafka with that consumer.
+
+    rest_s: asked after each fetch how long the next one may wait, seconds.
+    """
 
     Consumer: ClassVar[Any] = _QuickConsumer
+
+    def __init__(self, *args: Any, rest_s: Callable[[], float], **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.rest_s = rest_s
 
 
 class AsItIs(Schema[bytes, bytes]):

@@ -125,5 +125,6 @@ class Observer:
 
 
 def _word(entry: bytes, name: str) -> str:
-    found = _WORDS[name].search(entry)
+    """A field's value; it stands once, and nearer to the end of a long entry."""
+    found = _WORDS[name].match(entry, max(0, entry.rfind(b'"%s":"' % name.encode())))
     return found.group(1).decode() if found is not None else "unknown"

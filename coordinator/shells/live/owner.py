@@ -106,6 +106,8 @@ class Owner:
         self.reason = ""
         self.position = -1
         self.moved_at = time.monotonic()
+        self.deaf_until = 0.0
+        """Until then (monotonic, s) no record that is delivered could open a round."""
         self.fault: BaseException | None = None
 
     # -- from other threads ------------------------------------------------------------------------
@@ -271,10 +273,12 @@ class Owner:
         checkpointed = asked = time.monotonic()
         records: list[Record] = []
         while not self._stopping.is_set():
+            deaf_s = ticker.seconds_deaf(shard.engine.state)
+            self.deaf_until = time.monotonic() + deaf_s
             records = self._inbox.take(
                 most=BATCH_RECORDS,
                 timeout_s=min(ticker.seconds_until(shard.engine), 0.5),
-                gather_s=ticker.seconds_deaf(shard.engine.state) if records else 0.0,
+                gather_s=deaf_s if records else 0.0,
             )
             for record in records:
                 if self._stopping.is_set():
@@ -321,7 +325,9 @@ class Owner:
             took = time.time_ns() - began
         self.position, self.moved_at = record.position, time.monotonic()
         if rounds := [key_of(entry) or b"" for entry in fresh if entry.startswith(_ROUND)]:
-            self._pace.decided(rounds, took, time.monotonic_ns())
+            self._pace.decided(
+                rounds, took, journal_time=record.journal_time, now=time.monotonic_ns()
+            )
         self._observer.applied(record, fresh, began)
         if fresh:
             publisher.say(fresh, record.journal_time)

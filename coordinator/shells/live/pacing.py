@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from schemas.entries import Stamp, encode_journal
@@ -18,28 +19,29 @@ __all__ = ["Pace", "Pacer"]
 
 MILLISECOND = 1_000_000
 LOOK_EVERY = 50 * MILLISECOND
-BUSY, BUSY_LOOKS = 0.8, 4
-"""Of so much of the time, in so many looks on end, somebody decided: there is no room for more.
-What comes at once and is soon done is no overload."""
-AIM = 0.7
+AIM = 0.8
 """The share of the time that is to be spent: above it what comes waits for what came before."""
-CALM, CALM_FOR = 0.45, 500 * MILLISECOND
-CLOSER_MIN = 0.5
-LEAST_MS, LARGEST_MS = 50, 2_000
 ROOM_MIN = 0.2
-FADE = 0.1
-"""Weight of a new measurement beside those before it."""
-ACTIVE = 3_000 * MILLISECOND
-"""Who decided within that time, or two spacings, goes on doing so."""
+LEAST_MS, LARGEST_MS = 50, 2_000
+AT_ONCE, ON_END, SOME = 2, 2, 0.3
+"""A round no later than so many spacings after the last one had waited for its turn. Where some
+decide like that so often on end, all go on doing so: what comes at once and is soon done is no
+overload."""
+ACTIVE = 1_000 * MILLISECOND
+"""Who has not decided for so long, or for three spacings, has stopped."""
+COST_FADE, RECORDS_FADE = 0.03, 0.05
+"""Weights of a new measurement beside those before it."""
+CLOSER, CLOSER_AFTER = 0.85, 1_000 * MILLISECOND
 DIFFERS = 0.1
 ASK_AGAIN = 10_000 * MILLISECOND
+REMEMBERED_MAX = 100_000
 
 
 class Pace:
     """The turn to decide, which one shard of a process holds at a time, and the spacing it needs.
 
     Two that decide at once would only take the interpreter from each other. All portfolios that
-    decide now, each once in a spacing, are to take the aim's share of the time.
+    decide without a pause, each once in a spacing, are to take what records leave of the aim.
     """
 
     def __init__(self, now: int | None = None) -> None:
@@ -49,15 +51,14 @@ class Pace:
         """Nanoseconds the turn was held altogether."""
         self.spacing_ms = 0
         """Between two rounds of a portfolio, where the parameters have less; 0: theirs alone."""
-        self._deciding: dict[bytes, int] = {}
+        self._last: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
+        self._deciding: OrderedDict[bytes, tuple[int, bool]] = OrderedDict()
         self._cost = 0.0
         self._rounds_held = 0
         self._records = 0.0
         self._looked_at = time.monotonic_ns() if now is None else now
+        self._changed_at = self._looked_at
         self._held_then = self._rounds_then = 0
-        self._busy = 0
-        self._calm_since = self._looked_at
-        self._calm_share = 0.0
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -67,15 +68,24 @@ class Pace:
         self.held += time.monotonic_ns() - self._since
         self._lock.release()
 
-    def decided(self, portfolios: Sequence[bytes], took: int, now: int) -> None:
+    def decided(
+        self, portfolios: Sequence[bytes], took: int, *, journal_time: int, now: int
+    ) -> None:
         """Rounds of these took so long altogether, ns, and ended now."""
         with self._lock:
             self._rounds_held += took
+            near = AT_ONCE * max(self.spacing_ms, LEAST_MS) * MILLISECOND
+            each = took / len(portfolios)
             for name in portfolios:
-                self._deciding.pop(name, None)  # the newest stands last
-                self._deciding[name] = now
-                each = took / len(portfolios)
-                self._cost += FADE * (each - self._cost) if self._cost else each
+                self._cost += COST_FADE * (each - self._cost) if self._cost else each
+                before, on_end = self._last.get(name, (0, 0))
+                on_end = on_end + 1 if journal_time - before <= near else 0
+                self._last[name] = journal_time, on_end
+                self._last.move_to_end(name)
+                self._deciding[name] = now, on_end >= ON_END
+                self._deciding.move_to_end(name)
+            while len(self._last) > REMEMBERED_MAX:
+                self._last.popitem(last=False)
 
     def look(self, now: int) -> None:
         """Judge what passed since the last look. now: of a clock that never goes back, ns."""
@@ -83,33 +93,24 @@ class Pace:
             passed = now - self._looked_at
             if passed < LOOK_EVERY:
                 return
-            share = (self.held - self._held_then) / passed
-            records = share - (self._rounds_held - self._rounds_then) / passed
-            self._records += FADE * (max(0.0, records) - self._records)
+            rounds = self._rounds_held - self._rounds_then
+            records = max(0, self.held - self._held_then - rounds) / passed
+            self._records += RECORDS_FADE * (records - self._records)
             self._looked_at, self._held_then = now, self.held
             self._rounds_then = self._rounds_held
-            self._busy = self._busy + 1 if share > BUSY else 0
-            if share > CALM:
-                self._calm_since, self._calm_share = now, 0.0
-            else:
-                self._calm_share = max(self._calm_share, share)
-            if self._busy >= BUSY_LOOKS:
-                self._busy = 0
-                self.spacing_ms = max(self.spacing_ms, self._needed(now))
-            elif self.spacing_ms and now - self._calm_since > CALM_FOR:
-                self._calm_since, share = now, self._calm_share
-                self._calm_share = 0.0
-                closer = int(self.spacing_ms * max(share / AIM, CLOSER_MIN))
-                self.spacing_ms = closer if closer > LEAST_MS else 0
+            needed = self._needed(now)
+            wider = needed > self.spacing_ms * (1 + DIFFERS)
+            closer = needed < self.spacing_ms * CLOSER and now - self._changed_at > CLOSER_AFTER
+            if wider or closer:
+                self.spacing_ms, self._changed_at = needed, now
 
     def _needed(self, now: int) -> int:
-        """Spacing at which rounds take what records leave of the aim, ms; 0 if the least will do.
-
-        Who has not decided for long is forgotten.
-        """
-        active = now - max(ACTIVE, 2 * self.spacing_ms * MILLISECOND)
-        while self._deciding and next(iter(self._deciding.values())) < active:
-            del self._deciding[next(iter(self._deciding))]
+        """Spacing at which rounds take what they may, ms; 0 if the least will do."""
+        active = now - max(ACTIVE, 3 * self.spacing_ms * MILLISECOND)
+        while self._deciding and next(iter(self._deciding.values()))[0] < active:
+            self._deciding.popitem(last=False)
+        if sum(steady for _, steady in self._deciding.values()) < SOME * len(self._deciding):
+            return 0
         room = max(AIM - self._records, ROOM_MIN)
         needed = int(len(self._deciding) * self._cost / room / MILLISECOND)
         return min(needed, LARGEST_MS) if needed > LEAST_MS else 0

@@ -109,6 +109,11 @@ class EngineWorker:
         if owner is not None:
             owner.deliver(*records)
 
+    def rest_s(self) -> float:
+        """How long a record may wait for others before it is delivered, seconds."""
+        until = min((owner.deaf_until for owner in list(self._owners.values())), default=0.0)
+        return max(0.0, until - time.monotonic())
+
     def _owner(self, number: int) -> Owner:
         shards = self._settings.worker.shards
         return Owner(
