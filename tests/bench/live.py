@@ -3,7 +3,8 @@
 `python -m tests.bench.live [--bursts N] [--seconds S] [--workers N] [--record]`: starts a broker, a
 router and workers of its own; 100 signals at once, then 100/s and 500/s, 10 portfolios over 100
 instruments on 3 of 8 shards; then one worker stops for a minute under 500/s and catches up. After
-that the same loads with the portfolios on all shards, where they share less of their work.
+that the same loads with two workers, and with the portfolios on all shards, where they share less
+of their work. What each process took of a core tells what saturates first.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ops.servers_kafka import KafkaServer
 from tests.bench.bare import used_by_bare
-from tests.bench.load import Load
+from tests.bench.load import Figures, Load
 from tests.bench.record import finish, options
 from tests.live.system import Part, System
 from tests.live.world import World
@@ -38,7 +41,6 @@ def main() -> None:
     parser.add_argument("--bursts", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--away", type=float, default=60.0, help="how long a worker is stopped")
-    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--portfolios", type=int, default=10)
     parser.add_argument("--instruments", type=int, default=100)
     args = parser.parse_args()
@@ -47,9 +49,10 @@ def main() -> None:
     try:
         kafka.start()
         figures = {
-            "bare": asyncio.run(_bare(kafka.bootstrap, args)),
-            "live": _live(kafka.bootstrap, folder, args),
-            "live, all shards busy": _live(kafka.bootstrap, folder, args, busy=0),
+            "bare": asyncio.run(_bare(kafka, args)),
+            "live": _live(kafka, folder / "one", args),
+            "live, two workers": _live(kafka, folder / "two", args, workers=2),
+            "live, all shards busy": _live(kafka, folder / "all", args, busy=0),
         }
     finally:
         kafka.stop()
@@ -61,19 +64,47 @@ def main() -> None:
     finish("live", figures, record=args.record)
 
 
-async def _phases(load: Load, args: Any) -> dict[str, Any]:
-    """The same three loads for both."""
+async def _phases(load: Load, args: Any, cores: Cores) -> dict[str, Any]:
+    """The same three loads for all."""
     await load.bursts(WARM_UP, size=100, pause_s=1.0)
-    found = {"100 at once": asdict(await load.bursts(args.bursts, size=100, pause_s=1.0))}
-    for rate in (100, 500):
-        found[f"{rate}/s"] = asdict(await load.steady(rate, seconds=args.seconds))
-        print(rate, found[f"{rate}/s"], file=sys.stderr, flush=True)
+    phases: dict[str, Callable[[], Awaitable[Figures]]] = {
+        "100 at once": lambda: load.bursts(args.bursts, size=100, pause_s=1.0),
+        "100/s": lambda: load.steady(100, seconds=args.seconds),
+        "500/s": lambda: load.steady(500, seconds=args.seconds),
+    }
+    found = {}
+    for name, phase in phases.items():
+        cores.begin()
+        found[name] = {**asdict(await phase()), "cores": cores.taken()}
+        print(name, found[name], file=sys.stderr, flush=True)
         await load.settled(within_s=60)
     return found
 
 
-async def _bare(bootstrap: str, args: Any) -> dict[str, Any]:
-    prefix = "bare."
+class Cores:
+    """What processes take of a core, by name."""
+
+    def __init__(self, pids: Mapping[str, int | None]) -> None:
+        self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+        self.begin()
+
+    def begin(self) -> None:
+        """From now on."""
+        self._began, self._before = time.monotonic(), self._seconds()
+
+    def taken(self) -> dict[str, float]:
+        """Cores since then."""
+        passed = time.monotonic() - self._began
+        now = self._seconds()
+        return {name: round((now[name] - self._before[name]) / passed, 2) for name in now}
+
+    def _seconds(self) -> dict[str, float]:
+        found = {name: process.cpu_times() for name, process in self._processes.items()}
+        return {name: times.user + times.system for name, times in found.items()}
+
+
+async def _bare(kafka: KafkaServer, args: Any) -> dict[str, Any]:
+    prefix, bootstrap = "bare.", kafka.bootstrap
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     times = {"message.timestamp.type": "LogAppendTime"}
@@ -94,7 +125,8 @@ async def _bare(bootstrap: str, args: Any) -> dict[str, Any]:
                 raise RuntimeError("a hop did not start")
         world = World(portfolios=args.portfolios, instruments=args.instruments, run="b")
         async with Load(bootstrap, prefix, f"{prefix}decisions", world, used_by_bare) as load:
-            return await _phases(load, args)
+            pids = {"broker": kafka.pid, "copy": hops[0].pid, "solve": hops[1].pid, "load": None}
+            return await _phases(load, args, Cores(pids))
     finally:
         for hop in hops:
             hop.kill()
@@ -103,27 +135,33 @@ async def _bare(bootstrap: str, args: Any) -> dict[str, Any]:
                 hop.stdout.close()
 
 
-def _live(bootstrap: str, folder: Path, args: Any, busy: int = BUSY_SHARDS) -> dict[str, Any]:
-    here = folder / f"busy{busy}"
-    here.mkdir()
-    with System(bootstrap, f"live{busy}.", here) as system:
+def _live(
+    kafka: KafkaServer, folder: Path, args: Any, *, busy: int = BUSY_SHARDS, workers: int = 1
+) -> dict[str, Any]:
+    folder.mkdir()
+    with System(kafka.bootstrap, f"{folder.name}.", folder) as system:
         system.topics()
         router = system.start("router")
-        workers = [system.start("engine") for _ in range(args.workers)]
-        system.await_ready(router, *workers)
-        found = asyncio.run(_measured(system, workers, args, busy))
-        found["stages of all phases, mean ms"] = _stages(system, [router, *workers])
+        engines = [system.start("engine") for _ in range(workers)]
+        system.await_ready(router, *engines)
+        pids = {"broker": kafka.pid, "router": router.process.pid, "load": None}
+        pids |= {f"worker {n}": one.process.pid for n, one in enumerate(engines, 1)}
+        world = World(portfolios=args.portfolios, instruments=args.instruments, busy=busy)
+        away = args.away if busy and workers == 1 else 0.0
+        found = asyncio.run(_measured(system, engines, world, args, Cores(pids), away))
+        found["stages of all phases, mean ms"] = _stages(system, [router, *engines])
         return found
 
 
-async def _measured(system: System, workers: list[Part], args: Any, busy: int) -> dict[str, Any]:
-    world = World(portfolios=args.portfolios, instruments=args.instruments, busy=busy)
+async def _measured(
+    system: System, workers: list[Part], world: World, args: Any, cores: Cores, away: float
+) -> dict[str, Any]:
     async with Load(system.bootstrap, system.prefix, f"{system.prefix}decisions", world) as load:
         for message in world.opening():
             await load.send(message, wait=True)
-        found = await _phases(load, args)
-        if args.away and busy:
-            found["stopped worker"] = await _caught_up(system, workers, load, args.away)
+        found = await _phases(load, args, cores)
+        if away:
+            found["stopped worker"] = await _caught_up(system, workers, load, away)
         return found
 
 

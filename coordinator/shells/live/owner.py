@@ -280,6 +280,8 @@ class Owner:
                 timeout_s=min(ticker.seconds_until(shard.engine), 0.5),
                 gather_s=deaf_s if records else 0.0,
             )
+            if records:
+                self._pace.waited(time.time_ns() - records[0].journal_time)
             for record in records:
                 if self._stopping.is_set():
                     break

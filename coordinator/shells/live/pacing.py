@@ -19,7 +19,7 @@ __all__ = ["Pace", "Pacer"]
 
 MILLISECOND = 1_000_000
 LOOK_EVERY = 50 * MILLISECOND
-AIM = 0.8
+AIM = 0.75
 """The share of the time that is to be spent: above it what comes waits for what came before."""
 ROOM_MIN = 0.2
 LEAST_MS, LARGEST_MS = 50, 2_000
@@ -29,9 +29,13 @@ decide like that so often on end, all go on doing so: what comes at once and is 
 overload."""
 ACTIVE = 1_000 * MILLISECOND
 """Who has not decided for so long, or for three spacings, has stopped."""
-COST_FADE, RECORDS_FADE = 0.03, 0.05
+COST_FADE, RECORDS_FADE = 0.03, 0.15
 """Weights of a new measurement beside those before it."""
-CLOSER, CLOSER_AFTER = 0.85, 1_000 * MILLISECOND
+LATE, LATE_MOST = 150 * MILLISECOND, 1_000 * MILLISECOND
+"""Records that waited longer than the first have gathered and are to be worked off: up to twice
+the spacing where they waited the second longer."""
+CLOSER, CLOSER_AFTER = 0.85, 2_000 * MILLISECOND
+"""Rounds close up by no more than that, and not sooner after the last change."""
 DIFFERS = 0.1
 ASK_AGAIN = 10_000 * MILLISECOND
 REMEMBERED_MAX = 100_000
@@ -54,6 +58,7 @@ class Pace:
         self._last: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._deciding: OrderedDict[bytes, tuple[int, bool]] = OrderedDict()
         self._cost = 0.0
+        self._worst = self._late = 0
         self._rounds_held = 0
         self._records = 0.0
         self._looked_at = time.monotonic_ns() if now is None else now
@@ -87,6 +92,10 @@ class Pace:
             while len(self._last) > REMEMBERED_MAX:
                 self._last.popitem(last=False)
 
+    def waited(self, nanoseconds: int) -> None:
+        """A record waited so long for its turn."""
+        self._worst = max(self._worst, nanoseconds)
+
     def look(self, now: int) -> None:
         """Judge what passed since the last look. now: of a clock that never goes back, ns."""
         with self._lock:
@@ -96,13 +105,17 @@ class Pace:
             rounds = self._rounds_held - self._rounds_then
             records = max(0, self.held - self._held_then - rounds) / passed
             self._records += RECORDS_FADE * (records - self._records)
+            self._late, self._worst = max(0, self._worst - LATE), 0
             self._looked_at, self._held_then = now, self.held
             self._rounds_then = self._rounds_held
             needed = self._needed(now)
             wider = needed > self.spacing_ms * (1 + DIFFERS)
             closer = needed < self.spacing_ms * CLOSER and now - self._changed_at > CLOSER_AFTER
-            if wider or closer:
-                self.spacing_ms, self._changed_at = needed, now
+            if wider or closer or not self._deciding:
+                least = int(self.spacing_ms * CLOSER) if self._deciding else 0
+                spacing = max(needed, least)
+                self.spacing_ms = spacing if spacing > LEAST_MS else 0
+                self._changed_at = now
 
     def _needed(self, now: int) -> int:
         """Spacing at which rounds take what they may, ms; 0 if the least will do."""
@@ -112,7 +125,8 @@ class Pace:
         if sum(steady for _, steady in self._deciding.values()) < SOME * len(self._deciding):
             return 0
         room = max(AIM - self._records, ROOM_MIN)
-        needed = int(len(self._deciding) * self._cost / room / MILLISECOND)
+        gathered = 1 + min(self._late / LATE_MOST, 1.0)
+        needed = int(len(self._deciding) * self._cost / room * gathered / MILLISECOND)
         return min(needed, LARGEST_MS) if needed > LEAST_MS else 0
 
 
