@@ -9,15 +9,16 @@ journal's.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 
 from coordinator.core.announce import announcements, ours_to_say
 from coordinator.core.checkpoint import CheckpointError, decode_state, encode_state
 from coordinator.core.clock import MILLISECOND
+from coordinator.core.deciding import NO_FAILURES
 from coordinator.core.evolve import evolve_input, evolve_output
 from coordinator.core.intake import identity_key, is_own, judge, repeated, unheard
 from coordinator.core.ports import Allocator, Record, RiskModel
+from coordinator.core.rounds import next_begin
 from coordinator.core.state import State
 from coordinator.core.timers import after_timer, owner_of, timer_events
 from schemas.base import Event, OutputEvent
@@ -39,7 +40,6 @@ __all__ = [
     "WrongShards",
 ]
 
-NO_FAILURES: Mapping[str, str] = MappingProxyType({})
 RECORD = "record"
 OUT_OF_ROOM = (MemoryError, OSError)
 """No fault of the record: these halt instead of quarantining it."""
@@ -114,6 +114,28 @@ class Engine:
     def decisions(self) -> int:
         """Allocations decided so far."""
         return self.state.decisions
+
+    @property
+    def portfolios(self) -> int:
+        """Portfolios of this shard."""
+        return len(self.state.portfolios)
+
+    @property
+    def ahead(self) -> bool:
+        """Never: it decides when it is asked to."""
+        return False
+
+    @property
+    def took(self) -> int:
+        """Not measured: an engine has no clock."""
+        return 0
+
+    def expect(self, records: Sequence[Record]) -> None:
+        """Nothing to prepare."""
+
+    def next_begin(self) -> int | None:
+        """From when on a record may open a round, ns; None while none can."""
+        return next_begin(self.state)
 
     def next_deadline(self) -> int | None:
         """When the earliest timer is due, ns; a record later than this fires it."""

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from coordinator.core.checkpoint import checkpoint_position, is_sealed
-from coordinator.core.engine import Engine, EvolveFailed
+from coordinator.core.deciding import Deciding
+from coordinator.core.engine import EvolveFailed
 from coordinator.core.ports import LogReader, Record, Unreadable
 
 __all__ = ["Fold", "checkpoints"]
@@ -26,7 +27,7 @@ SKIPS_MAX = 16
 class Fold:
     """One shard's engine on one log's journal."""
 
-    def __init__(self, reader: LogReader, engine: Engine) -> None:
+    def __init__(self, reader: LogReader, engine: Deciding) -> None:
         self._reader = reader
         self.engine = engine
         self._failures: dict[int, dict[str, str]] = {}

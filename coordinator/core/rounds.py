@@ -51,6 +51,23 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
     state.timers.arm(f"round\t{portfolio.name}", due)
 
 
+def next_begin(state: State) -> int | None:
+    """From when on an input may open a round that is soon due, ns; None while none can.
+
+    An open round has its deadline, and the next one of a portfolio keeps its distance to the last:
+    what comes before may as well be applied together.
+    """
+    spacing = max(state.parameters.round_spacing_ms, state.pace_ms) * MILLISECOND
+    return min(
+        (
+            (portfolio.last_round_at or 0) + spacing
+            for portfolio in state.portfolios.values()
+            if portfolio.round is None and state.may_decide(portfolio)
+        ),
+        default=None,
+    )
+
+
 def session_closed(state: State) -> None:
     """A session is over: what was to end with it ends, whose turn it is decides.
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from coordinator.core.chain import follow
 from coordinator.core.checkpoint import CheckpointError
-from coordinator.core.engine import Engine, EngineSealedError
+from coordinator.core.deciding import Deciding
+from coordinator.core.engine import EngineSealedError
 from coordinator.core.fold import Fold, checkpoints
 from coordinator.core.ports import Append, Log, Record
 from schemas.entries import Stamp, decode_journal, encode_journal, opening
@@ -62,7 +63,7 @@ class Shard:
     def __init__(
         self,
         log: Log,
-        engine: Engine,
+        engine: Deciding,
         *,
         checkpoint_every: int = 500,
         ours: EngineStarted | None = None,

@@ -49,7 +49,8 @@ class LocalShell:
         self._started = partial(started, shards=shards)
         self._router = Router(log, shards=shards)
         ours = self._started(at=clock())
-        self._shards = [Shard(log, engines(number, shards), ours=ours) for number in range(shards)]
+        self._engines = [engines(number, shards) for number in range(shards)]
+        self._shards = [Shard(log, engine, ours=ours) for engine in self._engines]
 
     def start(self) -> tuple[Recovery, ...]:
         """Begin the journals that are new, recover the others; returns what each shard found.
@@ -107,8 +108,8 @@ class LocalShell:
         """Portfolios that collect signals for a decision now."""
         return sum(
             portfolio.round is not None
-            for shard in self._shards
-            for portfolio in shard.engine.state.portfolios.values()
+            for engine in self._engines
+            for portfolio in engine.state.portfolios.values()
         )
 
     def stop(self) -> None:

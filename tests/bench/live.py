@@ -99,8 +99,11 @@ class Cores:
         return {name: round((now[name] - self._before[name]) / passed, 2) for name in now}
 
     def _seconds(self) -> dict[str, float]:
-        found = {name: process.cpu_times() for name, process in self._processes.items()}
-        return {name: times.user + times.system for name, times in found.items()}
+        found = {}
+        for name, process in self._processes.items():
+            family = [process] if name == "load" else [process, *process.children(recursive=True)]
+            found[name] = sum(sum(one.cpu_times()[:2]) for one in family)
+        return found
 
 
 async def _bare(kafka: KafkaServer, args: Any) -> dict[str, Any]:

@@ -139,7 +139,9 @@ class Watch:
                 self.ended[name] = part.process.returncode
                 print(f"{name} ended:\n{part.tail()}", file=sys.stderr, flush=True)
                 continue
-            rss = psutil.Process(part.process.pid).memory_info().rss / MEGABYTE
+            process = psutil.Process(part.process.pid)
+            family = [process, *process.children(recursive=True)]
+            rss = sum(one.memory_info().rss for one in family) / MEGABYTE
             self.rss.setdefault(name, []).append((self.passed, rss))
         self.lag = await self.lags.now()
         self.lag_worst = max(self.lag_worst, *self.lag.values())

@@ -118,7 +118,8 @@ def _decide_again(
     log: LogReader, shard: int, shards: int, outputs: _Outputs, found: Findings
 ) -> set[str]:
     """Fold the journal from its first record; returns the signals that are live at its end."""
-    fold = Fold(log, build_engine(shard=shard, shards=shards))
+    engine = build_engine(shard=shard, shards=shards)
+    fold = Fold(log, engine)
     fold.start(None)
     again = [entry for record in fold.journal() for entry in fold.step(record)]
     if len(again) > len(outputs.entries):
@@ -129,7 +130,7 @@ def _decide_again(
         if derived != recorded:
             found.fault(f"shard {shard}: seq {seq} is not what the journal leads to")
             break
-    return {f"{view.source}/{view.signal_id}" for view in fold.engine.state.views.values()}
+    return {f"{view.source}/{view.signal_id}" for view in engine.state.views.values()}
 
 
 def _check_journal(

@@ -235,12 +235,14 @@ def test_a_record_that_is_no_event_is_quarantined_without_pausing() -> None:
     owner.recover()
     (quarantine,) = events_of(log, RecordQuarantined)
     assert (quarantine.event, quarantine.portfolio) == ("undecodable", None)
+    assert isinstance(owner.engine.state, State)
     assert all(p.active for p in owner.engine.state.portfolios.values())
 
 
 def _state(log: MemoryLog) -> State:
-    fold = Fold(log, engine(0, 1))
+    made = engine(0, 1)
+    fold = Fold(log, made)
     fold.start(None)
     for record in fold.journal():
         fold.step(record)
-    return fold.engine.state
+    return made.state

@@ -13,18 +13,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 import structlog
 
 from coordinator.core.chain import ChainBroken
 from coordinator.core.checkpoint import checkpoint_position
-from coordinator.core.engine import Engine, EngineError
+from coordinator.core.deciding import Deciding
+from coordinator.core.engine import EngineError
 from coordinator.core.fold import checkpoints
 from coordinator.core.ports import Append, Record
 from coordinator.core.shard import Diverged, OtherBuild, Shard
 from coordinator.log.errors import LogClosed, LogUnavailable
 from coordinator.log.kafka import KafkaLog
 from coordinator.log.kafka.headers import key_of
+from coordinator.shells.live.decider import DeciderGone
 from coordinator.shells.live.inbox import Inbox
 from coordinator.shells.live.keeping import Kept
 from coordinator.shells.live.observing import Observer
@@ -41,6 +44,7 @@ _STARTED = opening(EngineStarted)
 _ROUND = opening(RoundClosed)
 BATCH_RECORDS = 16
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+READ_TOGETHER = 128
 LOOK_FOR_MORE_S = 1.0
 """A shard that hears nothing asks the log itself this often."""
 TICK_REST = 50_000_000
@@ -84,7 +88,7 @@ class Owner:
         number: int,
         *,
         open_log: Callable[[], KafkaLog],
-        engine: Callable[[], Engine],
+        engine: Callable[[], Deciding],
         started: Callable[[int], EngineStarted],
         settings: OwnerSettings,
         observer: Observer,
@@ -167,7 +171,8 @@ class Owner:
         if isinstance(error, Diverged | ChainBroken):
             self._observer.diverged()
         known = isinstance(
-            error, Diverged | ChainBroken | OtherBuild | EngineError | SealedByThisBuild
+            error,
+            Diverged | ChainBroken | OtherBuild | EngineError | SealedByThisBuild | DeciderGone,
         )
         self._enter(Phase.HALTED, f"{type(error).__name__}: {error}")
         self._log.error("shard_halted", error=str(error), exc_info=None if known else error)
@@ -257,14 +262,22 @@ class Owner:
         count = 0
         state = shard.engine.state
         if not state.sealed or shard.behind_seal:
-            for record in log.read("journal", self.number, state.position + 1, end):
-                self._apply(shard, publisher, record)
-                count += 1
-                state = shard.engine.state
-                shard.behind_seal &= state.sealed
-                if self._stopping.is_set() or (state.sealed and not shard.behind_seal):
-                    break
+            there = log.read("journal", self.number, state.position + 1, end)
+            while (records := list(islice(there, READ_TOGETHER))) and self._goes_on(shard):
+                shard.engine.expect(records)
+                for record in records:
+                    self._apply(shard, publisher, record)
+                    count += 1
+                    shard.behind_seal &= shard.engine.state.sealed
+                    if not self._goes_on(shard):
+                        break
         return count
+
+    def _goes_on(self, shard: Shard) -> bool:
+        """Whether the next record is applied: not at a seal; a stop waits for what is decided."""
+        if shard.engine.state.sealed and not shard.behind_seal:
+            return False
+        return shard.engine.ahead or not self._stopping.is_set()
 
     def _serve(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
         """Apply what comes until the stop or a seal."""
@@ -273,17 +286,18 @@ class Owner:
         checkpointed = asked = time.monotonic()
         records: list[Record] = []
         while not self._stopping.is_set():
-            deaf_s = ticker.seconds_deaf(shard.engine.state)
+            deaf_s = ticker.seconds_deaf(shard.engine)
             self.deaf_until = time.monotonic() + deaf_s
             records = self._inbox.take(
                 most=BATCH_RECORDS,
                 timeout_s=min(ticker.seconds_until(shard.engine), 0.5),
                 gather_s=deaf_s if records else 0.0,
             )
+            shard.engine.expect(records)
             if records:
                 self._pace.waited(time.time_ns() - records[0].journal_time)
             for record in records:
-                if self._stopping.is_set():
+                if self._stopping.is_set() and not shard.engine.ahead:
                     break
                 self._take(log, shard, publisher, record, ticker)
                 asked = time.monotonic()
@@ -324,12 +338,10 @@ class Owner:
         with self._pace:
             began = time.time_ns()
             fresh = shard.step(record)
-            took = time.time_ns() - began
+            took = shard.engine.took or time.time_ns() - began
         self.position, self.moved_at = record.position, time.monotonic()
-        if rounds := [key_of(entry) or b"" for entry in fresh if entry.startswith(_ROUND)]:
-            self._pace.decided(
-                rounds, took, journal_time=record.journal_time, now=time.monotonic_ns()
-            )
+        rounds = [key_of(entry) or b"" for entry in fresh if entry.startswith(_ROUND)]
+        self._pace.stepped(rounds, took, journal_time=record.journal_time, now=time.monotonic_ns())
         self._observer.applied(record, fresh, began)
         if fresh:
             publisher.say(fresh, record.journal_time)
@@ -361,7 +373,7 @@ class Owner:
         """Say in the journal that rounds have to lie further apart, or need not any more."""
         state = shard.engine.state
         wanted = pacer.wanted(state.pace_ms, time.monotonic_ns())
-        if wanted is not None and state.portfolios:
+        if wanted is not None and shard.engine.portfolios:
             self._log.info("rounds_paced", spacing_ms=wanted)
             entry = pacer.entry(time.time_ns(), wanted)
             log.append([Append("journal", self.number, entry)])

@@ -49,36 +49,33 @@ class Pace:
     """
 
     def __init__(self, now: int | None = None) -> None:
+        self._turn = threading.Lock()
         self._lock = threading.Lock()
-        self._since = 0
-        self.held = 0
-        """Nanoseconds the turn was held altogether."""
         self.spacing_ms = 0
         """Between two rounds of a portfolio, where the parameters have less; 0: theirs alone."""
         self._last: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._deciding: OrderedDict[bytes, tuple[int, bool]] = OrderedDict()
         self._cost = 0.0
         self._worst = self._late = 0
-        self._rounds_held = 0
+        self._records_took = 0
         self._records = 0.0
         self._looked_at = time.monotonic_ns() if now is None else now
         self._changed_at = self._looked_at
-        self._held_then = self._rounds_then = 0
 
     def __enter__(self) -> None:
-        self._lock.acquire()
-        self._since = time.monotonic_ns()
+        self._turn.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self.held += time.monotonic_ns() - self._since
-        self._lock.release()
+        self._turn.release()
 
-    def decided(
+    def stepped(
         self, portfolios: Sequence[bytes], took: int, *, journal_time: int, now: int
     ) -> None:
-        """Rounds of these took so long altogether, ns, and ended now."""
+        """A record took so long, ns, with the rounds of these portfolios, and that ended now."""
         with self._lock:
-            self._rounds_held += took
+            if not portfolios:
+                self._records_took += took
+                return
             near = AT_ONCE * max(self.spacing_ms, LEAST_MS) * MILLISECOND
             each = took / len(portfolios)
             for name in portfolios:
@@ -102,12 +99,10 @@ class Pace:
             passed = now - self._looked_at
             if passed < LOOK_EVERY:
                 return
-            rounds = self._rounds_held - self._rounds_then
-            records = max(0, self.held - self._held_then - rounds) / passed
-            self._records += RECORDS_FADE * (records - self._records)
+            self._records += RECORDS_FADE * (self._records_took / passed - self._records)
+            self._records_took = 0
             self._late, self._worst = max(0, self._worst - LATE), 0
-            self._looked_at, self._held_then = now, self.held
-            self._rounds_then = self._rounds_held
+            self._looked_at = now
             needed = self._needed(now)
             wider = needed > self.spacing_ms * (1 + DIFFERS)
             closer = needed < self.spacing_ms * CLOSER and now - self._changed_at > CLOSER_AFTER

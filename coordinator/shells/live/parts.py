@@ -43,12 +43,24 @@ def _router(settings: Settings) -> int:
 
 
 def _engine(settings: Settings, *, unseal: bool) -> int:
+    from coordinator.bootstrap import build_engine  # noqa: PLC0415 - as above
+    from coordinator.shells.live.decider import Decider  # noqa: PLC0415 - as above
     from coordinator.shells.live.worker import EngineWorker  # noqa: PLC0415 - as above
 
-    async def part(stop: asyncio.Event, metrics: Metrics, health: Health) -> None:
-        await EngineWorker(settings, metrics=metrics, health=health, unseal=unseal).run(stop)
+    # Forked first: from a process without connections, and without threads of its own.
+    decider = Decider(lambda shard, shards: build_engine(shard=shard, shards=shards))
 
-    return run_part(settings, "engine", part, expected=("group",))
+    async def part(stop: asyncio.Event, metrics: Metrics, health: Health) -> None:
+        worker = EngineWorker(
+            settings, metrics=metrics, health=health, engines=decider.engine,
+            settle=decider.settle, unseal=unseal,
+        )  # fmt: skip
+        await worker.run(stop)
+
+    try:
+        return run_part(settings, "engine", part, expected=("group",))
+    finally:
+        decider.close()
 
 
 def _projection(settings: Settings, name: str) -> int:

@@ -7,7 +7,6 @@ never end without saying why, nor later than it promised.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ from aiohttp import web
 from coordinator.bootstrap import identity
 from coordinator.log.kafka.options import check_options
 from coordinator.settings import Settings
+from coordinator.shells.live.collecting import collect_seldom
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.http import serve
 from coordinator.telemetry.logging import configure_logging
@@ -31,9 +31,6 @@ Part = Callable[[asyncio.Event, Metrics, Health], Awaitable[None]]
 """Runs until the event is set, or raises."""
 SWITCH_S = 0.001
 """Threads of shards give way to the event loop after this long, not after five times that."""
-COLLECT_AFTER = (50_000, 20, 100)
-"""A round makes thousands of objects that no cycle holds: looking for cycles after every 700 of
-them, and through all that is kept, was a fifth of its time."""
 
 
 def run_part(
@@ -51,7 +48,7 @@ def run_part(
     configure_logging(settings.log, secrets=settings.secrets())
     check_options(settings.kafka)
     sys.setswitchinterval(SWITCH_S)
-    gc.set_threshold(*COLLECT_AFTER)
+    collect_seldom()
     return asyncio.run(_serve(settings, name, part, expected, routes))
 
 

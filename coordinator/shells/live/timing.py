@@ -10,8 +10,7 @@ from __future__ import annotations
 import time
 
 from coordinator.core.clock import MILLISECOND, SECOND
-from coordinator.core.engine import Engine
-from coordinator.core.state import State
+from coordinator.core.deciding import Deciding
 from schemas.entries import Stamp, encode_journal
 from schemas.journal import ClockTicked
 
@@ -39,32 +38,23 @@ class Ticker:
         if journal_time - now > self._ahead or now - self._ahead_at > AHEAD_KEPT:
             self._ahead, self._ahead_at = max(0, journal_time - now), now
 
-    def seconds_until(self, engine: Engine) -> float:
+    def seconds_until(self, engine: Deciding) -> float:
         """How long nothing has to be said, seconds; 0 when a tick is due."""
         return max(0.0, (self._due_at(engine) - time.time_ns()) / SECOND)
 
-    def seconds_deaf(self, state: State) -> float:
-        """For so long no portfolio can begin to collect for a round, seconds.
-
-        What comes meanwhile may wait for each other: an open round has its deadline, and the next
-        one keeps its distance to the last.
-        """
-        spacing = max(state.parameters.round_spacing_ms, state.pace_ms) * MILLISECOND
-        begins = [
-            (portfolio.last_round_at or 0) + spacing
-            for portfolio in state.portfolios.values()
-            if portfolio.round is None and state.may_decide(portfolio)
-        ]
-        if not begins:
+    def seconds_deaf(self, engine: Deciding) -> float:
+        """For so long no record opens a round: what comes may wait for each other, seconds."""
+        begins = engine.next_begin()
+        if begins is None:
             return DEAF_MAX_S
-        left = min(begins) - MILLISECOND - self._ahead - time.time_ns()
+        left = begins - MILLISECOND - self._ahead - time.time_ns()
         return min(max(0.0, left / SECOND), DEAF_MAX_S)
 
-    def due(self, engine: Engine) -> bool:
+    def due(self, engine: Deciding) -> bool:
         """Whether a tick is due now."""
         return time.time_ns() >= self._due_at(engine)
 
-    def _due_at(self, engine: Engine) -> int:
+    def _due_at(self, engine: Deciding) -> int:
         """When, by this machine's clock."""
         deadline = engine.next_deadline()
         at = engine.clock + IDLE_TICK
@@ -82,7 +72,7 @@ class Ticker:
         """Say nothing for so long, ns: what was said is still on its way to the engine."""
         self._not_before = max(self._not_before, time.time_ns() + at_least)
 
-    def ticked(self, engine: Engine, journal_time: int) -> None:
+    def ticked(self, engine: Deciding, journal_time: int) -> None:
         """A tick was appended at that time; one that was too early waits for what is missing."""
         self.heard(journal_time)
         deadline = engine.next_deadline()

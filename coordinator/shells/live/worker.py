@@ -8,7 +8,6 @@ so and ends, because Faust would idle for ever. It must never decide anything.
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,11 +17,12 @@ from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import KafkaError
 
 from coordinator.bootstrap import build_engine, engine_started
-from coordinator.core.engine import Engine
+from coordinator.core.deciding import Deciding
 from coordinator.core.ports import Record
 from coordinator.log.kafka import KafkaLog, LoopThread
 from coordinator.log.kafka.options import client_options
 from coordinator.settings import Settings
+from coordinator.shells.live.collecting import settle
 from coordinator.shells.live.delivery import FaustDelivery
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
@@ -35,7 +35,7 @@ from schemas.journal import EngineStarted
 __all__ = ["EngineWorker", "WorkerFailed"]
 
 LOOK_EVERY_S = 1.0
-EngineFactory = Callable[[int, int], Engine]
+EngineFactory = Callable[[int, int], Deciding]
 StartedFactory = Callable[[int, int], EngineStarted]
 
 
@@ -43,7 +43,7 @@ class WorkerFailed(Exception):
     """The worker ends: what failed, and what to do."""
 
 
-def _engine(shard: int, shards: int) -> Engine:
+def _engine(shard: int, shards: int) -> Deciding:
     return build_engine(shard=shard, shards=shards)
 
 
@@ -62,6 +62,7 @@ class EngineWorker:
         health: Health,
         engines: EngineFactory = _engine,
         started: StartedFactory = _started,
+        settle: Callable[[], None] = settle,
         unseal: bool = False,
     ) -> None:
         self._settings = settings
@@ -69,6 +70,7 @@ class EngineWorker:
         self._health = health
         self._engines = engines
         self._started = started
+        self._settle_engines = settle
         worker = settings.worker
         self._owner_settings = OwnerSettings(
             queue_records_max=worker.queue_records_max,
@@ -208,8 +210,8 @@ class EngineWorker:
         running = frozenset(n for n, o in self._owners.items() if o.phase is Phase.RUNNING)
         if running != self._settled and len(running) == len(self._owners):
             self._settled = running
-            gc.collect()
-            gc.freeze()
+            settle()
+            self._settle_engines()
 
     async def _ends(self) -> dict[int, int]:
         """Where the journals end, and a note of what is applied; nothing while nobody answers."""

@@ -11,6 +11,7 @@ from coordinator.core.engine import EvolveFailed
 from coordinator.core.fold import Fold
 from coordinator.core.route import Router
 from coordinator.core.shard import Shard
+from coordinator.core.state import State
 from coordinator.log.memory import MemoryLog
 from schemas.portfolios import CashMoved
 from schemas.verdicts import RecordQuarantined
@@ -86,6 +87,7 @@ def test_after_a_checkpoint_a_rebuild_does_not_go_back_to_the_beginning(
     Router(log, shards=1).accept([money.raw], journal_times=[money.at])
     assert owner.pump() == 1
     assert set(starts) == {at + 1}
+    assert isinstance(owner.engine.state, State)
     assert owner.engine.state.portfolios["p"].paused
     owner.engine.restore(state)
     assert owner.engine.position == at

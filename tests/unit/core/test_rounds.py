@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from coordinator.core.evolve import evolve_input
-from coordinator.core.rounds import open_round
+from coordinator.core.rounds import next_begin, open_round
+from coordinator.core.state import Portfolio, Round, State
 from coordinator.log.memory import MemoryLog
 from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import Stamp
 from schemas.journal import RoundsPaced
+from schemas.portfolios import Costs, Mandate, Schedule
 from tests.journals import (
     DAY,
     HOUR,
@@ -73,6 +76,7 @@ def test_rounds_lie_further_apart_when_the_journal_says_that_their_owner_fell_be
     (owner,) = owners(log, shards=1)
     owner.recover()
     state = owner.engine.state
+    assert isinstance(state, State)
     portfolio = state.portfolios["p"]
     for said, spacing in ((200, 200), (20, 50), (0, 50)):
         event = RoundsPaced(event_id="pace", event_time=state.clock, round_spacing_ms=said)
@@ -221,3 +225,29 @@ def test_a_pause_stops_the_open_round_and_a_general_one_stops_all() -> None:
         found = rounds([*base, off, signals[0], on, signals[1]])
         assert found[-1].decided_at == T0 + 4 * HOUR + 10 * MS
         assert min(r.decided_at for r in found) > T0 + 3 * HOUR
+
+
+def deciding(*last: int | None, opened: bool = False, paused: bool = False) -> State:
+    """A shard whose portfolios decided last at these times."""
+    state = State(shard=0, shards=1)
+    for number, at in enumerate(last):
+        name = f"p{number}"
+        state.portfolios[name] = Portfolio(
+            name=name, currency="USD", mode="balanced", mandate=Mandate(), schedule=Schedule(),
+            costs=Costs(), cash=Decimal(1), risk_aversion=1.0, paused=paused, last_round_at=at,
+            round=Round("signals", T0) if opened else None,
+        )  # fmt: skip
+    return state
+
+
+def test_the_next_round_begins_no_sooner_than_the_first_portfolio_may_decide_again() -> None:
+    assert next_begin(deciding(T0, T0 + 25 * MS)) == T0 + 50 * MS
+    assert next_begin(deciding(T0, None)) == 50 * MS  # it has never decided: at once
+    paced = deciding(T0)
+    paced.pace_ms = 200
+    assert next_begin(paced) == T0 + 200 * MS
+
+
+def test_no_round_begins_where_nobody_decides_or_all_collect_already() -> None:
+    for state in (deciding(), deciding(None, paused=True), deciding(None, opened=True)):
+        assert next_begin(state) is None

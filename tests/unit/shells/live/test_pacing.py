@@ -59,14 +59,14 @@ class World:
         waiting = self.behind_ms + ms
         done = min(waiting, ms / demand) if demand else waiting
         self.behind_ms = waiting - done
-        self.pace.held += int(done * demand * MS)
+        self.pace.stepped((), int(done * self.records * MS), journal_time=0, now=self.now)
         self.owed += done * self.portfolios / max(self.pace_ms, 50)
         while self.owed >= 1:
             self.owed -= 1
             self.turn += 1
             name = str(self.turn % self.portfolios).encode()
             reached = self.now - int(self.behind_ms * MS)
-            self.pace.decided([name], int(self.round_ms * MS), journal_time=reached, now=self.now)
+            self.pace.stepped([name], int(self.round_ms * MS), journal_time=reached, now=self.now)
 
 
 def test_a_process_with_room_is_never_slowed_down() -> None:
@@ -134,19 +134,20 @@ def test_shards_of_one_process_get_one_pace() -> None:
     assert other.wanted(spacing, world.now) is None
 
 
-def test_a_turn_is_held_by_one_and_knows_for_how_long() -> None:
-    turn, inside = Pace(), threading.Event()
+def test_a_turn_is_held_by_one() -> None:
+    pace, inside, left = Pace(), threading.Event(), threading.Event()
 
     def holding() -> None:
-        with turn:
+        with pace:
             inside.set()
             time.sleep(0.05)
+            left.set()
 
     other = threading.Thread(target=holding)
     other.start()
     assert inside.wait(10)
-    with turn:
-        assert turn.held >= 50 * MS
+    with pace:
+        assert left.is_set()
     other.join(10)
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from coordinator.core.state import Portfolio, Round, State
 from coordinator.shells.live import timing
 from coordinator.shells.live.timing import IDLE_TICK, Ticker
 from schemas.entries import decode_journal
-from schemas.portfolios import Costs, Mandate, Schedule
 from tests.journals import MS, SECOND, T0
 
 
@@ -22,9 +19,13 @@ class FakeEngine:
 
     clock: int = T0
     deadline: int | None = None
+    begins: int | None = None
 
     def next_deadline(self) -> int | None:
         return self.deadline
+
+    def next_begin(self) -> int | None:
+        return self.begins
 
 
 class Clock:
@@ -109,39 +110,12 @@ def test_a_tick_says_its_time_and_is_no_message_of_a_topic(clock: Clock) -> None
     assert getattr(found.event, "event_time", 0) == T0
 
 
-def deciding(*last: int | None, opened: bool = False, paused: bool = False) -> State:
-    """A shard whose portfolios decided last at these times."""
-    state = State(shard=0, shards=1)
-    for number, at in enumerate(last):
-        name = f"p{number}"
-        state.portfolios[name] = Portfolio(
-            name=name, currency="USD", mode="balanced", mandate=Mandate(), schedule=Schedule(),
-            costs=Costs(), cash=Decimal(1), risk_aversion=1.0, paused=paused, last_round_at=at,
-            round=Round("signals", T0) if opened else None,
-        )  # fmt: skip
-    return state
-
-
-def test_a_shard_is_deaf_until_the_first_of_its_portfolios_may_begin_again(clock: Clock) -> None:
+def test_a_shard_is_deaf_until_a_record_may_open_a_round(clock: Clock) -> None:
     ticker = Ticker(0)
     clock.now = T0 + 30 * MS
-    assert ticker.seconds_deaf(deciding(T0, T0 + 25 * MS)) == pytest.approx(0.019)
-    assert ticker.seconds_deaf(deciding(T0 + 29 * MS)) == timing.DEAF_MAX_S
-    assert ticker.seconds_deaf(deciding(T0 - SECOND, T0)) == 0.0
-    assert ticker.seconds_deaf(deciding(T0, None)) == 0.0
-
-
-def test_a_shard_that_cannot_begin_a_round_is_deaf_for_as_long_as_one_may_be(clock: Clock) -> None:
-    ticker = Ticker(0)
-    clock.now = T0
-    for state in (deciding(), deciding(None, paused=True), deciding(None, opened=True)):
-        assert ticker.seconds_deaf(state) == timing.DEAF_MAX_S
-
-
-def test_wider_rounds_and_a_clock_that_is_ahead_are_counted(clock: Clock) -> None:
-    ticker, state = Ticker(0), deciding(T0)
-    clock.now = T0 + 180 * MS
-    state.pace_ms = 200
-    assert ticker.seconds_deaf(state) == pytest.approx(0.019)
+    assert ticker.seconds_deaf(engine(begins=T0 + 50 * MS)) == pytest.approx(0.019)
+    assert ticker.seconds_deaf(engine(begins=T0 + SECOND)) == timing.DEAF_MAX_S
+    assert ticker.seconds_deaf(engine(begins=T0)) == 0.0
+    assert ticker.seconds_deaf(engine(begins=None)) == timing.DEAF_MAX_S
     ticker.heard(clock.now + 5 * MS)
-    assert ticker.seconds_deaf(state) == pytest.approx(0.014)
+    assert ticker.seconds_deaf(engine(begins=T0 + 50 * MS)) == pytest.approx(0.014)

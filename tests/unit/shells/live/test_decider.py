@@ -1,0 +1,230 @@
+"""The deciding process: the same bytes as here, every error told, no end in silence."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.core import engine as engine_module
+from coordinator.core.checkpoint import CheckpointError
+from coordinator.core.engine import Engine, EngineSealedError, EvolveFailed, NotStarted
+from coordinator.core.evolve import evolve_input
+from coordinator.core.ports import Append, Record
+from coordinator.core.shard import Shard
+from coordinator.log.memory import MemoryLog
+from coordinator.shells.live import decider as module
+from coordinator.shells.live.decider import Decider, DeciderGone, RemoteEngine
+from tests.journals import HOUR, MS, SECOND, T0, Inputs, engine, lay, zero_clock
+
+WITHIN_S = 30.0
+
+
+def make(shard: int, shards: int) -> Engine:
+    return engine(shard, shards)
+
+
+@pytest.fixture
+def decider() -> Iterator[Decider]:
+    made = Decider(make)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def journal(signals: int = 40) -> MemoryLog:
+    """Two portfolios, a stream of signals, ticks that close the last rounds."""
+    inputs = Inputs()
+    found = [inputs.listed("A"), inputs.listed("B"), inputs.registered("s")]
+    found += [inputs.opened("p"), inputs.opened("q")]
+    found.append(inputs.close({"A": 10.0, "B": 5.0}, T0 + SECOND))
+    found += [
+        inputs.signal("s", "AB"[n % 2], T0 + HOUR + n * 7 * MS, direction=1 - 2 * (n % 3 == 0))
+        for n in range(signals)
+    ]
+    return lay(found, MemoryLog(clock=zero_clock), shards=1)
+
+
+def records(log: MemoryLog) -> list[Record]:
+    return list(log.read("journal", 0))
+
+
+def local(log: MemoryLog) -> list[list[bytes]]:
+    here = make(0, 1)
+    return [here.step(record) for record in records(log)]
+
+
+def test_what_is_decided_there_is_what_is_decided_here_byte_for_byte(decider: Decider) -> None:
+    log = journal()
+    there, here = decider.engine(0, 1), make(0, 1)
+    for record in records(log):
+        assert there.step(record) == here.step(record)
+        assert there.position == record.position
+        seen = (there.seq, there.last_hash, there.clock, there.decisions, there.portfolios)
+        assert seen == (here.seq, here.last_hash, here.clock, here.decisions, here.portfolios)
+        assert there.next_deadline() == here.next_deadline()
+        assert there.next_begin() == here.next_begin()
+    assert here.decisions > 4
+    assert there.checkpoint() == here.checkpoint()
+
+
+@pytest.mark.parametrize("together", [1, 3, 1_000])
+def test_records_that_are_expected_are_decided_together_and_taken_one_by_one(
+    decider: Decider, together: int
+) -> None:
+    log, there, found = journal(), decider.engine(0, 1), []
+    everything = records(log)
+    for start in range(0, len(everything), together):
+        part = everything[start : start + together]
+        there.expect(part)
+        for record in part:
+            found.append(there.step(record))
+            assert there.position == record.position  # not how far it has come over there
+    assert found == local(log)
+
+
+def test_what_was_expected_and_does_not_come_is_not_decided(decider: Decider) -> None:
+    log, there = journal(), decider.engine(0, 1)
+    first, second, third, *_ = records(log)
+    there.expect([first, third])  # a hole: only the first can follow
+    assert there.step(first) == local(log)[0]
+    assert not there.ahead
+    there.expect([first, second])  # one that is applied already is passed over
+    assert there.step(second) == local(log)[1]
+    assert there.step(third) == local(log)[2]
+
+
+def test_a_round_is_answered_at_once_and_nothing_is_saved_while_outputs_wait(
+    decider: Decider,
+) -> None:
+    log, there = journal(), decider.engine(0, 1)
+    everything, said = records(log), local(log)
+    rounds = [n for n, outputs in enumerate(said) if any(b"RoundClosed" in o for o in outputs)]
+    there.expect(everything)
+    there.step(everything[0])
+    assert there.ahead
+    with pytest.raises(RuntimeError, match="not taken"):
+        there.checkpoint()
+    with pytest.raises(RuntimeError, match="not all taken"):
+        there.expect(everything)
+    for record in everything[1 : rounds[0] + 1]:
+        there.step(record)
+    assert not there.ahead
+
+
+def test_a_shard_recovers_from_its_checkpoint_over_there(decider: Decider) -> None:
+    log = journal()
+    first = Shard(log, decider.engine(0, 1))
+    first.recover()
+    first.checkpoint()
+    said = [record.payload for record in log.read("decisions", 0)]
+    assert said == [entry for outputs in local(log) for entry in outputs]
+    again = Shard(log, decider.engine(0, 1))
+    assert again.recover().from_position == first.engine.position
+    assert again.engine.last_hash == first.engine.last_hash
+
+
+def test_a_record_on_which_the_engine_breaks_is_quarantined_as_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = evolve_input
+
+    def breaking(state: Any, stamp: Any, event: Any) -> None:
+        whole(state, stamp, event)
+        if getattr(event, "event_id", "").endswith("7"):
+            raise ValueError("planted")
+
+    monkeypatch.setattr(engine_module, "evolve_input", breaking)
+    log, twin = journal(), journal()
+    there = Decider(make)
+    try:
+        shard = Shard(log, there.engine(0, 1))
+        shard.engine.expect(records(log))
+        shard.recover()
+    finally:
+        there.close()
+    Shard(twin, make(0, 1)).recover()
+    ours, theirs = (list(one.read("decisions", 0)) for one in (log, twin))
+    assert [r.payload for r in ours] == [r.payload for r in theirs]
+    assert any(b"planted" in r.payload for r in ours)
+
+
+def test_errors_are_raised_here_as_they_were_there(
+    decider: Decider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, there = journal(), decider.engine(0, 1)
+    with pytest.raises(NotStarted, match="begins with EngineStarted"):
+        there.step(Record("journal", 0, 0, T0, records(log)[3].payload))
+    with pytest.raises(CheckpointError):
+        there.restore(b"no state")
+    there.step(records(log)[0])  # and it goes on
+    broken = RuntimeError("planted")
+    monkeypatch.setattr(Engine, "checkpoint", lambda _: (_ for _ in ()).throw(broken))
+    forked = Decider(make)
+    try:
+        with pytest.raises(RuntimeError, match="planted"):
+            forked.engine(0, 1).checkpoint()
+    finally:
+        forked.close()
+
+
+@pytest.mark.parametrize(
+    "error", [EvolveFailed(7, "record", "why"), EngineSealedError("x"), MemoryError("y")]
+)
+def test_every_kind_of_error_keeps_its_kind(error: Exception) -> None:
+    again = module._raised(module._failure(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+
+
+def test_a_deciding_process_that_was_killed_is_missed_at_once() -> None:
+    there = Decider(make)
+    engine_there = there.engine(0, 1)
+    os.kill(there.pid, signal.SIGKILL)
+    with pytest.raises(DeciderGone):
+        engine_there.checkpoint()
+    there.close()
+
+
+def test_it_ends_with_its_worker_and_not_by_a_signal_to_both() -> None:
+    reading, writing = os.pipe()
+    worker = os.fork()
+    if not worker:  # a worker that is killed: its deciding process must not stay behind
+        there = Decider(make)
+        os.kill(there.pid, signal.SIGTERM)
+        there.engine(0, 1)  # it still answers
+        os.write(writing, str(there.pid).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(worker, 0)
+    pid = int(os.read(reading, 20))
+    until = time.monotonic() + WITHIN_S
+    while _runs(pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not _runs(pid)
+    os.close(reading)
+    os.close(writing)
+
+
+def _runs(pid: int) -> bool:
+    """Whether it is there, and no zombie that its new parent has not looked after yet."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_repeats_and_garbage_are_what_they_are_here(decider: Decider) -> None:
+    log = journal()
+    log.append([Append("journal", 0, b"garbage", T0 + 2 * HOUR)])
+    there: RemoteEngine = decider.engine(0, 1)
+    everything = records(log)
+    there.expect(everything)
+    assert [there.step(record) for record in everything] == local(log)
+    assert there.step(everything[3]) == []
