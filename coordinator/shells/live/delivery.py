@@ -51,7 +51,7 @@ class Shards(Protocol):
 
 
 def faust_app(settings: Settings, name: str, **more: Any) -> faust.App:
-    """A Faust app with the settings that mattered (ops/decisions/0008), and no web server."""
+    """A Faust app with the settings that mattered (ops/decisions/0007), and no web server."""
     worker = settings.worker
     return FolderlessApp(
         settings.group(name),

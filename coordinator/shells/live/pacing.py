@@ -91,7 +91,8 @@ class Pace:
 
     def waited(self, nanoseconds: int) -> None:
         """A record waited so long for its turn."""
-        self._worst = max(self._worst, nanoseconds)
+        with self._lock:
+            self._worst = max(self._worst, nanoseconds)
 
     def look(self, now: int) -> None:
         """Judge what passed since the last look. now: of a clock that never goes back, ns."""
