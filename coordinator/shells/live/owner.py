@@ -339,6 +339,7 @@ class Owner:
             began = time.time_ns()
             fresh = shard.step(record)
             took = shard.engine.took or time.time_ns() - began
+            began = time.time_ns() - took  # it may have been decided with the records before it
         self.position, self.moved_at = record.position, time.monotonic()
         rounds = [key_of(entry) or b"" for entry in fresh if entry.startswith(_ROUND)]
         self._pace.stepped(rounds, took, journal_time=record.journal_time, now=time.monotonic_ns())
