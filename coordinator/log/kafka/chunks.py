@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-__all__ = ["CHUNK", "Assembly", "chunk_of", "parts_before", "split"]
+__all__ = ["CHUNK", "Assembly", "chunk_of", "place_of", "split"]
 
 CHUNK = "chunk"
 """Header of a part: "WHICH I/N", WHICH telling two writers' records apart."""
@@ -42,7 +42,7 @@ class Assembly:
         """The whole record once its last part is there; None before, and for a part astray."""
         if header is None:
             return payload
-        which, number, count = _parsed(header)
+        which, number, count = place_of(header)
         if which is None:
             return None
         if number == 1:
@@ -58,12 +58,7 @@ class Assembly:
         return b"".join(parts)
 
 
-def parts_before(header: bytes | None) -> int:
-    """How many parts of the same record stand before this one."""
-    return 0 if header is None else max(0, _parsed(header)[1] - 1)
-
-
-def _parsed(header: bytes) -> tuple[str | None, int, int]:
+def place_of(header: bytes) -> tuple[str | None, int, int]:
     """Which record, which part of it, of how many; None where the header is none of ours."""
     try:
         which, _, place = header.decode().partition(" ")

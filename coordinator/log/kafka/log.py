@@ -12,7 +12,7 @@ import contextlib
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from coordinator.core.ports import Append, Record
 from coordinator.log.closing import Closing
 from coordinator.log.errors import LogClosed, LogUnavailable, LogUnreadable
 from coordinator.log.integrity import check_append
-from coordinator.log.kafka.chunks import Assembly, chunk_of, parts_before, split
+from coordinator.log.kafka.chunks import split
 from coordinator.log.kafka.headers import key_of, output_headers
 from coordinator.log.kafka.letters import Letter
 from coordinator.log.kafka.loop import LoopThread
@@ -32,6 +32,7 @@ from coordinator.log.kafka.options import client_options
 from coordinator.log.kafka.sending import Outgoing, Partition, Sender, SendFailed, Sent
 from coordinator.log.kafka.tail import Found, Tail
 from coordinator.log.kafka.topics import ENTRY_BYTES_MAX, LOG_TOPICS
+from coordinator.log.kafka.whole import BeginningMissing, whole
 from coordinator.settings import KafkaSettings
 
 __all__ = ["KafkaLog"]
@@ -118,33 +119,19 @@ class KafkaLog(Closing):
         self, topic: str, shard: int, first: int, last: int, begin: int
     ) -> Iterator[Record]:
         """Whole records. A dead letter looks as in every other log; its headers are its own."""
-        assembly = Assembly()
-        for found in self._from_part(topic, shard, first, last, begin, assembly):
-            payload: bytes | None
-            if topic.endswith(DEAD):
-                payload = Letter(topic, found).encoded()
-            else:
-                payload = assembly.take(found.value, chunk_of(found.headers))
-            if payload is not None:
-                yield Record(topic, shard, found.offset, found.time_ms * 1_000_000, payload)
-
-    def _from_part(
-        self, topic: str, shard: int, first: int, last: int, begin: int, assembly: Assembly
-    ) -> Iterator[Found]:
-        """What stands there. A record's position is its last part's: those before it are read, too.
-
-        Another writer's records may stand among them, but not many.
-        """
         there = self._found(topic, shard, first, last)
-        head = next(there, None)
-        if head is None:
-            return
-        before = 0 if topic.endswith(DEAD) else parts_before(chunk_of(head.headers))
-        if before and first > begin:
-            for found in self._found(topic, shard, max(begin, first - 4 * before), first):
-                assembly.take(found.value, chunk_of(found.headers))
-        yield head
-        yield from there
+        records: Iterable[tuple[Found, bytes]]
+        if topic.endswith(DEAD):
+            records = ((found, Letter(topic, found).encoded()) for found in there)
+        else:
+            records = whole(there, lambda a, b: self._found(topic, shard, a, b), begin)
+        try:
+            for found, payload in records:
+                yield Record(topic, shard, found.offset, found.time_ms * 1_000_000, payload)
+        except BeginningMissing as error:
+            what = f"record {topic}/{shard} position {error.position} lacks a part before it"
+            good = (topic, shard, error.position - 1)
+            raise LogUnreadable(self._where, what, last_good=good) from error
 
     def letters(self, topic: str, start: int = 0, stop: int | None = None) -> Iterator[Letter]:
         """The dead letters of a topic such as "signals.dlq", with everything that came beside them.
