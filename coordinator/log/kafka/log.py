@@ -13,7 +13,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -43,6 +43,7 @@ PAGE_RECORDS_MAX = 2_000
 TAILS_MAX = 24
 TIMEOUT_S = 60.0
 CLOSE_S = 10.0
+CONNECTING_S = 2.0
 CHUNKED = ("decisions", "checkpoints")
 """Port topics whose records may be larger than a broker takes."""
 DEAD = ".dlq"
@@ -169,6 +170,7 @@ class KafkaLog(Closing):
             options = client_options(self._settings, "consumer")
             tail = Tail(options, TopicPartition(self._prefix + key[0], key[1]))
             with self._mutex:
+                self._refuse_if_closed()
                 self._open.add(tail)
         try:
             self._ask(tail.go_to(first))
@@ -202,11 +204,13 @@ class KafkaLog(Closing):
 
     async def _consumer(self) -> AIOKafkaConsumer:
         async with self._connecting:  # for whoever asks at the same time, too
+            self._refuse_if_closed()
             if self._asking is None:
                 options = client_options(self._settings, "consumer")
                 asking = AIOKafkaConsumer(**options)
                 try:
                     await asking.start()
+                    self._refuse_if_closed()
                 except BaseException:
                     await asking.stop()
                     raise
@@ -260,6 +264,7 @@ class KafkaLog(Closing):
         return self._io.submit(self._send(batch))
 
     async def _send(self, batch: Sequence[Append]) -> list[Sent]:
+        self._refuse_if_closed()
         if self._sender is None:
             self._sender = Sender(client_options(self._settings, "producer"))
         outgoing: dict[Partition, list[Outgoing]] = {}
@@ -298,10 +303,12 @@ class KafkaLog(Closing):
 
     async def _delete(self, where: TopicPartition, before: int) -> int:
         async with self._connecting:
+            self._refuse_if_closed()
             if self._admin is None:
                 admin = AIOKafkaAdminClient(**client_options(self._settings, "admin"))
                 try:
                     await admin.start()
+                    self._refuse_if_closed()
                 except BaseException:
                     await admin.close()
                     raise
@@ -329,6 +336,9 @@ class KafkaLog(Closing):
                 self._io.close()
 
     async def _close(self, tails: Sequence[Tail]) -> None:
+        with contextlib.suppress(TimeoutError):  # what connects later is stopped by who made it
+            async with asyncio.timeout(CONNECTING_S), self._connecting:
+                pass
         closing = [tail.close() for tail in tails]
         if self._sender is not None:
             closing.append(self._sender.close())
@@ -345,6 +355,8 @@ class KafkaLog(Closing):
             raise LogClosed(self._where)
         try:
             return self._io.run(question, timeout_s=TIMEOUT_S)
+        except CancelledError:  # the loop ended while this was asked
+            raise LogClosed(self._where) from None
         except (KafkaError, OSError, TimeoutError) as error:
             raise LogUnavailable(self._where, f"{type(error).__name__}: {error}") from error
 

@@ -8,6 +8,7 @@ one, this sender answers no more and its owner starts from what the topic holds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ __all__ = ["Outgoing", "Partition", "SendFailed", "Sender", "Sent"]
 
 Partition: TypeAlias = tuple[str, int]
 """Topic, with its prefix, and partition."""
+STARTING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Sender:
         self._options = dict(options)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
-        self._failed = False
+        self._failed = self._closed = False
 
     async def send(
         self, batches: Mapping[Partition, Sequence[Outgoing]]
@@ -73,8 +75,14 @@ class Sender:
         return dict(zip(batches, found, strict=True))
 
     async def close(self) -> None:
-        """Let go of the connection; what was not acknowledged is lost or not, as it may be."""
-        self._failed = True
+        """Let go of the connection; what was not acknowledged is lost or not, as it may be.
+
+        A producer that is being started is waited for, not for long: it is stopped when it has.
+        """
+        self._failed = self._closed = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STARTING_S), self._starting:
+                pass
         producer, self._producer = self._producer, None
         if producer is None:
             return
@@ -88,6 +96,7 @@ class Sender:
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
+            self._refuse_if_closed()
             if self._producer is None:
                 producer = AIOKafkaProducer(
                     **{
@@ -100,11 +109,16 @@ class Sender:
                 )
                 try:
                     await producer.start()
+                    self._refuse_if_closed()
                 except BaseException:
                     await producer.stop()
                     raise
                 self._producer = producer
             return self._producer
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise SendFailed("it was closed")
 
     async def _one(
         self, producer: AIOKafkaProducer, where: Partition, records: Sequence[Outgoing]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import ConsumerStoppedError, KafkaTimeoutError
 
 from coordinator.log.kafka.headers import Headers
 
@@ -42,9 +42,14 @@ class Tail:
         self._consumer: AIOKafkaConsumer | None = None
         self.position = -1
         self.broken = False
+        self._closed = False
 
     async def go_to(self, position: int) -> None:
-        """Read from there next; nothing is done when it stands there already."""
+        """Read from there next; nothing is done when it stands there already.
+
+        Raises KafkaError, ConsumerStoppedError when it was closed, meanwhile or before.
+        """
+        self._refuse_if_closed()
         if self._consumer is None:
             consumer = AIOKafkaConsumer(
                 **{
@@ -57,6 +62,7 @@ class Tail:
             )
             try:
                 await consumer.start()
+                self._refuse_if_closed()
             except BaseException:
                 self.broken = True
                 await consumer.stop()
@@ -66,6 +72,10 @@ class Tail:
         if self.position != position:
             self._consumer.seek(self._where, position)
             self.position = position
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ConsumerStoppedError
 
     async def page(self, records_max: int) -> tuple[list[Found], int]:
         """Some records in order, at least one position further, and where it stands then.
@@ -101,7 +111,8 @@ class Tail:
         ], self.position  # fmt: skip
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection; one that is being made is let go of once it is."""
+        self._closed = True
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from coordinator.log.kafka import sending
 from coordinator.log.kafka.sending import Outgoing, Sender, SendFailed, Sent
 from coordinator.log.kafka.topics import BATCH_BYTES_MAX
 
@@ -171,3 +172,36 @@ def test_a_cluster_that_is_not_there_is_a_failed_send() -> None:
         await sender.close()
 
     run(use)
+
+
+def test_a_producer_that_connects_while_its_sender_is_closed_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Producer] = []
+    connects = asyncio.Event()
+
+    class Slow(Producer):
+        def __init__(self, **_: Any) -> None:
+            super().__init__()
+            made.append(self)
+
+        async def start(self) -> None:
+            await connects.wait()
+
+    monkeypatch.setattr(sending, "AIOKafkaProducer", Slow)
+
+    async def use() -> None:
+        sender = Sender({})
+        first = asyncio.ensure_future(sender.send({("t", 0): large(1)}))
+        second = asyncio.ensure_future(sender.send({("t", 1): large(1)}))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(sender.close())
+        await asyncio.sleep(0)
+        connects.set()
+        await closing
+        for one in (first, second):
+            with pytest.raises(SendFailed, match="it was closed"):
+                await one
+
+    run(use)
+    assert [(one.stopped, one.sent) for one in made] == [(True, [])]
