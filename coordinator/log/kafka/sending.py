@@ -24,6 +24,10 @@ __all__ = ["Outgoing", "Partition", "SendFailed", "Sender", "Sent"]
 Partition: TypeAlias = tuple[str, int]
 """Topic, with its prefix, and partition."""
 STARTING_S = 2.0
+REQUEST_MS = 40_000
+"""What the client waits for an answer by itself, unless told otherwise."""
+BEYOND_S = 20.0
+"""How much longer than that it may take: the client may wait for a leader without a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Sender:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = dict(options)
+        self._bound_s = self._options.get("request_timeout_ms", REQUEST_MS) / 1000 + BEYOND_S
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._failed = self._closed = False
@@ -59,11 +64,15 @@ class Sender:
     async def send(
         self, batches: Mapping[Partition, Sequence[Outgoing]]
     ) -> dict[Partition, list[Sent]]:
-        """Send to all partitions at once, to each in order. Raises SendFailed."""
+        """Send to all partitions at once, to each in order. Raises SendFailed.
+
+        No connection and no group of records takes longer than the client's bound and some.
+        """
         if self._failed:
             raise SendFailed("an earlier send failed")
         try:
-            producer = await self._started()
+            async with asyncio.timeout(self._bound_s):
+                producer = await self._started()
             found = await asyncio.gather(
                 *(self._one(producer, where, records) for where, records in batches.items())
             )
@@ -144,7 +153,8 @@ class Sender:
                 ):
                     break
             count = batch.record_count()
-            answer = await (await producer.send_batch(batch, topic, partition=partition))
+            async with asyncio.timeout(self._bound_s):
+                answer = await (await producer.send_batch(batch, topic, partition=partition))
             at = (
                 answer.timestamp if answer.timestamp and answer.timestamp > 0 else now
             ) * 1_000_000

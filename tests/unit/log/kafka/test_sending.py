@@ -205,3 +205,44 @@ def test_a_producer_that_connects_while_its_sender_is_closed_is_stopped(
 
     run(use)
     assert [(one.stopped, one.sent) for one in made] == [(True, [])]
+
+
+def test_a_send_that_is_never_answered_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client may wait for a leader for ever: who waits for the send must not."""
+    monkeypatch.setattr(sending, "BEYOND_S", 0.05)
+    producer = Producer()
+
+    async def use() -> None:
+        producer.hold = asyncio.Event()
+        sender = Sender({"request_timeout_ms": 1})
+        sender._producer = producer
+        with pytest.raises(SendFailed, match="TimeoutError"):
+            await asyncio.wait_for(sender.send({("t", 0): large(1)}), 5)
+        with pytest.raises(SendFailed, match="an earlier send failed"):
+            await sender.send({("t", 0): large(1)})
+
+    run(use)
+
+
+def test_a_connection_that_is_never_made_is_a_failed_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "BEYOND_S", 0.05)
+    stopped: list[bool] = []
+
+    class Never(Producer):
+        def __init__(self, **_: Any) -> None:
+            super().__init__()
+
+        async def start(self) -> None:
+            await asyncio.Event().wait()
+
+        async def stop(self) -> None:
+            stopped.append(True)
+
+    monkeypatch.setattr(sending, "AIOKafkaProducer", Never)
+
+    async def use() -> None:
+        with pytest.raises(SendFailed, match="TimeoutError"):
+            await asyncio.wait_for(Sender({"request_timeout_ms": 1}).send({("t", 0): large(1)}), 5)
+
+    run(use)
+    assert stopped == [True]
