@@ -24,6 +24,7 @@ from coordinator.log.kafka.options import client_options
 from coordinator.settings import Settings
 from coordinator.shells.live.collecting import settle
 from coordinator.shells.live.delivery import FaustDelivery
+from coordinator.shells.live.membership import Membership
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
 from coordinator.shells.live.pacing import Pace
@@ -86,6 +87,7 @@ class EngineWorker:
         self._committing: AIOKafkaConsumer | None = None
         self._ran = False
         self._settled: frozenset[int] = frozenset()
+        self._joined: asyncio.Event | None = None
 
     # -- what the delivery tells -------------------------------------------------------------------
 
@@ -101,6 +103,8 @@ class EngineWorker:
 
     async def revoked(self, shards: frozenset[int]) -> None:
         """Finish with these, within bounds; one that takes longer is a zombie, and harmless."""
+        if self._joined is not None:
+            self._joined.clear()  # until the delivery has joined again
         leaving = [owner for n in sorted(shards) if (owner := self._release(n)) is not None]
         bound = self._settings.worker.session_timeout_ms / 1000 / 2
         await _joined(leaving, bound)
@@ -144,29 +148,32 @@ class EngineWorker:
         self._started(time.time_ns(), self._settings.worker.shards)  # hashed once, before joining
         self._health.set("group", ok=False, reason="joining")
         delivery = FaustDelivery(self._settings, self)
+        self._joined = delivery.joined
+        membership = Membership(self._settings, delivery.joined)
         joining = asyncio.create_task(delivery.start())
+        asking = asyncio.create_task(membership.watch())
         try:
-            await self._watch(delivery, joining, stop)
+            await self._watch(delivery, joining, membership, asking, stop)
         finally:
+            asking.cancel()
             await self._finish(delivery, joining)
 
     async def _watch(
-        self, delivery: FaustDelivery, joining: asyncio.Task[Any], stop: asyncio.Event
+        self,
+        delivery: FaustDelivery,
+        joining: asyncio.Task[Any],
+        membership: Membership,
+        asking: asyncio.Task[None],
+        stop: asyncio.Event,
     ) -> None:
-        began = time.monotonic()
         while not stop.is_set():
             if joining.done() and joining.exception() is not None:
                 raise WorkerFailed(f"the broker cannot be joined: {joining.exception()}")
             if delivery.crashed is not None:
                 raise WorkerFailed(f"the delivery gave up: {delivery.crashed!r}")
-            if delivery.joined.is_set():
-                self._health.set("group", ok=True)
-            elif time.monotonic() - began > self._settings.worker.join_s:
-                raise WorkerFailed(
-                    f"not in group {self._settings.group('engine')} after "
-                    f"{self._settings.worker.join_s:g} s; is the broker there, and does it allow "
-                    f"a session timeout of {self._settings.worker.session_timeout_ms} ms?"
-                )
+            if asking.done():
+                raise WorkerFailed(f"nobody asks for our membership: {asking.exception()!r}")
+            self._look_at_group(membership.away_s())
             await self._look()
             self._settle()
             if self._owners and all(owner.drained for owner in self._owners.values()):
@@ -176,6 +183,18 @@ class EngineWorker:
                 await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
             except TimeoutError:
                 continue
+
+    def _look_at_group(self, away_s: float) -> None:
+        """Into health; out of the group for too long, also after having been in it, ends us."""
+        known = self._joined is not None and self._joined.is_set()
+        reason = "" if not away_s else "the broker does not know us" if known else "joining"
+        self._health.set("group", ok=not away_s, reason=reason)
+        if away_s > self._settings.worker.join_s:
+            raise WorkerFailed(
+                f"not in group {self._settings.group('engine')} for "
+                f"{self._settings.worker.join_s:g} s; is the broker there, and does it allow "
+                f"a session timeout of {self._settings.worker.session_timeout_ms} ms?"
+            )
 
     async def _look(self) -> None:
         """Every shard's phase into health, its position to the group of what is applied."""

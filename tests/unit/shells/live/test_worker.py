@@ -1,0 +1,219 @@
+"""The engine worker: ends when it is out of its group, when a shard halts or stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+import coordinator.shells.live.worker as module
+from coordinator.settings import Settings, WorkerSettings
+from coordinator.shells.live.owner import Phase
+from coordinator.shells.live.worker import EngineWorker, WorkerFailed
+from coordinator.telemetry.health import Health
+from coordinator.telemetry.metrics import Metrics
+
+WITHIN_S = 20.0
+SETTINGS = Settings(worker=WorkerSettings(shards=2, id="me", join_s=0.3, stall_s=0.3, stop_s=1.0))
+
+
+class FakeOwner:
+    """An owner as the worker sees it: a test says how it stands."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.phase = Phase.RUNNING
+        self.reason = ""
+        self.position = 4
+        self.moved_at = time.monotonic()
+        self.fault: BaseException | None = None
+        self.drained = False
+        self.deaf_until = 0.0
+        self.started = self.stopped = False
+
+    def start(self) -> None:
+        self.started = True
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def join(self, _timeout_s: float) -> bool:
+        return self.stopped
+
+
+class FakeDelivery:
+    """Faust, as far as it tells anything."""
+
+    def __init__(self, _settings: Settings, shards: EngineWorker) -> None:
+        self.joined = asyncio.Event()
+        self.crashed: BaseException | None = None
+        self.shards = shards
+        self.stopping: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    async def start(self) -> None:
+        """Join at once; whoever wants it otherwise replaces this."""
+        self.give(0, 1)
+
+    def give(self, *shards: int) -> None:
+        self.shards.assigned(frozenset(shards))
+        self.joined.set()
+
+    async def stop(self) -> None:
+        if self.stopping is not None:
+            await self.stopping()
+
+
+class Bench(EngineWorker):
+    """A worker without a broker: owners, deliveries and ends of journals are the test's."""
+
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self.seen = Metrics()
+        self.checks = Health(expected=("group",))
+        super().__init__(settings, metrics=self.seen, health=self.checks, settle=lambda: None)
+        self.made: list[FakeOwner] = []
+        self.ends: dict[int, int] | None = None
+        self.prepare: Callable[[FakeOwner], None] = lambda _: None
+
+    def _owner(self, number: int) -> Any:
+        owner = FakeOwner(number)
+        self.prepare(owner)
+        self.made.append(owner)
+        return owner
+
+    async def _ends(self) -> dict[int, int]:
+        if self.ends is not None:
+            return self.ends
+        return {number: owner.position + 1 for number, owner in self._owners.items()}
+
+    def check(self, name: str) -> tuple[bool, str]:
+        checks: Any = self.checks.ready()[1]["checks"]
+        return checks[name]["ok"], checks[name]["reason"]
+
+
+@pytest.fixture(autouse=True)
+def deliveries(monkeypatch: pytest.MonkeyPatch) -> list[FakeDelivery]:
+    made: list[FakeDelivery] = []
+
+    def make(settings: Settings, shards: EngineWorker) -> FakeDelivery:
+        made.append(FakeDelivery(settings, shards))
+        return made[-1]
+
+    monkeypatch.setattr(module, "FaustDelivery", make)
+    monkeypatch.setattr(module, "settle", lambda: None)
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.02)
+    return made
+
+
+def running(
+    worker: Bench, then: Callable[[asyncio.Event], Coroutine[Any, Any, None]] | None = None
+) -> None:
+    """Run the worker, and beside it what a test does; both end in time."""
+
+    async def both() -> None:
+        stop = asyncio.Event()
+        async with asyncio.timeout(WITHIN_S):
+            task = asyncio.create_task(worker.run(stop))
+            if then is not None:
+                await then(stop)
+            await task
+
+    asyncio.run(both())
+
+
+async def until(true: Callable[[], bool]) -> None:
+    for _ in iter(true, True):
+        await asyncio.sleep(0.005)
+
+
+def test_a_worker_that_never_joins_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def idle(_self: FakeDelivery) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(FakeDelivery, "start", idle)
+    worker = Bench()
+    with pytest.raises(WorkerFailed, match=r"not in group coordinator\.engine for 0\.3 s"):
+        running(worker)
+    assert worker.check("group") == (False, "joining")
+
+
+def test_a_worker_whose_shards_were_taken_and_that_never_joins_again_ends(
+    deliveries: list[FakeDelivery],
+) -> None:
+    worker = Bench()
+
+    async def taken(_stop: asyncio.Event) -> None:
+        await until(lambda: worker.checks.ready()[0])
+        await worker.revoked(frozenset({0, 1}))
+        assert not deliveries[0].joined.is_set()
+
+    with pytest.raises(WorkerFailed, match="not in group"):
+        running(worker, taken)
+    assert all(owner.stopped for owner in worker.made)
+
+
+def test_a_worker_that_joins_again_goes_on(deliveries: list[FakeDelivery]) -> None:
+    worker = Bench()
+
+    async def again(stop: asyncio.Event) -> None:
+        await until(lambda: worker.checks.ready()[0])
+        await worker.revoked(frozenset({0, 1}))
+        await until(lambda: worker.check("group") == (False, "joining"))
+        deliveries[0].give(1)
+        await until(lambda: worker.checks.ready()[0])
+        stop.set()
+
+    running(worker, again)
+
+
+def test_a_worker_that_the_broker_does_not_know_any_more_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its owners would read the log themselves and decide for ever beside the new ones."""
+    members = [frozenset({"me.engine", "other.engine"}), frozenset({"other.engine"})]
+
+    async def clients(_self: object) -> frozenset[str]:
+        return members.pop(0) if len(members) > 1 else members[0]
+
+    monkeypatch.setattr("coordinator.shells.live.membership.ASK_EVERY_S", 0.02)
+    monkeypatch.setattr("coordinator.shells.live.membership.Membership._clients", clients)
+    worker = Bench()
+    with pytest.raises(WorkerFailed, match="not in group"):
+        running(worker)
+    assert worker.check("group") == (False, "the broker does not know us")
+
+
+def test_a_shard_that_halts_ends_the_worker() -> None:
+    worker = Bench()
+    fault = ValueError("other bytes")
+
+    def halted(owner: FakeOwner) -> None:
+        if owner.number == 1:
+            owner.phase, owner.fault, owner.reason = Phase.HALTED, fault, "Diverged: other bytes"
+
+    worker.prepare = halted
+    with pytest.raises(WorkerFailed, match="shard 1 halted: Diverged: other bytes") as failed:
+        running(worker)
+    assert failed.value.__cause__ is fault
+
+
+def test_a_shard_that_stands_still_behind_its_journal_ends_the_worker() -> None:
+    worker = Bench()
+    worker.ends = {0: 5, 1: 9}
+    with pytest.raises(WorkerFailed, match="shard 1 stands still at 4 for 0 s, 4 records behind"):
+        running(worker)
+    assert all(owner.stopped for owner in worker.made)
+
+
+def test_the_seal_of_all_shards_ends_it() -> None:
+    worker = Bench()
+
+    async def sealed(_stop: asyncio.Event) -> None:
+        await until(lambda: worker.checks.ready()[0])
+        for owner in worker.made:
+            owner.phase, owner.drained = Phase.SEALED, True
+
+    running(worker, sealed)
+    assert all(owner.stopped for owner in worker.made)
