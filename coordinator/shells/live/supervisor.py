@@ -1,7 +1,8 @@
 """Supervisor: the parts of one worker as child processes, ended together.
 
 Place in the flow: what `coordinator run` is when more than one part is asked for. A child that ends
-by itself is started again after a pause that grows; one that keeps failing ends them all. Each
+by itself is started again after a pause that grows, unless it is an engine whose shards are sealed;
+one that keeps failing ends them all. Each
 child's stdin is a pipe that ends with this process, by which it knows (lifeline). It must never
 outlive its children, nor they it for longer than the grace.
 """
@@ -24,6 +25,8 @@ PAUSE_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 GOOD_S = 60.0
 FAILURES_MAX = 10
 LOOK_EVERY_S = 0.2
+SEALABLE = frozenset({"engine"})
+"""Parts that are done once they end without a failure; any other is missed, however it ended."""
 
 
 @dataclass(slots=True)
@@ -68,8 +71,9 @@ def _look_after(child: Child, log: structlog.stdlib.BoundLogger) -> bool:
         code = child.process.returncode
         _let_go(child.process)
         child.process = None
-        if code == 0:  # it ended as it should: all of its shards were sealed
+        if code == 0 and child.name in SEALABLE:
             child.done = True
+            log.warning("part_done", part=child.name, reason="sealed, or told to end")
             return True
         child.failures = 1 if now - child.began > GOOD_S else child.failures + 1
         child.again_at = now + PAUSE_S[min(child.failures - 1, len(PAUSE_S) - 1)]

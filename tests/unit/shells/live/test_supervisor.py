@@ -15,8 +15,8 @@ import sys
 from coordinator.shells.live import supervisor
 supervisor.PAUSE_S, supervisor.FAILURES_MAX, supervisor.LOOK_EVERY_S = (0.01,), 3, 0.02
 children = [
-    supervisor.Child(f"part {n}", [sys.executable, "-c", program])
-    for n, program in enumerate(sys.argv[2:])
+    supervisor.Child(name, [sys.executable, "-c", program])
+    for name, program in zip(sys.argv[2::2], sys.argv[3::2], strict=True)
 ]
 sys.exit(supervisor.supervise(children, grace_s=float(sys.argv[1])))
 """
@@ -28,9 +28,11 @@ DEAF = NOTE.replace("; open", "; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 )
 
 
-def supervising(grace_s: float, *programs: str) -> subprocess.Popen[bytes]:
+def supervising(grace_s: float, **programs: str) -> subprocess.Popen[bytes]:
+    """By the part's name, what it runs."""
+    words = [word for named in programs.items() for word in named]
     return subprocess.Popen(
-        [sys.executable, "-c", SUPERVISE, str(grace_s), *programs], cwd=ROOT,
+        [sys.executable, "-c", SUPERVISE, str(grace_s), *words], cwd=ROOT,
         stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -39,21 +41,33 @@ def starts(path: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def await_start(path: Path) -> None:
+def await_start(path: Path, count: int = 1) -> None:
     end = time.monotonic() + 60
-    while not starts(path):
+    while starts(path) < count:
         assert time.monotonic() < end
         time.sleep(0.02)
 
 
-def test_all_that_ended_as_they_should_end_it() -> None:
-    assert supervising(5, "pass", "pass").wait(60) == 0
+def test_an_engine_whose_shards_are_sealed_is_done_and_ends_it_where_it_is_alone() -> None:
+    assert supervising(5, engine="pass").wait(60) == 0
+
+
+def test_a_router_that_was_told_to_end_is_started_again(tmp_path: Path) -> None:
+    router, engine = tmp_path / "router", tmp_path / "engine"
+    first = f"open({str(router)!r}).read() == 'x\\n'"
+    ends = NOTE.format(path=str(router)) + f"{first} or time.sleep(60)"
+    process = supervising(30, router=ends, engine=SLEEPS.format(path=str(engine)))
+    await_start(router, 2)
+    await_start(engine)
+    process.terminate()
+    assert process.wait(25) == 0
+    assert (starts(router), starts(engine)) == (2, 1)
 
 
 def test_a_part_that_keeps_failing_is_started_again_and_at_last_ends_all(tmp_path: Path) -> None:
     failing, good = tmp_path / "failing", tmp_path / "good"
     fails = NOTE.format(path=str(failing)) + "sys.exit(5)"
-    done = supervising(5, fails, SLEEPS.format(path=str(good)))
+    done = supervising(5, engine=fails, router=SLEEPS.format(path=str(good)))
     assert done.wait(60) == 1
     assert (starts(failing), starts(good)) == (3, 1)
 
@@ -63,7 +77,7 @@ def test_a_stop_ends_the_children_by_the_grace_at_the_latest(
     tmp_path: Path, program: str, grace_s: float
 ) -> None:
     path = tmp_path / "started"
-    process = supervising(grace_s, program.format(path=str(path)))
+    process = supervising(grace_s, engine=program.format(path=str(path)))
     await_start(path)
     process.terminate()
     assert process.wait(25) == 0
