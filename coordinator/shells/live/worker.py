@@ -24,6 +24,7 @@ from coordinator.log.kafka.options import client_options
 from coordinator.settings import Settings
 from coordinator.shells.live.collecting import settle
 from coordinator.shells.live.delivery import FaustDelivery
+from coordinator.shells.live.ending import ended
 from coordinator.shells.live.membership import Membership
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
@@ -36,6 +37,8 @@ from schemas.journal import EngineStarted
 __all__ = ["EngineWorker", "WorkerFailed"]
 
 LOOK_EVERY_S = 1.0
+OWNERS_PART, LEFT_PART = 0.7, 0.9
+"""Of the time that a graceful stop may take: when owners have ended, and when the group is left."""
 EngineFactory = Callable[[int, int], Deciding]
 StartedFactory = Callable[[int, int], EngineStarted]
 
@@ -85,14 +88,16 @@ class EngineWorker:
         self._leaving: list[Owner] = []
         self._log = structlog.get_logger("worker")
         self._committing: AIOKafkaConsumer | None = None
-        self._ran = False
+        self._ran = self._ending = False
         self._settled: frozenset[int] = frozenset()
         self._joined: asyncio.Event | None = None
 
     # -- what the delivery tells -------------------------------------------------------------------
 
     def assigned(self, shards: frozenset[int]) -> None:
-        """Own these; the ones that are owned already go on."""
+        """Own these; the ones that are owned already go on. None any more once we end."""
+        if self._ending:
+            return
         for number in sorted(shards - self._owners.keys()):
             owner = self._owner(number)
             self._owners[number] = owner
@@ -278,18 +283,18 @@ class EngineWorker:
 
     async def _finish(self, delivery: FaustDelivery, joining: asyncio.Task[Any]) -> None:
         """Owners first, so that what they said is published; then leave the group."""
+        self._ending = True
         bound = self._settings.worker.stop_s
+        until = time.monotonic() + bound * LEFT_PART
         for number in sorted(self._owners):
             self._release(number)
-        late = await _joined(self._leaving, bound)
+        late = await _joined(self._leaving, bound * OWNERS_PART)
         for owner in late:
             self._log.warning("shard_left_unfinished", shard=owner.number, phase=owner.phase.value)
-        joining.cancel()
-        leaving = asyncio.ensure_future(delivery.stop())
-        await asyncio.wait({leaving}, timeout=bound / 2)
+        await ended(joining, 0.0)
+        await ended(delivery.stop(), until - time.monotonic())
         if self._committing is not None:
-            closing = asyncio.ensure_future(self._committing.stop())
-            await asyncio.wait({closing}, timeout=2.0)
+            await ended(self._committing.stop(), bound * (1 - LEFT_PART))
         self._io.close()
 
 

@@ -217,3 +217,49 @@ def test_the_seal_of_all_shards_ends_it() -> None:
 
     running(worker, sealed)
     assert all(owner.stopped for owner in worker.made)
+
+
+def test_what_is_assigned_while_it_ends_is_not_begun(deliveries: list[FakeDelivery]) -> None:
+    worker = Bench()
+
+    async def ends(stop: asyncio.Event) -> None:
+        await until(lambda: worker.checks.ready()[0])
+
+        async def rebalanced() -> None:
+            deliveries[0].give(0, 1)
+
+        deliveries[0].stopping = rebalanced
+        stop.set()
+
+    running(worker, ends)
+    assert [owner.number for owner in worker.made] == [0, 1]
+    assert all(owner.stopped for owner in worker.made)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_a_delivery_that_does_not_let_go_is_left_in_time(
+    deliveries: list[FakeDelivery], *, hangs: bool
+) -> None:
+    """Also what it raises is looked at: pytest makes an error of what nobody reads."""
+    worker = Bench()
+    seen: list[str] = []
+
+    async def ends(stop: asyncio.Event) -> None:
+        await until(lambda: worker.checks.ready()[0])
+
+        async def stopping() -> None:
+            if not hangs:
+                raise OSError("gone")
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+        deliveries[0].stopping = stopping
+        stop.set()
+
+    began = time.monotonic()
+    running(worker, ends)
+    assert time.monotonic() - began < WITHIN_S / 2
+    assert seen == (["cancelled"] if hangs else [])
