@@ -172,7 +172,9 @@ class Metrics:
         for stage in STAGES:
             self.stage_seconds.labels(stage)
         self.records = make.counter(
-            "records", "Records by what was done with them: routed, applied, published.", "stage"
+            "records",
+            "Records by what was done with them: routed, conflated, viewed, applied, published.",
+            "stage",
         )
         self.lag_records = make.gauge(
             "lag_records", "Records of a topic's shard that are not yet read.", "topic", "shard"
@@ -218,6 +220,11 @@ class Metrics:
         self.divergence = make.counter(
             "divergence",
             "Outputs that differ from what the log holds; each one halted its shard.",
+            "shard",
+        )
+        self.repeats = make.counter(
+            "repeats",
+            "Outputs that another owner of the shard wrote beside this one's, and equal to them.",
             "shard",
         )
 

@@ -110,6 +110,10 @@ class Observer:
             if arrived is not None:
                 self._total.observe(max(0, now - arrived) / SECOND)
 
+    def repeated(self, count: int) -> None:
+        """Another owner of this shard wrote so many outputs beside ours."""
+        self._metrics.repeats.labels(self._shard).inc(count)
+
     def recovered(self, seconds: float) -> None:
         """The shard decides again."""
         self._waiting.clear()

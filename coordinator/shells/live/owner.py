@@ -23,7 +23,7 @@ from coordinator.core.deciding import Deciding
 from coordinator.core.engine import EngineError
 from coordinator.core.fold import checkpoints
 from coordinator.core.ports import Append, Record
-from coordinator.core.shard import Diverged, OtherBuild, Shard
+from coordinator.core.shard import Diverged, JournalReplaced, OtherBuild, Shard
 from coordinator.log.errors import LogClosed, LogUnavailable
 from coordinator.log.kafka import KafkaLog
 from coordinator.log.kafka.headers import key_of
@@ -172,7 +172,13 @@ class Owner:
             self._observer.diverged()
         known = isinstance(
             error,
-            Diverged | ChainBroken | OtherBuild | EngineError | SealedByThisBuild | DeciderGone,
+            Diverged
+            | ChainBroken
+            | OtherBuild
+            | JournalReplaced
+            | EngineError
+            | SealedByThisBuild
+            | DeciderGone,
         )
         self._enter(Phase.HALTED, f"{type(error).__name__}: {error}")
         self._log.error("shard_halted", error=str(error), exc_info=None if known else error)
@@ -201,7 +207,8 @@ class Owner:
         said = log.end("decisions", self.number)
         shard.begin()
         self._kept.begin(log)
-        publisher = Publisher(log, self.number, wake=self._inbox.wake, end=said)
+        wake, repeated = self._inbox.wake, self._observer.repeated
+        publisher = Publisher(log, self.number, wake=wake, end=said, repeated=repeated)
         end = log.end("journal", self.number)
         records = self._read_on(log, shard, publisher, end)
         while shard.engine.state.sealed and not self._stopping.is_set():
@@ -308,7 +315,8 @@ class Owner:
             now = time.monotonic()
             if not self._inbox.waiting and now - asked > LOOK_FOR_MORE_S:
                 asked = now
-                self._read_on(log, shard, publisher, log.end("journal", self.number))
+                if not self._read_on(log, shard, publisher, log.end("journal", self.number)):
+                    shard.refuse_other_journal()
             if shard.engine.state.sealed:
                 self._enter(Phase.SEALED, "the journal was sealed")
                 return

@@ -2,8 +2,8 @@
 
 Place in the flow: between a shard and the log, in the shard's own thread. Outputs are sent in order
 and in groups: what is said while a send is on its way goes with the next one. Whoever else writes
-there must have written the same: a zombie repeats, it never differs. It must never send after a
-failed send.
+there must have written the same: a zombie repeats, it never differs. What it repeats from before
+our time is compared with what stands in the log. It must never send after a failed send.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Protocol
 from coordinator.core.ports import Append, LogReader
 from coordinator.core.shard import Diverged
 from coordinator.log.kafka.sending import Sent
+from coordinator.log.live import begin_of
 from schemas.canonical import digest
 from schemas.decisions import RoundClosed
 from schemas.entries import decode_head, opening
@@ -26,7 +27,14 @@ _ROUND = opening(RoundClosed)
 BATCH_RECORDS_MAX = 500
 BATCH_BYTES_MAX = 4 << 20
 REMEMBERED_MAX = 20_000
-"""Outputs of our own whose hashes are kept to compare what a zombie says; it lives not for long."""
+"""Outputs of our own whose hashes are kept to compare what a zombie says; it lives not for long.
+
+As many of somebody who is ahead of us: the nearest ones; what lies further is not compared.
+"""
+LOOK_BACK = 1_000
+"""Positions read first to find what a zombie repeats from before our time; then more each time."""
+LOOK_BACK_MAX = 50_000
+"""Positions after which it is given up: a zombie repeats what was said not long ago."""
 
 
 class SendingLog(LogReader, Protocol):
@@ -41,14 +49,23 @@ class Publisher:
     """One shard's way out. Call `say`, then `flush_soon` often, and `flush` before a checkpoint.
 
     wake: called from another thread when a send is through. end: where the partition ended when the
-    owner had read it.
+    owner had read it. repeated: told how many outputs of somebody else were found.
     """
 
-    def __init__(self, log: SendingLog, shard: int, *, wake: Callable[[], None], end: int) -> None:
+    def __init__(
+        self,
+        log: SendingLog,
+        shard: int,
+        *,
+        wake: Callable[[], None],
+        end: int,
+        repeated: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._log = log
         self._shard = shard
         self._wake = wake
         self._end = end
+        self._repeated = repeated
         self._waiting: list[tuple[bytes, int]] = []
         self._waiting_bytes = 0
         self._sending: Future[list[Sent]] | None = None
@@ -56,7 +73,6 @@ class Publisher:
         self._urgent = False
         self._ours: OrderedDict[int, str] = OrderedDict()
         self._theirs: dict[int, str] = {}
-        self.repeats = 0
 
     @property
     def idle(self) -> bool:
@@ -72,9 +88,7 @@ class Publisher:
         """Put outputs in line. Raises Diverged when somebody said otherwise."""
         for entry in entries:
             seq, found = decode_head(entry).seq, digest(entry)
-            other = self._theirs.pop(seq, found)
-            if other != found:
-                raise Diverged(self._shard, seq, f"another output stands at seq {seq}")
+            self._compare(seq, found, self._theirs.pop(seq, None))
             self._ours[seq] = found
             self._waiting.append((entry, journal_time))
             self._waiting_bytes += len(entry)
@@ -137,13 +151,36 @@ class Publisher:
 
     def _look_at(self, start: int, stop: int) -> None:
         """What another owner wrote between ours: the same, or this shard halts."""
+        newest, count = next(reversed(self._ours), -1), 0
+        older: dict[int, str] = {}
         for record in self._log.read("decisions", self._shard, start, stop):
             seq, found = decode_head(record.payload).seq, digest(record.payload)
-            self.repeats += 1
+            count += 1
             known = self._ours.get(seq)
             if known is None:
-                newest = next(reversed(self._ours), -1)
-                if seq > newest:
-                    self._theirs[seq] = found
-            elif known != found:
-                raise Diverged(self._shard, seq, f"another output stands at seq {seq}")
+                seen = self._theirs if seq > newest else older
+                known = seen.get(seq)
+                if seen is older or len(seen) < REMEMBERED_MAX:
+                    seen[seq] = found
+            self._compare(seq, found, known)
+        if count:
+            self._repeated(count)
+            self._look_back(older, start)
+
+    def _look_back(self, wanted: dict[int, str], stop: int) -> None:
+        """Compare repeats of outputs that we did not say, or forgot, with those in the log."""
+        left = set(wanted)
+        begin = max(begin_of(self._log, "decisions", self._shard), stop - LOOK_BACK_MAX)
+        step = LOOK_BACK
+        while left and stop > begin:
+            start = max(begin, stop - step)
+            for record in self._log.read("decisions", self._shard, start, stop):
+                seq = decode_head(record.payload).seq
+                if seq in wanted:
+                    self._compare(seq, wanted[seq], digest(record.payload))
+                    left.discard(seq)
+            stop, step = start, step * 4
+
+    def _compare(self, seq: int, found: str, known: str | None) -> None:
+        if known not in (None, found):
+            raise Diverged(self._shard, seq, f"another output stands at seq {seq}")

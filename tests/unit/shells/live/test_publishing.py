@@ -20,9 +20,15 @@ def entry(seq: int, step: int = 5) -> bytes:
     return encode_output(seq, 0, seq, GENESIS, event)
 
 
-def made(log: HeldLog, *, end: int = 0) -> tuple[Publisher, list[str]]:
+def made(
+    log: HeldLog, *, end: int = 0, repeats: list[int] | None = None
+) -> tuple[Publisher, list[str]]:
     woken: list[str] = []
-    return Publisher(log, 0, wake=lambda: woken.append("woken"), end=end), woken
+    counts: list[int] = [] if repeats is None else repeats
+    publisher = Publisher(
+        log, 0, wake=lambda: woken.append("woken"), end=end, repeated=counts.append
+    )
+    return publisher, woken
 
 
 @pytest.fixture
@@ -108,11 +114,12 @@ def said_and_sent(log: HeldLog, publisher: Publisher, *entries: bytes) -> None:
 
 
 def test_a_zombies_equal_repeats_are_counted_and_harm_nothing(log: HeldLog) -> None:
-    publisher, _ = made(log)
+    repeats: list[int] = []
+    publisher, _ = made(log, repeats=repeats)
     said_and_sent(log, publisher, entry(0), entry(1))
     foreign(log, entry(0), entry(1))
     said_and_sent(log, publisher, entry(2))
-    assert publisher.repeats == 2
+    assert repeats == [2]
 
 
 def test_a_zombies_other_output_for_what_was_said_halts(log: HeldLog) -> None:
@@ -130,7 +137,8 @@ def test_a_zombies_other_output_for_what_was_said_halts(log: HeldLog) -> None:
 def test_a_zombie_that_is_ahead_is_compared_when_its_turn_comes(
     log: HeldLog, *, differs: bool
 ) -> None:
-    publisher, _ = made(log)
+    repeats: list[int] = []
+    publisher, _ = made(log, repeats=repeats)
     foreign(log, entry(0), entry(1), entry(2, step=6 if differs else 5))
     said_and_sent(log, publisher, entry(0))
     publisher.say([entry(1)], 1)
@@ -139,15 +147,16 @@ def test_a_zombie_that_is_ahead_is_compared_when_its_turn_comes(
             publisher.say([entry(2)], 1)
     else:
         publisher.say([entry(2)], 1)
-    assert publisher.repeats == 3
+    assert repeats == [3]
 
 
 def test_positions_that_hold_nothing_are_no_strangers() -> None:
     log = HeldLog(MemoryLog(skip=lambda position: position + 2))
-    publisher, _ = made(log)
+    repeats: list[int] = []
+    publisher, _ = made(log, repeats=repeats)
     said_and_sent(log, publisher, entry(0), entry(1))
     said_and_sent(log, publisher, entry(2))
-    assert publisher.repeats == 0
+    assert repeats == []
 
 
 def test_hashes_of_old_outputs_are_forgotten(log: HeldLog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,3 +164,70 @@ def test_hashes_of_old_outputs_are_forgotten(log: HeldLog, monkeypatch: pytest.M
     publisher, _ = made(log)
     said_and_sent(log, publisher, *[entry(seq) for seq in range(5)])
     assert len(publisher._ours) == 2
+
+
+@pytest.mark.parametrize("differs", [False, True])
+@pytest.mark.parametrize("step", [1, 1_000])
+def test_a_zombies_repeat_from_before_our_time_is_compared_with_the_log(
+    log: HeldLog, monkeypatch: pytest.MonkeyPatch, *, step: int, differs: bool
+) -> None:
+    """Recovery found seqs 0 to 9 in the log: this publisher never said them."""
+    monkeypatch.setattr(publishing, "LOOK_BACK", step)
+    foreign(log, *[entry(seq) for seq in range(10)])
+    repeats: list[int] = []
+    publisher, _ = made(log, end=10, repeats=repeats)
+    said_and_sent(log, publisher, entry(10))
+    foreign(log, entry(7), entry(3, step=6 if differs else 5), entry(4))
+    publisher.say([entry(11)], 1)
+    publisher.flush_soon()
+    log.through()
+    if differs:
+        with pytest.raises(Diverged, match="seq 3"):
+            publisher.flush_soon()
+    else:
+        publisher.flush_soon()
+        said_and_sent(log, publisher, entry(12))
+        assert not publisher._theirs
+    assert repeats == [3]
+
+
+def test_a_zombies_repeat_of_what_we_forgot_is_compared_with_the_log(
+    log: HeldLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "REMEMBERED_MAX", 2)
+    publisher, _ = made(log)
+    said_and_sent(log, publisher, *[entry(seq) for seq in range(5)])
+    foreign(log, entry(1, step=6))
+    publisher.say([entry(5)], 1)
+    publisher.flush_soon()
+    log.through()
+    with pytest.raises(Diverged, match="seq 1"):
+        publisher.flush_soon()
+
+
+def test_what_is_no_longer_in_the_log_is_not_looked_for(log: HeldLog) -> None:
+    publisher, _ = made(log)
+    said_and_sent(log, publisher, entry(10))
+    foreign(log, entry(3))
+    said_and_sent(log, publisher, entry(11))
+    assert publisher.idle
+
+
+def test_somebody_who_is_far_ahead_fills_no_memory(
+    log: HeldLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "REMEMBERED_MAX", 3)
+    publisher, _ = made(log)
+    foreign(log, *[entry(seq) for seq in range(50)])
+    said_and_sent(log, publisher, entry(0))
+    assert sorted(publisher._theirs) == [1, 2, 3]
+
+
+def test_two_strangers_who_differ_halt_before_our_turn_comes(log: HeldLog) -> None:
+    publisher, _ = made(log)
+    foreign(log, entry(5), entry(5, step=6))
+    publisher.say([entry(0)], 1)
+    publisher.flush_soon()
+    log.through()
+    with pytest.raises(Diverged, match="seq 5"):
+        publisher.flush_soon()
