@@ -44,6 +44,8 @@ class DeadLetters:
                     await self._look()
             except (KafkaError, OSError, TimeoutError) as error:
                 self._log.info("dead_letters_unknown", error=f"{type(error).__name__}: {error}")
+            except Exception:  # noqa: BLE001 - a count is not worth a router
+                self._log.exception("dead_letters_uncounted")
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _look(self) -> None:

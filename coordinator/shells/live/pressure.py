@@ -23,6 +23,7 @@ from coordinator.telemetry.metrics import Metrics
 __all__ = ["Pressure", "applied_group"]
 
 LOOK_EVERY_S = 1.0
+ANSWER_S = 10.0
 RELIEF = 0.25
 """The lag, as a part of the largest, below which the pressure is over."""
 
@@ -50,6 +51,8 @@ class Pressure:
         self.overloaded = False
         self.holding = True
         """Until the first look: nothing may stand in a journal before its engine's beginning."""
+        self.unknown = "nobody has looked yet how far the engines are"
+        """Why the last look did not tell the lag; empty when it did."""
 
     def shed_before(self) -> int | None:
         """Signals appended before this time, ns, are shed now; None while there is no overload."""
@@ -61,11 +64,15 @@ class Pressure:
         """Look again and again; a cluster that does not answer changes nothing."""
         while True:
             try:
-                lag = await self._lag()
+                async with asyncio.timeout(ANSWER_S):
+                    lag = await self._lag()
+            except (KafkaError, OSError, TimeoutError) as error:
+                self.unknown = f"the lag is not known: {type(error).__name__}: {error}"
+                self._log.info("lag_unknown", error=f"{type(error).__name__}: {error}")
+            else:
                 if lag is not None:
                     self._judge(lag)
-            except (KafkaError, OSError, TimeoutError) as error:
-                self._log.info("lag_unknown", error=f"{type(error).__name__}: {error}")
+                self.unknown = "" if lag is not None else "an engine has not begun its journal"
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _judge(self, lag: int) -> None:

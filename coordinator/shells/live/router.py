@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -23,6 +23,7 @@ from coordinator.log.kafka.sending import Partition, Sender, SendFailed
 from coordinator.log.kafka.topic_ids import topic_ids
 from coordinator.settings import Settings
 from coordinator.shells.live.dead_letters import DeadLetters
+from coordinator.shells.live.ending import ended
 from coordinator.shells.live.pressure import Pressure
 from coordinator.shells.live.routing import Routing
 from coordinator.telemetry.health import Health
@@ -39,10 +40,19 @@ HOLD_S = 0.1
 GATHER_S = 0.005
 """A fetch costs the same for one message as for many: what comes so close goes together."""
 IDS_EVERY_S = 30.0
+CLOSE_S = 5.0
 
 
 class TopicMadeAnew(Exception):
     """An input topic is not the one it was: offsets start afresh."""
+
+
+class WatcherEnded(Exception):
+    """What holds the router and lets it go again looks no more: everything is begun again."""
+
+
+AGAIN = (KafkaError, SendFailed, OSError, TopicMadeAnew, TimeoutError, WatcherEnded)
+"""What ends a session and not the router."""
 
 
 class LiveRouter:
@@ -64,7 +74,7 @@ class LiveRouter:
             began = time.monotonic()
             try:
                 await self._session(stop)
-            except (KafkaError, SendFailed, OSError, TopicMadeAnew, TimeoutError) as error:
+            except AGAIN as error:
                 failures = 0 if time.monotonic() - began > BACKOFF_S[-1] * 2 else failures + 1
                 self._health.set("router", ok=False, reason=f"{type(error).__name__}: {error}")
                 self._log.warning("router_restarts", error=f"{type(error).__name__}: {error}")
@@ -101,13 +111,14 @@ class LiveRouter:
             )
             await consumer.start()
             watching = [asyncio.create_task(one.watch()) for one in (pressure, letters)]
-            await self._route(assignment, sender, admin, pressure, ids, stop)
+            await self._route(assignment, sender, admin, pressure, ids, watching, stop)
         finally:
             for task in watching:
-                task.cancel()
-            closings = (sender.close, pressure.close, letters.close, consumer.stop, admin.close)
-            for closing in closings:
-                await _quietly(closing)
+                await ended(task, 0.0)
+            for closing in (
+                sender.close, pressure.close, letters.close, consumer.stop, admin.close
+            ):  # fmt: skip
+                await ended(closing(), CLOSE_S)
 
     async def _ids(self, admin: AIOKafkaAdminClient) -> dict[str, str]:
         """The id of every input topic, by its name in the cluster."""
@@ -121,14 +132,15 @@ class LiveRouter:
         admin: AIOKafkaAdminClient,
         pressure: Pressure,
         ids: Mapping[str, str],
+        watching: Sequence[asyncio.Task[None]],
         stop: asyncio.Event,
     ) -> None:
         consumer = assignment.consumer
         done: dict[TopicPartition, int] = {}
         committed_at = asked_at = time.monotonic()
         while not stop.is_set():
-            ours = bool(consumer.assignment())
-            self._health.set("router", ok=ours, reason="" if ours else "no partition is ours")
+            _refuse_ended(watching)
+            self._tell(ours=bool(consumer.assignment()), pressure=pressure)
             if pressure.holding:
                 await _pause(stop, HOLD_S)
                 continue
@@ -150,6 +162,17 @@ class LiveRouter:
                 done, committed_at = {}, now
         if done:
             await self._commit(consumer, done, ids)
+
+    def _tell(self, *, ours: bool, pressure: Pressure) -> None:
+        """Into health: held is ready while we know why; who holds blindly is not."""
+        if not ours:
+            self._health.set("router", ok=False, reason="no partition is ours")
+        elif not pressure.holding:
+            self._health.set("router", ok=True)
+        elif pressure.unknown:
+            self._health.set("router", ok=False, reason=f"nothing is routed: {pressure.unknown}")
+        else:
+            self._health.set("router", ok=True, reason="held: an engine is far behind")
 
     async def _pass_on(
         self,
@@ -252,11 +275,9 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def _quietly(closing: Callable[[], Any]) -> None:
-    """Close within bounds: a cluster that is away must not hold up the next beginning."""
-    task = asyncio.ensure_future(closing())
-    done, _ = await asyncio.wait({task}, timeout=5.0)
-    if not done:
-        task.cancel()
-    elif not task.cancelled():
-        task.exception()
+def _refuse_ended(watching: Sequence[asyncio.Task[None]]) -> None:
+    """Raise what ended a watcher: its last word would stand for ever."""
+    for task in watching:
+        if task.done():
+            error = task.exception()
+            raise WatcherEnded(f"a watcher ended: {error!r}") from error

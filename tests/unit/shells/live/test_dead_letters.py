@@ -88,3 +88,13 @@ def test_no_question_is_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) 
     cluster = Cluster(0, 5, looks=3)
     cluster.silent = True
     asyncio.run(watched(cluster, Metrics()))
+
+
+def test_what_nobody_foresaw_ends_no_router() -> None:
+    cluster, metrics = Cluster(0, 5, looks=3), Metrics()
+
+    def strange() -> None:
+        raise ZeroDivisionError
+
+    cluster.ask = strange
+    asyncio.run(watched(cluster, metrics))

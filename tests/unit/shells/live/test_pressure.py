@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
+import coordinator.shells.live.pressure as module
 from coordinator.settings import Settings, WorkerSettings
 from coordinator.shells.live.pressure import Pressure
 from coordinator.telemetry.metrics import Metrics
@@ -91,3 +93,44 @@ def test_what_waited_longer_than_told_is_shed() -> None:
     before = pressure.shed_before()
     assert before is not None
     assert 0 <= time.time_ns() - 1_000 * 1_000_000 - before < 5_000_000_000
+
+
+async def watched(*answers: int | Exception | None) -> list[tuple[bool, str]]:
+    """After each look: whether it holds, and why the lag is not known. None: an empty journal."""
+    pressure, seen = made(), []
+    left = list(answers)
+    enough = asyncio.Event()
+
+    async def lag() -> int | None:
+        seen.append((pressure.holding, pressure.unknown))
+        if not left:
+            enough.set()
+            await asyncio.Event().wait()
+        answer = left.pop(0)
+        if isinstance(answer, StopAsyncIteration):
+            await asyncio.Event().wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    pressure._lag = lag  # type: ignore[method-assign] # what a test is for
+    async with asyncio.timeout(20):
+        watching = asyncio.create_task(pressure.watch())
+        await asyncio.wait(
+            {watching, asyncio.create_task(enough.wait())}, return_when="FIRST_COMPLETED"
+        )
+        watching.cancel()
+        await asyncio.wait({watching})
+    return seen
+
+
+def test_it_tells_why_the_lag_is_not_known_and_waits_for_no_answer_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(module, "ANSWER_S", 0.02)
+    seen = asyncio.run(watched(None, KafkaConnectionError("away"), 200, StopAsyncIteration(), 0))
+    assert [holding for holding, _ in seen] == [True, True, True, True, True, False]
+    reasons = ["nobody has looked", "has not begun", "away", None, "TimeoutError", None]
+    for (_, unknown), reason in zip(seen, reasons, strict=True):
+        assert (unknown == "") if reason is None else (reason in unknown)
