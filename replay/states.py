@@ -15,7 +15,7 @@ from typing import TypeAlias
 from pydantic_core import from_json
 
 from coordinator.core.engine import Engine
-from coordinator.core.ports import LogReader, Record
+from coordinator.core.ports import LogReader, Record, Unreadable
 from coordinator.log.live import begin_of
 from replay.divergence import ABSENT, Difference, Json, differences_of_bytes
 
@@ -38,8 +38,8 @@ class RecordedStates:
         self._broker_times = broker_times
         self._waiting: dict[int, list[_Place]] = {}  # journal position to checkpoint records
         self._unreadable: list[int] = []
-        after = 0
-        for record in reader.read("checkpoints", shard, begin_of(reader, "checkpoints", shard)):
+        after = self._begin()
+        for record in self._listed(after):
             position = _position(record.payload)
             if position is None:
                 self._unreadable.append(record.position)
@@ -58,7 +58,10 @@ class RecordedStates:
     def at(self, position: int) -> Iterator[tuple[bytes, int]]:
         """The states of a journal position, newest first, each with where its outputs go on."""
         for place in reversed(self._waiting.get(position, [])):
-            head, _, body = self._record(place).payload.partition(b"\n")
+            record = self._record(place)
+            if record is None:
+                continue
+            head, _, body = record.payload.partition(b"\n")
             if head.isdigit() and len(head) <= _POSITION_DIGITS:
                 yield body, int(head)
 
@@ -79,15 +82,44 @@ class RecordedStates:
         derived = engine.checkpoint()
         return tuple(
             found
-            for place in places
-            for found in _apart(self._record(place), derived, self._clock(engine), decisions)
+            for record in map(self._record, places)
+            if record is not None
+            for found in _apart(record, derived, self._clock(engine), decisions)
         )
 
-    def _record(self, place: _Place) -> Record:
-        """The checkpoint, read from where the one before it ends: a large one begins there."""
+    def _begin(self) -> int:
+        return begin_of(self._reader, "checkpoints", self._shard)
+
+    def _listed(self, start: int) -> Iterator[Record]:
+        """All that are there; a live system takes old ones away while they are read."""
+        while True:
+            try:
+                for record in self._reader.read("checkpoints", self._shard, start):
+                    start = record.position + 1
+                    yield record
+            except Unreadable:
+                begin = self._begin()
+                if begin <= start:
+                    raise
+                start = begin
+            else:
+                return
+
+    def _record(self, place: _Place) -> Record | None:
+        """The checkpoint, read from where the one before it ends: a large one begins there.
+
+        None: it was taken away since it was listed, as a live system does with old ones.
+        """
         after, position = place
-        *_, found = self._reader.read("checkpoints", self._shard, after, position + 1)
-        return found
+        found = None
+        try:
+            for record in self._reader.read("checkpoints", self._shard, after, position + 1):
+                found = record
+        except Unreadable:
+            if self._begin() <= after:
+                raise
+            return None
+        return found if found is not None and found.position == position else None
 
     def _clock(self, engine: Engine) -> int | None:
         return None if self._broker_times else engine.clock
