@@ -16,8 +16,11 @@ from itertools import islice
 from typing import Any
 
 import structlog
+from aiokafka.errors import KafkaError
+from faust.exceptions import ProducerSendError
 from faust.tables.table import Table
 
+from coordinator.core.chain import ChainBroken
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.ports import Record
 from coordinator.log.errors import LogUnavailable
@@ -25,6 +28,7 @@ from coordinator.log.kafka import KafkaLog
 from coordinator.log.kafka.chunks import CHUNK
 from coordinator.settings import Settings
 from coordinator.shells.live.delivery import faust_app
+from coordinator.shells.live.ending import ended
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.metrics import Metrics
 from projections.tables import Follower, Place, Row, ViewTables
@@ -34,6 +38,10 @@ __all__ = ["PortfolioViews", "ViewsFailed"]
 LOOK_EVERY_S = 0.5
 PAGE_RECORDS = 1_000
 SETTLE_S_MAX = 60.0
+LEFT_PART = 0.8
+"""Of the time that a graceful stop may take: when the group is left."""
+REFUSED = (KafkaError, ProducerSendError, TimeoutError, OSError)
+"""How a row's send fails, by whoever notices."""
 LATEST, WINDOWS = "views.latest", "views.windows"
 
 
@@ -119,8 +127,13 @@ class PortfolioViews:
     # -- what Faust tells --------------------------------------------------------------------------
 
     async def _on_revoked(self, _app: Any, _revoked: Any, **_more: Any) -> None:
-        """Nothing is applied until the tables are restored: that sets rows back, ours too."""
+        """Nothing is applied until the tables are restored: that sets rows back, ours too.
+
+        What is being applied ends at its next record; the shards are given away only after that.
+        """
         self.shards = {}
+        async with self._turn:
+            self._log.info("views_revoked")
 
     async def _on_recovered(self) -> None:
         """The tables are as their changelogs: go on where both of them had got to."""
@@ -145,21 +158,28 @@ class PortfolioViews:
 
     async def _deliver(self, message: Any) -> None:
         """A record of the decisions topic; whatever is wrong with it ends the part, loudly."""
-        follower = self.shards.get(message.partition)
-        if follower is None or self._fault is not None:
+        if message.partition not in self.shards or self._fault is not None:
             return
         if any(name == CHUNK for name, _ in _headers(message)):
             return  # a part of a record: the whole is read from the log
         try:
             async with self._turn:
                 record = _record(message)
+                follower = self.shards.get(record.shard)  # while we waited it may have gone
+                if follower is None:
+                    return
                 if follower.missing(record):
                     await self._read_on(record.shard, follower, record.position)
-                self._apply(follower, record)
+                if self._follows(record.shard, follower):
+                    self._apply(follower, record)
         except Exception as error:  # noqa: BLE001 - Faust would acknowledge the event and go on
             self._fault = error
 
     # -- following ---------------------------------------------------------------------------------
+
+    def _follows(self, shard: int, follower: Follower) -> bool:
+        """Whether the shard is still ours, by this follower; if not, another writes its rows."""
+        return self.shards.get(shard) is follower
 
     def _apply(self, follower: Follower, record: Record) -> None:
         head = follower.take(record)
@@ -177,11 +197,13 @@ class PortfolioViews:
         while True:
             page = await asyncio.to_thread(self._page, shard, max(start, begin), stop)
             for record in page:
+                if not self._follows(shard, follower):
+                    return
                 if begin > start:
                     follower.jump(record)
                     start = begin
                 self._apply(follower, record)
-            if len(page) < PAGE_RECORDS:
+            if len(page) < PAGE_RECORDS or not self._follows(shard, follower):
                 return
             start = begin = page[-1].position + 1
 
@@ -196,15 +218,22 @@ class PortfolioViews:
                 end = ends.get(("decisions", shard), 0)
                 if end - 1 > follower.place.position:
                     await self._read_on(shard, follower)
+                if not self._follows(shard, follower):
+                    continue
                 lag = max(0, end - 1 - follower.place.position)
                 self._metrics.lag_records.labels("views", shard).set(lag)
             await self._settle()
 
     async def _settle(self) -> None:
         """Once every row is acknowledged, the marks that cover them follow."""
-        moved = {n: f.place for n, f in self.shards.items() if self._settled.get(n) != f.place}
+        moved = [
+            (shard, follower, follower.place) for shard, follower in self.shards.items()
+            if self._settled.get(shard) != follower.place
+        ]  # fmt: skip
         await self._acknowledged()
-        for shard, place in moved.items():
+        for shard, follower, place in moved:
+            if not self._follows(shard, follower):
+                continue
             for table in (self._latest, self._windows):
                 table.shard = shard
                 table[_mark(shard)] = {"as_of": [shard, place.seq], "place": asdict(place)}
@@ -212,11 +241,17 @@ class PortfolioViews:
         await self._acknowledged()
 
     async def _acknowledged(self) -> None:
+        """Wait until all that was sent is there. Raises ViewsFailed when something was refused."""
         sent = [*self._latest.unsettled, *self._windows.unsettled]
         self._latest.unsettled, self._windows.unsettled = [], []
         if sent:
-            async with asyncio.timeout(SETTLE_S_MAX):
-                await asyncio.gather(*sent)
+            try:
+                async with asyncio.timeout(SETTLE_S_MAX):
+                    await asyncio.gather(*sent)
+            except REFUSED as error:
+                raise ViewsFailed(
+                    f"rows were not taken: {type(error).__name__}: {error}"
+                ) from error
 
     # -- the process -------------------------------------------------------------------------------
 
@@ -235,9 +270,8 @@ class PortfolioViews:
                 except TimeoutError:
                     continue
         finally:
-            joining.cancel()
-            leaving = asyncio.ensure_future(self.app.stop())
-            await asyncio.wait({leaving}, timeout=self._settings.worker.stop_s)
+            await ended(joining, 0.0)
+            await ended(self.app.stop(), self._settings.worker.stop_s * LEFT_PART)
             await asyncio.to_thread(self._reader.close)
 
     async def _look_patiently(self) -> None:
@@ -246,14 +280,17 @@ class PortfolioViews:
             await self._look()
         except LogUnavailable as error:
             self._health.set("views", ok=False, reason=str(error))
-        except (TimeoutError, OSError) as error:
+        except REFUSED as error:
             raise ViewsFailed(f"rows were not taken: {type(error).__name__}: {error}") from error
         else:
             self._health.set("views", ok=True)
 
     def _refuse_failure(self, joining: asyncio.Task[Any], began: float) -> None:
         if self._fault is not None:
-            raise self._fault
+            if isinstance(self._fault, ChainBroken | ViewsFailed):
+                raise self._fault
+            reason = f"{type(self._fault).__name__}: {self._fault}"
+            raise ViewsFailed(f"a delivery was not applied: {reason}") from self._fault
         if joining.done() and joining.exception() is not None:
             raise ViewsFailed(f"the broker cannot be joined: {joining.exception()}")
         if self.app.crash_reason is not None:
