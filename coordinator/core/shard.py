@@ -15,12 +15,12 @@ from coordinator.core.checkpoint import CheckpointError
 from coordinator.core.deciding import Deciding
 from coordinator.core.engine import EngineSealedError
 from coordinator.core.fold import Fold, checkpoints
-from coordinator.core.ports import Append, Log, Record
+from coordinator.core.ports import Append, Log, Record, Unreadable
 from schemas.entries import Stamp, decode_journal, encode_journal, opening
 from schemas.journal import ClockTicked, EngineStarted
 from schemas.registry import SchemaError
 
-__all__ = ["Diverged", "OtherBuild", "Recovery", "Shard"]
+__all__ = ["Diverged", "JournalReplaced", "OtherBuild", "Recovery", "Shard"]
 
 _STARTED = opening(EngineStarted)
 
@@ -38,6 +38,18 @@ class Diverged(Exception):
 
     def __init__(self, shard: int, position: int, reason: str) -> None:
         super().__init__(f"shard {shard}, journal position {position}: {reason}")
+        self.shard = shard
+        self.position = position
+
+
+class JournalReplaced(Exception):
+    """The journal is not the one that the state was made from: it was cut, or made anew."""
+
+    def __init__(self, shard: int, position: int, reason: str) -> None:
+        super().__init__(
+            f"shard {shard}: {reason} at position {position}, where the state stands; bring the "
+            "journal back, or begin a new system with another prefix"
+        )
         self.shard = shard
         self.position = position
 
@@ -95,6 +107,7 @@ class Shard:
         this; then `recovered` says whether the journal explains them all.
         """
         decisions_from = self._restore()
+        self.refuse_other_journal()
         self._from_position = self.engine.position
         self._checkpointed = self.engine.decisions
         tail = self._log.read("decisions", self.number, decisions_from)
@@ -120,6 +133,24 @@ class Shard:
             return decisions_from
         self._fold.start(None)
         return 0
+
+    def refuse_other_journal(self) -> None:
+        """Raises JournalReplaced unless the record applied last still stands where it stood.
+
+        The clock is at least at its time; a journal made anew has later records there, or none.
+        Where that part was archived and cut away, nothing can be said.
+        """
+        position = self.engine.position
+        if position < 0:
+            return
+        try:
+            there = next(iter(self._log.read("journal", self.number, position, position + 1)), None)
+        except Unreadable:
+            return
+        if there is None:
+            raise JournalReplaced(self.number, position, "the journal holds no record")
+        if there.journal_time > self.engine.clock:
+            raise JournalReplaced(self.number, position, "the journal holds another record")
 
     def pump(self) -> int:
         """Apply what the journal holds beyond the engine; returns the records applied."""

@@ -201,6 +201,7 @@ class Owner:
     def _recover(self, log: KafkaLog, shard: Shard) -> Publisher:
         """Checkpoint, decisions' tail, journal up to its present end; says that we begin."""
         began = time.monotonic()
+        self._observer.recovering()
         if not log.end("journal", self.number):
             self._begin_build(log)
         # Asked before the tail is read: what a zombie adds meanwhile is looked at twice, not never.
@@ -310,13 +311,12 @@ class Owner:
                 asked = time.monotonic()
             self._keep_pace(log, shard, pacer)
             if self._inbox.beyond(shard.engine.position):
-                self._read_on(log, shard, publisher, log.end("journal", self.number))
+                self._look_for_more(log, shard, publisher)
             self._published(publisher)
             now = time.monotonic()
             if not self._inbox.waiting and now - asked > LOOK_FOR_MORE_S:
                 asked = now
-                if not self._read_on(log, shard, publisher, log.end("journal", self.number)):
-                    shard.refuse_other_journal()
+                self._look_for_more(log, shard, publisher)
             if shard.engine.state.sealed:
                 self._enter(Phase.SEALED, "the journal was sealed")
                 return
@@ -326,6 +326,13 @@ class Owner:
             if full or now - checkpointed > self._settings.checkpoint_s:
                 checkpointed = now
                 self._checkpoint(log, shard, publisher)
+
+    def _look_for_more(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
+        """What nobody delivered. Raises JournalReplaced where there is less than there was."""
+        end = log.end("journal", self.number)
+        if end <= shard.engine.position:
+            shard.refuse_other_journal()
+        self._read_on(log, shard, publisher, end)
 
     def _take(
         self, log: KafkaLog, shard: Shard, publisher: Publisher, record: Record, ticker: Ticker

@@ -10,7 +10,7 @@ from coordinator.core.chain import ChainBroken
 from coordinator.core.engine import WrongShards
 from coordinator.core.fold import checkpoints
 from coordinator.core.ports import Append
-from coordinator.core.shard import Diverged, OtherBuild, Shard
+from coordinator.core.shard import Diverged, JournalReplaced, OtherBuild, Shard
 from coordinator.log.memory import MemoryLog
 from schemas.canonical import digest
 from schemas.decisions import AllocationDecided
@@ -202,3 +202,28 @@ def test_another_build_says_nothing_where_it_does_not_decide(with_checkpoint: bo
         Shard(log, engine(0, 1), ours=started(T0 + HOUR, build="next")).recover()
     assert _decisions(log) == said
     assert Shard(log, engine(0, 1), ours=started()).recover().records >= 0
+
+
+def test_a_journal_that_is_shorter_than_the_state_or_was_made_anew_is_refused() -> None:
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=END)
+    owner = fresh(log)
+    owner.recover()
+    owner.checkpoint()
+    (state,) = (record.payload for record in log.read("checkpoints", 0))
+    whole = list(log.read("journal", 0))
+    for kept, later, why in ((5, 0, "no record"), (len(whole), HOUR, "another record")):
+        again = MemoryLog(clock=zero_clock)
+        for record in whole[:kept]:
+            time = record.journal_time + 1_000 * later
+            again.append([Append("journal", 0, record.payload, time)])
+        again.append([Append("checkpoints", 0, state, T0)])
+        with pytest.raises(JournalReplaced, match=why):
+            fresh(again).recover()
+
+
+def test_the_journal_of_the_state_is_known_wherever_the_state_stands() -> None:
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=END)
+    owner = owners(log, shards=1, every=1)[0]
+    owner.recover()
+    for _ in range(3):
+        assert fresh(log).recover().outputs_missing == 0
