@@ -30,6 +30,7 @@ from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
 from coordinator.shells.live.pacing import Pace
 from coordinator.shells.live.pressure import applied_group
+from coordinator.shells.live.standstill import Standstill
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.metrics import Metrics
 from schemas.journal import EngineStarted
@@ -88,6 +89,7 @@ class EngineWorker:
         self._leaving: list[Owner] = []
         self._log = structlog.get_logger("worker")
         self._committing: AIOKafkaConsumer | None = None
+        self._still: dict[int, Standstill] = {}
         self._ran = self._ending = False
         self._settled: frozenset[int] = frozenset()
         self._joined: asyncio.Event | None = None
@@ -142,6 +144,7 @@ class EngineWorker:
         if owner is not None:
             owner.stop()
             self._leaving.append(owner)
+            self._still.pop(number, None)
             self._metrics.forget_shard(number)
             self._health.drop(f"shard {number}")
         return owner
@@ -217,17 +220,27 @@ class EngineWorker:
             self._health.set(
                 f"shard {number}", ok=running, reason="" if running else owner.phase.value
             )
-            end = ends.get(number)
-            if end is None:
-                continue
-            lag = max(0, end - 1 - owner.position)
-            self._metrics.lag_records.labels("journal", number).set(lag)
-            still = time.monotonic() - owner.moved_at
-            self._metrics.lag_seconds.labels("journal", number).set(still if lag else 0.0)
-            if running and lag and still > self._settings.worker.stall_s:
-                reason = f"stands still at {owner.position} for {still:.0f} s, {lag} records behind"
-                self._health.set(f"shard {number}", ok=False, reason=reason)
-                raise WorkerFailed(f"shard {number} {reason}")
+            self._look_at_progress(owner, ends.get(number))
+
+    def _look_at_progress(self, owner: Owner, end: int | None) -> None:
+        """How far it is behind, and since when; one that stands still ends the worker."""
+        number, moved_at, now = owner.number, owner.moved_at, time.monotonic()
+        still = self._still.setdefault(number, Standstill(self._settings.worker.stall_s))
+        if end is None:
+            still.unknown()
+            return
+        lag = max(0, end - 1 - owner.position)
+        self._metrics.lag_records.labels("journal", number).set(lag)
+        lagging_s = still.lagging_s(lag, moved_at, now)
+        self._metrics.lag_seconds.labels("journal", number).set(lagging_s)
+        stood_s = still.standing_s(owner.phase, lag, moved_at, now)
+        if stood_s:
+            reason = (
+                f"stands still at {owner.position} for {stood_s:.0f} s ({owner.phase.value}), "
+                f"{lag} records behind"
+            )
+            self._health.set(f"shard {number}", ok=False, reason=reason)
+            raise WorkerFailed(f"shard {number} {reason}")
 
     def _settle(self) -> None:
         """Once all shards are there, what they hold stays: it is not searched for garbage again."""

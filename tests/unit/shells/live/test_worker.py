@@ -123,6 +123,10 @@ def running(
     asyncio.run(both())
 
 
+def shown(worker: Bench) -> str:
+    return worker.seen.render().decode()
+
+
 async def until(true: Callable[[], bool]) -> None:
     for _ in iter(true, True):
         await asyncio.sleep(0.005)
@@ -202,9 +206,42 @@ def test_a_shard_that_halts_ends_the_worker() -> None:
 def test_a_shard_that_stands_still_behind_its_journal_ends_the_worker() -> None:
     worker = Bench()
     worker.ends = {0: 5, 1: 9}
-    with pytest.raises(WorkerFailed, match="shard 1 stands still at 4 for 0 s, 4 records behind"):
+    with pytest.raises(WorkerFailed, match=r"shard 1 stands still at 4 for 0 s \(running\), 4 rec"):
         running(worker)
     assert all(owner.stopped for owner in worker.made)
+
+
+def test_a_fresh_record_of_a_shard_that_was_idle_for_long_is_no_standstill() -> None:
+    worker = Bench()
+
+    def idle(owner: FakeOwner) -> None:
+        owner.moved_at = time.monotonic() - 3_600
+
+    async def comes_and_goes(stop: asyncio.Event) -> None:
+        await until(lambda: worker.checks.ready()[0])
+        worker.ends = {0: 5, 1: 6}
+        await until(lambda: 'lag_records{shard="1",topic="journal"} 1.0' in shown(worker))
+        assert 'lag_seconds{shard="1",topic="journal"} 3' not in shown(worker)
+        worker.ends = {0: 5, 1: 5}
+        await until(lambda: 'lag_records{shard="1",topic="journal"} 0.0' in shown(worker))
+        stop.set()
+
+    worker.prepare = idle
+    running(worker, comes_and_goes)
+
+
+def test_a_recovery_that_applies_nothing_for_very_long_ends_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("coordinator.shells.live.standstill.RECOVERY_FACTOR", 1)
+    worker = Bench()
+
+    def recovering(owner: FakeOwner) -> None:
+        owner.phase = Phase.RECOVERING
+
+    worker.prepare = recovering
+    with pytest.raises(WorkerFailed, match=r"shard 0 stands still at 4 for 0 s \(recovering\)"):
+        running(worker)
 
 
 def test_the_seal_of_all_shards_ends_it() -> None:
