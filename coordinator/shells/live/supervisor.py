@@ -1,8 +1,9 @@
 """Supervisor: the parts of one worker as child processes, ended together.
 
 Place in the flow: what `coordinator run` is when more than one part is asked for. A child that ends
-by itself is started again after a pause that grows, unless it is an engine whose shards are sealed;
-one that keeps failing ends them all. Each
+by itself is started again after a pause that grows, unless it is an engine whose shards are sealed.
+A router or an engine that keeps failing ends them all; views and projections never do: decisions go
+on without them. Each
 child's stdin is a pipe that ends with this process, by which it knows (lifeline). It must never
 outlive its children, nor they it for longer than the grace.
 """
@@ -25,6 +26,8 @@ PAUSE_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 GOOD_S = 60.0
 FAILURES_MAX = 10
 LOOK_EVERY_S = 0.2
+NEEDED = frozenset({"router", "engine"})
+"""Parts without which nothing is decided."""
 SEALABLE = frozenset({"engine"})
 """Parts that are done once they end without a failure; any other is missed, however it ended."""
 
@@ -43,7 +46,7 @@ class Child:
 
 
 def supervise(children: Sequence[Child], *, grace_s: float) -> int:
-    """Run them until SIGTERM or SIGINT; returns 0, or 1 when one of them kept failing."""
+    """Run them until SIGTERM or SIGINT; returns 0, or 1 when one that is needed kept failing."""
     log = structlog.get_logger("supervisor")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,7 +55,6 @@ def supervise(children: Sequence[Child], *, grace_s: float) -> int:
         while not stop.is_set():
             for child in children:
                 if not _look_after(child, log):
-                    log.error("part_keeps_failing", part=child.name, failures=child.failures)
                     return 1
             if all(child.done for child in children):
                 return 0
@@ -63,7 +65,7 @@ def supervise(children: Sequence[Child], *, grace_s: float) -> int:
 
 
 def _look_after(child: Child, log: structlog.stdlib.BoundLogger) -> bool:
-    """Start it where it does not run; False when that has failed too often."""
+    """Start it where it does not run; False when one that is needed has failed too often."""
     now = time.monotonic()
     if child.done or (child.process is not None and child.process.poll() is None):
         return True
@@ -78,7 +80,10 @@ def _look_after(child: Child, log: structlog.stdlib.BoundLogger) -> bool:
         child.failures = 1 if now - child.began > GOOD_S else child.failures + 1
         child.again_at = now + PAUSE_S[min(child.failures - 1, len(PAUSE_S) - 1)]
         log.warning("part_ended", part=child.name, code=code, failures=child.failures)
-        return child.failures < FAILURES_MAX
+        if child.failures >= FAILURES_MAX:
+            log.error("part_keeps_failing", part=child.name, failures=child.failures)
+            return child.name not in NEEDED
+        return True
     if now >= child.again_at:
         child.began = now
         # A group of its own: Ctrl-C is ours to pass on, once.

@@ -64,7 +64,22 @@ def test_a_router_that_was_told_to_end_is_started_again(tmp_path: Path) -> None:
     assert (starts(router), starts(engine)) == (2, 1)
 
 
-def test_a_part_that_keeps_failing_is_started_again_and_at_last_ends_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["postgres", "redis", "views"])
+def test_a_disposable_part_that_keeps_failing_ends_nobody(tmp_path: Path, part: str) -> None:
+    failing, good = tmp_path / "failing", tmp_path / "good"
+    fails = NOTE.format(path=str(failing)) + "sys.exit(5)"
+    words = {part: fails, "engine": SLEEPS.format(path=str(good))}
+    process = supervising(30, **words)
+    await_start(good)
+    await_start(failing, 6)
+    process.terminate()
+    assert process.wait(25) == 0
+    assert starts(good) == 1
+
+
+def test_a_needed_part_that_keeps_failing_is_started_again_and_at_last_ends_all(
+    tmp_path: Path,
+) -> None:
     failing, good = tmp_path / "failing", tmp_path / "good"
     fails = NOTE.format(path=str(failing)) + "sys.exit(5)"
     done = supervising(5, engine=fails, router=SLEEPS.format(path=str(good)))
