@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -86,9 +86,14 @@ def clock_text(nanoseconds: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction}Z"
 
 
-def complain(message: object) -> None:
-    """An error on stderr, in one safe line."""
-    print(f"error: {printable(str(message))}", file=sys.stderr)
+def complain(message: object, secrets: Iterable[str] = ()) -> None:
+    """An error on stderr, in one safe line. secrets: of the settings, which it must not show."""
+    text = str(message)
+    if secrets:
+        from coordinator.settings import Redactor  # noqa: PLC0415 - few commands have secrets
+
+        text = Redactor(secrets).text(text)
+    print(f"error: {printable(text)}", file=sys.stderr)
 
 
 def print_json(value: object) -> None:

@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from coordinator.cli.console import (
     FAILED,
@@ -31,7 +31,7 @@ from coordinator.core.ports import LogReader
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_live, open_reader
 from coordinator.log.url import LOG_HELP, KafkaPlace, parse_log
-from coordinator.settings import Settings, SettingsError
+from coordinator.settings import Redactor, Settings, SettingsError
 from projections.errors import ProjectionError
 from projections.running import NAMES, configured, run_projection, view
 from projections.sink import digest
@@ -89,14 +89,17 @@ def open_log(log: str) -> LogReader:
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked, and turn what went wrong into a line and a code."""
+    secrets: tuple[str, ...] = ()
     try:
+        settings = targets_of(args, http__port=getattr(args, "http_port", None))
+        secrets = settings.secrets()
         with quiet_pipe():
-            code: int = args.verb(args)
+            code: int = args.verb(args, settings)
     except SettingsError as error:
-        complain(error)
+        complain(error, secrets)
         return USAGE
     except (ProjectionError, LogError) as error:
-        complain(error)
+        complain(error, secrets)
         return FAILED
     return code
 
@@ -104,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 def _add(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
-    verb: Callable[[argparse.Namespace], int],
+    verb: Callable[[argparse.Namespace, Settings], int],
     short: str,
     long: str,
 ) -> argparse.ArgumentParser:
@@ -119,14 +122,16 @@ def _add(
     return parser
 
 
-def _status(args: argparse.Namespace) -> int:
-    settings = targets_of(args)
+def _status(args: argparse.Namespace, settings: Settings) -> int:
     names = [args.name] if args.name else list(configured(settings))
     if not names:
         complain("no projection has a database: set postgres.dsn or redis.url")
         return USAGE
     with closing(open_log(args.log)) as reader:
         found = [status(name, view(settings, name), reader) for name in names]
+    # A driver's words may hold the address that it was given, password and all.
+    hide = Redactor(settings.secrets()).text
+    found = [replace(one, error=hide(one.error)) for one in found]
     if args.json:
         print_json({"projections": [_plain(one) for one in found]})
     else:
@@ -170,8 +175,7 @@ def _show(found: Sequence[ProjectionStatus]) -> None:
         console.print(made)
 
 
-def _digest(args: argparse.Namespace) -> int:
-    settings = targets_of(args)
+def _digest(args: argparse.Namespace, settings: Settings) -> int:
     found = digest(view(settings, args.name))
     if args.json:
         print_json({name: one._asdict() for name, one in found.items()})
@@ -183,13 +187,12 @@ def _digest(args: argparse.Namespace) -> int:
     return OK
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, settings: Settings) -> int:
     from coordinator.telemetry.health import Health  # noqa: PLC0415 - only a server pays for it
     from coordinator.telemetry.http import serve_in_thread  # noqa: PLC0415 - as above
     from coordinator.telemetry.logging import configure_logging  # noqa: PLC0415 - as above
     from coordinator.telemetry.metrics import Metrics  # noqa: PLC0415 - as above
 
-    settings = targets_of(args, http__port=args.http_port)
     secrets = settings.secrets()
     configure_logging(settings.log, secrets=secrets)
     health, metrics = Health(secrets=secrets), Metrics(secrets=secrets)

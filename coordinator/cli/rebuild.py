@@ -63,12 +63,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Rebuild and report."""
+    secrets: tuple[str, ...] = ()
     try:
         settings = targets_of(args)
+        secrets = settings.secrets()
         with quiet_pipe(), closing(open_log(args.log)) as reader:
             now = status(args.name, view(settings, args.name), reader)
             if now.error:
-                complain(now.error)
+                complain(now.error, secrets)
                 return FAILED
             if args.dry_run:
                 _tell(args, now)
@@ -84,10 +86,10 @@ def run(args: argparse.Namespace) -> int:
                 )  # fmt: skip
             return _reported(args, report)
     except SettingsError as error:
-        complain(error)
+        complain(error, secrets)
         return USAGE
     except (ProjectionError, LogError) as error:
-        complain(error)
+        complain(error, secrets)
         return FAILED
 
 

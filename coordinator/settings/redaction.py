@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote
 
-__all__ = ["REDACTED", "Redactor", "names_secret", "password_of"]
+__all__ = ["REDACTED", "Redactor", "names_secret", "password_of", "secrets_in"]
 
 REDACTED = "**********"
 SECRET_LENGTH_MIN = 4
@@ -37,6 +37,14 @@ _PAIR = re.compile(
 )
 
 
+_LOGIN = re.compile(r"://(?P<login>.*)@", re.DOTALL)
+"""What stands before an address's last @, whatever it is made of."""
+_PLAIN_LOGIN = re.compile(
+    r"(?:[^\s/?#@:\[\]%]|%[0-9a-f]{2})*(?::(?:[^\s/?#@:\[\]%]|%[0-9a-f]{2})*)?", re.IGNORECASE
+)
+_KEYED = re.compile(r"\bpassword\s*=(?P<value>.*?)(?=\s\w+\s*=|\Z)", re.IGNORECASE | re.DOTALL)
+
+
 def names_secret(name: str) -> bool:
     """Whether a field of this name holds a secret: a password, a token, a key."""
     return bool(_NAMES.search(name)) and not _HARMLESS.search(name)
@@ -50,6 +58,24 @@ def password_of(address: str) -> str | None:
     if found := re.search(pair, address, re.IGNORECASE):
         return found["quoted"] or found["bare"]
     return None
+
+
+def secrets_in(address: str) -> Iterator[str]:
+    """Every text that an error about this address may show of its secrets.
+
+    Where the address cannot be read as one, that is all that may be meant as its login: whole, and
+    each part that a parser may take it to pieces into.
+    """
+    if password := password_of(address):
+        yield password
+    if found := _LOGIN.search(address):
+        login = found["login"]
+        yield login.partition(":")[2]  # As it is written there.
+        if not _PLAIN_LOGIN.fullmatch(login):
+            yield from (login, *re.split(r"[:/?#@&=\[\]\s]+", login))
+    for pair in _KEYED.finditer(address):
+        value = pair["value"].strip()
+        yield from (value, unquote(value), *re.split(r"[\s&'\"]+", value))
 
 
 class Redactor:

@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from coordinator.settings.redaction import Redactor, names_secret, password_of
+from coordinator.settings.redaction import Redactor, names_secret, password_of, secrets_in
 
 __all__ = [
     "HttpSettings",
@@ -365,6 +365,7 @@ def _secrets(value: object, name: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, SecretStr):
         secret = value.get_secret_value()
         yield name, secret
-        yield name, password_of(secret) or ""
+        for one in secrets_in(secret):
+            yield name, one
     elif isinstance(value, str):
         yield name, value if names_secret(name) else (password_of(value) or "")

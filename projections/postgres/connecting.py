@@ -37,6 +37,10 @@ _PARAMETERS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
+_UNREADABLE = (
+    "postgres.dsn is no address that can be read; in a postgresql:// address the characters "
+    "% @ : / ? # [ ] of a user or password are written as %25 %40 %3A %2F %3F %23 %5B %5D"
+)
 _SESSION = (
     "SET TimeZone = 'UTC'",
     "SET DateStyle = 'ISO'",
@@ -65,8 +69,12 @@ def connect(dsn: str, *, name: str) -> Connection:
 
     name: shown by the server among its sessions. What dsn says of time limits is kept.
     """
-    with translated():
+    try:
         given = psycopg.conninfo.conninfo_to_dict(dsn)
+    except psycopg.Error:
+        # Not the driver's words, nor its error as the cause: both show the part, a password's too.
+        raise ProjectionStopped(TARGET, _UNREADABLE) from None
+    with translated():
         options = {key: value for key, value in _PARAMETERS.items() if key not in given}
         made = psycopg.connect(dsn, autocommit=True, application_name=name, **options)
         try:

@@ -207,3 +207,26 @@ def test_systems_with_prefixes_of_their_own_share_no_consumer_group() -> None:
     ours, theirs = (Settings(kafka=KafkaSettings(prefix=name)) for name in ("ours.", "theirs."))
     assert ours.group("engine") == "ours.coordinator.engine"
     assert not {ours.group(part) for part in ("engine", "router")} & {theirs.group("engine")}
+
+
+@pytest.mark.parametrize(
+    ("dsn", "said"),
+    [
+        ("postgresql://u:100%hunter2SECRET@h:1/x", 'invalid token: "100%hunter2SECRET"'),
+        ("postgresql://u:hun/ter2SECRET@h:1/x", 'database "ter2SECRET" of host "h"'),
+        ("postgresql://u:a@b:hunter2SECRET?x@h:1/x", 'port "hunter2SECRET"'),
+        ("postgresql://u:%41hunter2SECRET@[h:1/x", "both %41hunter2SECRET and Ahunter2SECRET"),
+        ("host=h password=hun ter2SECRET port=1", 'missing "=" after "ter2SECRET"'),
+        ("host=h password='hunter2SECRET port=1", "unterminated 'hunter2SECRET port=1"),
+    ],
+)
+def test_no_part_of_an_address_that_cannot_be_read_is_shown(dsn: str, said: str) -> None:
+    settings = Settings.model_validate({"postgres": {"dsn": dsn}})
+    assert "ter2SECRET" not in Redactor(settings.secrets()).text(said)
+
+
+def test_what_is_no_secret_of_an_address_stays_readable() -> None:
+    dsn = "postgresql://somebody:hunter2SECRET@database:5432/engine"
+    settings = Settings.model_validate({"postgres": {"dsn": dsn}})
+    said = 'connection to "database", port 5432, as "somebody" failed'
+    assert Redactor(settings.secrets()).text(said) == said
