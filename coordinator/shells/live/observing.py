@@ -50,13 +50,24 @@ class Observer:
         self._applied = metrics.records.labels("applied")
         self._published = metrics.records.labels("published")
         self._arrived: dict[int, int] = {}
-        # of outputs not acknowledged yet: when said, and of a round when its first signal arrived
-        self._waiting: deque[tuple[int, int | None]] = deque(maxlen=WAITING_MAX)
+        # Of outputs not acknowledged yet: which one it is since the recovery, when it was said, and
+        # of a round when its first signal arrived.
+        self._waiting: deque[tuple[int, int, int | None]] = deque()
+        self._said = self._through = 0
+        self._recovering = False
+        self._since = 0
 
     def applied(self, record: Record, said: Sequence[bytes], began: int) -> None:
-        """A record was applied, from `began` (ns) until now, and made the engine say these."""
+        """A record was applied, from `began` (ns) until now, and made the engine say these.
+
+        What is applied to recover has waited for that, not for a stage: it has none.
+        """
         now = time.time_ns()
         self._applied.inc()
+        if self._recovering:
+            for entry in said:
+                self._name(entry)
+            return
         if record.payload.startswith(_SIGNAL):
             found = _APPENDED_AT.search(record.payload)
             if found is not None:
@@ -69,7 +80,9 @@ class Observer:
             arrived = self._count(entry) if entry.startswith(_ROUND) else None
             if arrived is None:
                 self._name(entry)
-            self._waiting.append((now, arrived))
+            if len(self._waiting) < WAITING_MAX:  # what is said beyond that is not measured
+                self._waiting.append((self._said, now, arrived))
+            self._said += 1
         for _ in range(rounds):
             self._solve.observe((now - began) / SECOND / rounds)
         if rounds:
@@ -78,7 +91,7 @@ class Observer:
     def _count(self, entry: bytes) -> int | None:
         """A round's window; when its first signal arrived, where a signal opened it."""
         decided, opened = (_NUMBERS[name].search(entry) for name in ("decided_at", "opened_at"))
-        if decided is None or opened is None:
+        if decided is None or opened is None or int(opened.group(1)) < self._since:
             return None
         self._window.observe(max(0, int(decided.group(1)) - int(opened.group(1))) / SECOND)
         return self._arrived.get(int(opened.group(1)))
@@ -104,8 +117,11 @@ class Observer:
         """So many outputs more were acknowledged by the log."""
         now = time.time_ns()
         self._published.inc(count)
-        for _ in range(min(count, len(self._waiting))):
-            said, arrived = self._waiting.popleft()
+        if self._recovering:
+            return
+        self._through += count
+        while self._waiting and self._waiting[0][0] < self._through:
+            _, said, arrived = self._waiting.popleft()
             self._publish.observe(max(0, now - said) / SECOND)
             if arrived is not None:
                 self._total.observe(max(0, now - arrived) / SECOND)
@@ -114,9 +130,16 @@ class Observer:
         """Another owner of this shard wrote so many outputs beside ours."""
         self._metrics.repeats.labels(self._shard).inc(count)
 
+    def recovering(self) -> None:
+        """What is applied from now on was journaled before, or while the shard had no owner."""
+        self._recovering, self._since = True, time.time_ns()
+        self._arrived.clear()
+
     def recovered(self, seconds: float) -> None:
-        """The shard decides again."""
+        """The shard decides again, and all that it had said is acknowledged."""
+        self._recovering = False
         self._waiting.clear()
+        self._said = self._through = 0
         self._metrics.recovery_seconds.observe(seconds)
 
     def checkpointed(self, seconds: float) -> None:
