@@ -1,7 +1,8 @@
 """One part of the live shell as a process: logs, metrics, health, signals, and its end in time.
 
-Place in the flow: between the command line and a router, an engine worker or the views. It must
-never end without saying why, nor later than it promised.
+Place in the flow: between the command line and a router, an engine worker or the views. Once it is
+told to end, or its part has failed, a thread ends the process by force where the part, a close or
+a thread of theirs takes longer than it may. It must never end without saying why.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
@@ -29,6 +31,8 @@ __all__ = ["Part", "run_part"]
 
 Part = Callable[[asyncio.Event, Metrics, Health], Awaitable[None]]
 """Runs until the event is set, or raises."""
+END_MORE_S = 3.0
+"""What a process may take to end beyond its part's stop_s; a supervisor waits five seconds more."""
 SWITCH_S = 0.001
 """Threads of shards give way to the event loop after this long, not after five times that."""
 
@@ -49,13 +53,45 @@ def run_part(
     check_options(settings.kafka)
     sys.setswitchinterval(SWITCH_S)
     collect_seldom()
-    return asyncio.run(_serve(settings, name, part, expected, routes))
+    end = _End(name, settings.worker.stop_s + END_MORE_S)
+    try:
+        return asyncio.run(_serve(settings, name, part, end, expected, routes))
+    finally:
+        end.reached.set()
+
+
+class _End:
+    """The process's end in time. `begin` it once it is to end; `reached` is set when it has."""
+
+    def __init__(self, name: str, bound_s: float) -> None:
+        self._name = name
+        self._bound_s = bound_s
+        self._thread = threading.Thread(target=self._wait, name="end", daemon=True)
+        self._begun = False
+        self.reached = threading.Event()
+
+    def begin(self) -> None:
+        """From now on the time counts."""
+        if not self._begun:
+            self._begun = True
+            self._thread.start()
+
+    def _wait(self) -> None:
+        if self.reached.wait(self._bound_s):
+            return
+        try:
+            structlog.get_logger(self._name).error(
+                "part_ends_late", part=self._name, after_s=self._bound_s
+            )
+        finally:  # where it said so may be what hangs
+            os._exit(1)
 
 
 async def _serve(
     settings: Settings,
     name: str,
     part: Part,
+    end: _End,
     expected: tuple[str, ...],
     routes: Iterable[web.RouteDef],
 ) -> int:
@@ -65,7 +101,7 @@ async def _serve(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _told, stop, end)
     server = await serve(settings.http, health=health, metrics=metrics, routes=routes)
     log.info(
         "part_started", part=name, http=f"{settings.http.host}:{server.port}",
@@ -80,7 +116,13 @@ async def _serve(
         log.exception("part_failed", part=name, error=f"{type(error).__name__}: {error}")
         code = 1
     finally:
+        end.begin()
         stalls.cancel()
         await server.close()
     log.info("part_ended", part=name, code=code)
     return code
+
+
+def _told(stop: asyncio.Event, end: _End) -> None:
+    stop.set()
+    end.begin()

@@ -115,10 +115,8 @@ class LiveRouter:
         finally:
             for task in watching:
                 await ended(task, 0.0)
-            for closing in (
-                sender.close, pressure.close, letters.close, consumer.stop, admin.close
-            ):  # fmt: skip
-                await ended(closing(), CLOSE_S)
+            closings = (sender.close, pressure.close, letters.close, consumer.stop, admin.close)
+            await asyncio.gather(*(ended(closing(), CLOSE_S) for closing in closings))
 
     async def _ids(self, admin: AIOKafkaAdminClient) -> dict[str, str]:
         """The id of every input topic, by its name in the cluster."""
