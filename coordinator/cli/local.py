@@ -7,6 +7,8 @@ out on stdout as JSON lines; everything kept in the log. It must never hold a ru
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import queue
 import signal
 import sys
@@ -15,7 +17,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from pydantic_core import from_json
 
@@ -34,6 +36,7 @@ __all__ = ["run_local"]
 LINES_MAX = 10_000
 BATCH_MAX = 500
 IDLE_S = 0.5
+STDIN = "-"
 UNKNOWN_TOPIC = "control"
 """Where a line goes that names no event: its dead letters tell why."""
 
@@ -41,6 +44,7 @@ UNKNOWN_TOPIC = "control"
 def run_local(args: argparse.Namespace) -> int:
     """Decide until the input ends (--until-end), or until Ctrl-C; returns the exit code."""
     try:
+        _look_at(args.input)
         with closing(SqliteLog(args.log)) as log:
             shell = LocalShell(log, shards=args.shards or 8, clock=time.time_ns)
             shell.start()
@@ -56,6 +60,16 @@ def run_local(args: argparse.Namespace) -> int:
         return FAILED
 
 
+def _look_at(path: str) -> None:
+    """Raises OSError, before anything is made, for an input that cannot be read."""
+    if path == STDIN:
+        return
+    if Path(path).is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not os.access(Path(path).resolve(strict=True), os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
 class _Serving:
     """The shell, its input and its output."""
 
@@ -66,23 +80,28 @@ class _Serving:
         self._until_end: bool = args.until_end
         self._shards: int = args.shards or 8
         self._shown = {n: log.end("decisions", n) for n in range(self._shards)}
-        self._lines: queue.Queue[str | None] = queue.Queue(LINES_MAX)
+        self._lines: queue.Queue[bytes | None] = queue.Queue(LINES_MAX)
+        self._fault = ""
         self._stop = threading.Event()
         self._offsets: dict[str, int] = {}
         self._stream_id = f"run-{time.time_ns()}"
 
     def run(self) -> int:
-        """Until the stop or the input's end; then checkpoints are written."""
+        """Until the stop or the input's end, or its failure; then checkpoints are written."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         threading.Thread(target=self._read, name="input", daemon=True).start()
         ended = False
         while not self._stop.is_set():
             ended = self._step(ended=ended) or ended
-            if ended and self._until_end and self._shell.rounds_open == 0:
+            done = self._until_end and self._shell.rounds_open == 0
+            if ended and (done or self._fault):
                 break
         self._shell.stop()
         self._show()
+        if self._fault:
+            complain(f"{self._input}: {self._fault}")
+            return FAILED
         return OK
 
     def _step(self, *, ended: bool) -> bool:
@@ -97,8 +116,8 @@ class _Serving:
         self._show()
         return over
 
-    def _take(self, wait_s: float, *, ended: bool) -> list[str | None]:
-        lines: list[str | None] = []
+    def _take(self, wait_s: float, *, ended: bool) -> list[bytes | None]:
+        lines: list[bytes | None] = []
         try:
             if ended:
                 self._stop.wait(wait_s)
@@ -111,25 +130,30 @@ class _Serving:
         return lines
 
     def _read(self) -> None:
-        """The input's lines into the queue, which holds up a reader that is too fast."""
-        try:
-            if self._input == "-":
-                self._feed(sys.stdin)
-            else:
-                with Path(self._input).open(encoding="utf-8", errors="replace") as file:
-                    self._feed(file)
-        except OSError as error:
-            complain(f"{self._input}: {error.strerror}")
-            self._stop.set()
-        self._lines.put(None)
+        """The input's lines into the queue, which holds up a reader that is too fast.
 
-    def _feed(self, lines: TextIO) -> None:
+        As bytes: what is no text is a dead letter like any other. The end is always told.
+        """
+        try:
+            if self._input != STDIN:
+                with Path(self._input).open("rb") as file:
+                    self._feed(file)
+            elif sys.stdin is None:
+                self._fault = "standard input is closed"
+            else:
+                self._feed(sys.stdin.buffer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the command must end by it
+            said = error.strerror if isinstance(error, OSError) else None
+            self._fault = said or f"{type(error).__name__}: {error}"
+        finally:
+            self._lines.put(None)
+
+    def _feed(self, lines: BinaryIO) -> None:
         for line in lines:
             self._lines.put(line)
 
-    def _raw(self, line: str) -> Raw:
+    def _raw(self, payload: bytes) -> Raw:
         """The line as a message of the topic that its event belongs to."""
-        payload = line.encode()
         topic = _topic(payload)
         offset = self._offsets.get(topic, 0)
         self._offsets[topic] = offset + 1
