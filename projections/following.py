@@ -98,6 +98,11 @@ class Follower:
         """Positions of a partition that were not read."""
         return max(0, self.reader.end(*part) - self.marks.get(part, START).next)
 
+    def oldest(self, part: Part) -> int | None:
+        """When the first record was journaled that was not read; None where nothing waits."""
+        there = self._records(part, self.marks.get(part, START).next)
+        return next((record.journal_time for record in there), None)
+
     def reset(self, marks: Marks) -> None:
         """Go on at these marks."""
         self.marks = dict(marks)

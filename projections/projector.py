@@ -17,7 +17,6 @@ import structlog
 
 from coordinator.core.ports import LogReader
 from coordinator.log.errors import LogUnavailable
-from projections.checkpoints import START
 from projections.errors import ProjectionStopped, TargetAway, TargetBusy, TargetChanged
 from projections.following import Follower
 from projections.sink import Sink
@@ -46,7 +45,7 @@ class LagGauges(Protocol):
     """Where the projector says how far it is behind, per shard."""
 
     def __call__(self, projection: str, shard: int, *, records: int, seconds: float) -> None:
-        """Records not projected yet, and how long ago the last projected one was journaled."""
+        """Records not projected yet, and how long ago the oldest of them was journaled."""
         ...
 
 
@@ -174,8 +173,8 @@ class Projector:
         for part in self._follower.parts:
             records, seconds = lags.get(part[1], (0, 0.0))
             behind = self._follower.lag(part)
-            mark = self._follower.marks.get(part, START)
-            late = (self.clock() - mark.time) / 1e9 if behind and mark.time else 0.0
+            since = self._follower.oldest(part) if behind else None
+            late = 0.0 if since is None else (self.clock() - since) / 1e9
             lags[part[1]] = (records + behind, max(seconds, late))
         for shard, (records, seconds) in lags.items():
             self.gauges(self.sink.name, shard, records=records, seconds=max(0.0, seconds))

@@ -165,12 +165,37 @@ def test_lag_falls_to_nothing() -> None:
         shown.append((shard, records, seconds))
 
     pace = replace(PACE, rows_max=20)
-    projector = Projector(busy_log(), FakeSink(), pace, gauges=gauges, clock=lambda: 2**62)
+    log, now = busy_log(), 2**62
+    projector = Projector(log, FakeSink(), pace, gauges=gauges, clock=lambda: now)
     drain(projector)
-    everything_left = busy_log().end("journal", 0) + busy_log().end("decisions", 0)
-    assert shown[0] == (0, everything_left, 0.0)
-    assert max(seconds for _, _, seconds in shown) > 0.0
+    everything_left = log.end("journal", 0) + log.end("decisions", 0)
+    oldest = min(
+        record.journal_time
+        for topic in ("journal", "decisions")
+        for record in log.read(topic, 0, 0, 1)
+    )
+    assert shown[0] == (0, everything_left, (now - oldest) / 1e9)
     assert shown[-1] == (1, 0, 0.0)
+
+
+def test_the_lag_is_the_age_of_the_oldest_record_that_waits_not_of_the_last_one_taken() -> None:
+    """Nothing for an hour and then one record that is a second old: a second, not an hour."""
+    shown: list[float] = []
+
+    def gauges(projection: str, shard: int, *, records: int, seconds: float) -> None:
+        if shard == 0:
+            shown.append(seconds if records else -1.0)
+
+    log, hour = busy_log(), 3_600 * 10**9
+    (last,) = log.read("journal", 0, log.end("journal", 0) - 1)
+    now = last.journal_time + hour
+    projector = Projector(log, FakeSink(), PACE, gauges=gauges, clock=lambda: now)
+    drain(projector)
+    log.append([Append("journal", 0, last.payload, now - 10**9)])
+    shown.clear()
+    projector._looked = float("-inf")
+    projector.step()
+    assert shown[0] == pytest.approx(1.0)
 
 
 def test_gauges_are_those_of_the_metrics() -> None:
