@@ -104,16 +104,17 @@ def run(args: argparse.Namespace) -> int:
                     progress=advance,
                 )  # fmt: skip
             cuts = _truncated(reader, args) if args.truncate else ()
+            refused = cuts is None
     except (LogError, OSError) as error:
         complain(error)
         return FAILED
     with quiet_pipe():
-        _show(report, cuts, args)
-    return OK
+        _show(report, cuts or (), args, refused=refused)
+    return FAILED if refused else OK
 
 
-def _truncated(reader: LogReader, args: argparse.Namespace) -> Collection[Cut]:
-    """What was deleted, or with a dry run would be at most."""
+def _truncated(reader: LogReader, args: argparse.Namespace) -> Collection[Cut] | None:
+    """What was deleted, or with a dry run would be at most; None where it was refused."""
     if not isinstance(reader, TruncatableLog):
         return ()
     try:
@@ -124,8 +125,10 @@ def _truncated(reader: LogReader, args: argparse.Namespace) -> Collection[Cut]:
         raise
     with sealed:
         cuts = plan_cuts(reader, sealed, shards=args.shard)
-        if args.dry_run or not (args.yes or _wanted(cuts)):
+        if args.dry_run:
             return cuts
+        if not (args.yes or _wanted(cuts)):
+            return None
         with progress("truncating") as advance:
             return truncate(reader, sealed, cuts, until=args.until, progress=advance)
 
@@ -141,7 +144,9 @@ def _wanted(cuts: Collection[Cut]) -> bool:
     return agreed("delete these records from the topics (they stay in the archive)", yes=False)
 
 
-def _show(report: ArchiveReport, cuts: Collection[Cut], args: argparse.Namespace) -> None:
+def _show(
+    report: ArchiveReport, cuts: Collection[Cut], args: argparse.Namespace, *, refused: bool
+) -> None:
     if args.json:
         print_json(
             {
@@ -151,6 +156,7 @@ def _show(report: ArchiveReport, cuts: Collection[Cut], args: argparse.Namespace
                 "seconds": round(report.seconds, 3),
                 "ranges": [asdict(one) for one in report.ranges],
                 "truncated": [asdict(cut) for cut in cuts],
+                "refused": refused,
             }
         )
         return
@@ -175,6 +181,8 @@ def _show(report: ArchiveReport, cuts: Collection[Cut], args: argparse.Namespace
     rate = report.records / report.seconds if report.seconds else 0.0
     done = "would be sealed" if args.dry_run else "sealed and verified"
     console.print(f"{report.records:,} records {done} in {report.seconds:.1f} s ({rate:,.0f}/s)")
+    if refused:
+        console.print("nothing deleted: refused")
     for cut in cuts:
         console.print(safe(_told(cut, dry_run=args.dry_run)))
 

@@ -37,7 +37,6 @@ from coordinator.core.engine import EngineError
 from coordinator.core.route import DeadLetter
 from coordinator.core.shard import Diverged, OtherBuild
 from coordinator.log.errors import LogError
-from coordinator.settings import SettingsError
 from schemas.registry import INPUT_TOPICS
 
 __all__ = ["add_parser", "run"]
@@ -114,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     except (Diverged, ChainBroken) as error:
         complain(error)
         return DIFFERENT
-    except (LogError, EngineError, SettingsError, OSError) as error:
+    except (LogError, EngineError, OSError) as error:
         complain(error)
         return FAILED
 

@@ -1,8 +1,8 @@
 """The command line: `coordinator COMMAND`. Parses, runs, and turns errors into exit codes.
 
 Place in the flow: the outermost layer; commands live one a file beside this one. Data goes to
-stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage, 3 a check found
-differences, 4 a log of another build or numeric fingerprint.
+stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage or bad settings, 3 a
+check found differences, 4 a log of another build or numeric fingerprint.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from coordinator.log.errors import LogError
+from coordinator.settings.errors import SettingsError
 
 __all__ = ["build_parser", "main"]
 
@@ -73,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _said("interrupted", INTERRUPTED)
     except MemoryError:
         return _said("error: out of memory; give the command less, or the machine more", 1)
+    except SettingsError as error:
+        return _said(f"error: {error}", USAGE)
     except (LogError, OSError) as error:
         return _said(f"error: {error}", 1)
     except Exception as error:  # noqa: BLE001 - a stranger gets a line to report, never a traceback
@@ -80,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-INTERRUPTED = 130
+USAGE, INTERRUPTED = 2, 130
 
 
 def _ready_streams() -> None:

@@ -38,7 +38,7 @@ from coordinator.core.shards import shards_in
 from coordinator.log.errors import LogError
 from coordinator.log.live import begin_of
 from coordinator.log.sqlite import SqliteLog
-from coordinator.settings import Settings, SettingsError
+from coordinator.settings import Settings
 from schemas.entries import Stamp, encode_journal, opening
 from schemas.journal import EngineSealed, EngineStarted
 
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     except (Diverged, ChainBroken) as error:
         complain(error)
         return DIFFERENT
-    except (LogError, EngineError, OSError, SettingsError) as error:
+    except (LogError, EngineError, OSError) as error:
         complain(error)
         return FAILED
 

@@ -22,7 +22,7 @@ from coordinator.cli.console import FAILED, OK, complain, print_json, printable
 from coordinator.cli.live_options import add_settings, settings_of
 from coordinator.core.route import DeadLetter, Raw, read_event
 from coordinator.log.errors import LogError
-from coordinator.settings import Settings, SettingsError
+from coordinator.settings import Settings
 from schemas.base import Event
 from schemas.registry import INPUT_TOPICS, SchemaError, event_type
 
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         refused = bool(bad) and not args.skip_bad
         if not refused and not args.dry_run:
             _send(settings, good)
-    except (LogError, OSError, SettingsError) as error:
+    except (LogError, OSError) as error:
         complain(error)
         return FAILED
     _tell(good, bad, sent=not refused and not args.dry_run, as_json=args.json)

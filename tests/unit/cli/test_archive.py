@@ -85,11 +85,28 @@ def test_truncation_asks_and_a_no_deletes_nothing(
         answering = io.StringIO(answer)
         monkeypatch.setattr(answering, "isatty", lambda: True)
         monkeypatch.setattr("sys.stdin", answering)
-        assert main(words) == 0
+        assert main(words) == (0 if deletes else 1)
         asked = capsys.readouterr()
         assert "delete these records" in asked.err
+        assert ("nothing deleted: refused" in asked.out) is not deletes
         assert (topics.begin("journal", 1) > 0) is deletes
         assert ("records deleted, begins at" in asked.out) is deletes
+
+
+def test_a_refused_truncation_is_not_told_as_done(
+    topics: CutLog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answering = io.StringIO("n\n")
+    monkeypatch.setattr(answering, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", answering)
+    words = ["archive", "--log", "kafka:", "--to", str(tmp_path / "a"), "--truncate", "--json"]
+    assert main(words) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["truncated"], told["refused"]) == ([], True)
+    assert topics.begin("journal", 1) == 0
 
 
 def test_yes_deletes_without_asking_and_a_dry_run_only_says(

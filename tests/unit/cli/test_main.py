@@ -80,3 +80,14 @@ def test_a_name_no_terminal_can_show_is_escaped() -> None:
     )
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("send", "--dry-run", os.devnull), ("seal",), ("dlq", "list"), ("topics", "plan")]
+)
+def test_bad_settings_are_exit_code_2_whatever_the_command(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COORDINATOR_KAFKA__NO_SUCH", "1")
+    assert entry.main(list(words)) == 2
+    assert "unknown setting" in capsys.readouterr().err
