@@ -8,6 +8,7 @@ the model is made. Must never connect to anything.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -44,6 +46,27 @@ SECRET_BYTES_MAX = 64 * 1024
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 TopicPart = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,100}$")]
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+PORT_MAX = 65_535
+_BROKER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
+
+
+def _is_broker(text: str) -> bool:
+    found = _BROKER.fullmatch(text)
+    return found is not None and (found["port"] is None or 0 < int(found["port"]) <= PORT_MAX)
+
+
+def _brokers(text: str) -> str:
+    """Refuse what no client could connect to; the client's own words for it name no setting."""
+    for number, one in enumerate(text.split(","), 1):
+        if not _is_broker(one.strip()):
+            raise ValueError(
+                f"broker {number} is no HOST:PORT with a port of 1 to {PORT_MAX}; "
+                "write HOST:PORT[,HOST:PORT]"
+            )
+    return text
+
+
+Brokers = Annotated[Address, AfterValidator(_brokers)]
 
 
 class Section(BaseModel):
@@ -98,7 +121,7 @@ def _secret_in(path: object, name: str) -> str:
 class KafkaSettings(Section):
     """How to reach the broker, and what else its clients are told."""
 
-    bootstrap: Address = Field(
+    bootstrap: Brokers = Field(
         default="localhost:9092", description="Brokers to start from: HOST:PORT, several by comma."
     )
     prefix: TopicPart = Field(default="", description="Put before every topic's name.")

@@ -36,6 +36,13 @@ SECRETS = st.text(min_size=4, max_size=40).filter(lambda text: not set(text) <= 
         ({"ssl_cafile": "ca.pem"}, "does not encrypt"),
         ({"security_protocol": "SSL", "ssl_keyfile": "key.pem"}, "without ssl_certfile"),
         ({"bootstrap": "  "}, "at least 1 character"),
+        ({"bootstrap": "a\nb:1\x1b[31m"}, "broker 1 is no HOST:PORT"),
+        ({"bootstrap": "a:1,:2"}, "broker 2 is no HOST:PORT"),
+        ({"bootstrap": "a:1,"}, "broker 2 is no HOST:PORT"),
+        ({"bootstrap": "a:0"}, "port of 1 to 65535"),
+        ({"bootstrap": "a:65536"}, "port of 1 to 65535"),
+        ({"bootstrap": "a:\u0661"}, "broker 1 is no HOST:PORT"),
+        ({"bootstrap": "a:1:2"}, "broker 1 is no HOST:PORT"),
         ({"prefix": "a/b"}, "pattern"),
         ({"nonsense": 1}, "Extra inputs"),
     ],
@@ -223,6 +230,11 @@ def test_systems_with_prefixes_of_their_own_share_no_consumer_group() -> None:
 def test_no_part_of_an_address_that_cannot_be_read_is_shown(dsn: str, said: str) -> None:
     settings = Settings.model_validate({"postgres": {"dsn": dsn}})
     assert "ter2SECRET" not in Redactor(settings.secrets()).text(said)
+
+
+@pytest.mark.parametrize("text", [" kafka-1.example:9092, [::1]:1,127.0.0.1:65535 ", "a_b"])
+def test_brokers_with_and_without_a_port_are_taken(text: str) -> None:
+    assert KafkaSettings(bootstrap=text).bootstrap == text.strip()
 
 
 def test_what_is_no_secret_of_an_address_stays_readable() -> None:
