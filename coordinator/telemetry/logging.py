@@ -28,6 +28,9 @@ TEXT_LENGTH_MAX = 8192
 FRAMES_MAX = 20
 
 _LIBRARIES = ("aiohttp", "aiokafka", "asyncio", "faust", "mode", "psycopg", "redis")
+_CHATTY = ("aiokafka", "faust", "kafka", "mode", "coordinator.shells.live")
+"""Say every step at level info, in dozens of lines a start: heard from warning on. The last is what
+mode says in the name of our own classes; ours are named by their part."""
 _FIRST = ("time", "level", "logger", "event")
 
 
@@ -83,7 +86,28 @@ def _take_over(handler: logging.Handler, level: str) -> None:
             logger.handlers.clear()
             logger.propagate = True
             logger.setLevel(logging.NOTSET)
+    _quieten(heard=logging.getLevelNamesMapping()[level])
     logging.captureWarnings(capture=True)
+
+
+def _quieten(*, heard: int) -> None:
+    """What libraries tell step by step is for who asks for level debug."""
+    debug = heard <= logging.DEBUG
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET if debug else max(heard, logging.WARNING))
+    coordination = logging.getLogger("aiokafka.consumer.group_coordinator")
+    coordination.removeFilter(_not_yet_there)
+    if not debug:
+        coordination.addFilter(_not_yet_there)
+
+
+def _not_yet_there(record: logging.LogRecord) -> bool:
+    """Passes all but one: a new cluster's first client asks for what the cluster only then makes.
+
+    aiokafka calls it an error and asks again; where it stays away, /readyz says so.
+    """
+    told = record.args if isinstance(record.args, tuple) else ()
+    return all(type(one).__name__ != "GroupCoordinatorNotAvailableError" for one in told)
 
 
 def _rendering(settings: LogSettings, redactor: Redactor) -> list[Processor]:

@@ -11,16 +11,18 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
+from aiokafka.errors import GroupCoordinatorNotAvailableError, NodeNotReadyError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.settings import REDACTED, LogSettings
 from coordinator.telemetry.logging import TEXT_LENGTH_MAX, configure_logging
 
+CHATTY = ("aiokafka", "faust", "kafka", "mode", "coordinator.shells.live")
 LIBRARIES = ("aiokafka.conn", "faust.app.base", "mode.supervisors", "some.other")
 SECRETS = st.text(min_size=6, max_size=30).filter(lambda text: len(set(text)) > 3)
 TIMEOUT_S = 60
@@ -36,6 +38,8 @@ def _as_before() -> Iterator[None]:
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
     structlog.reset_defaults()
 
@@ -69,6 +73,35 @@ def test_a_line_of_ours_is_one_json_object_with_time_level_and_fields(capsys: St
         "path": repr(Path("x")),
         "nested": {"a": [1, None]},
     }
+
+
+@pytest.mark.parametrize("name", CHATTY)
+def test_what_a_library_tells_step_by_step_is_for_level_debug(capsys: Stderr, name: str) -> None:
+    library = logging.getLogger(f"{name}.some.part")
+    configure(LogSettings())
+    library.info("Updating subscribed topics")
+    library.warning("lost a broker")
+    structlog.get_logger("engine").info("part_started")
+    assert [line["event"] for line in lines(capsys)] == ["lost a broker", "part_started"]
+    configure(LogSettings(level="debug"))
+    library.info("Updating subscribed topics")
+    configure(LogSettings(level="error"))
+    library.warning("lost a broker")
+    assert [line["event"] for line in lines(capsys)] == ["Updating subscribed topics"]
+
+
+def test_that_a_new_cluster_has_no_group_coordinator_yet_is_no_error(capsys: Stderr) -> None:
+    said = logging.getLogger("aiokafka.consumer.group_coordinator")
+
+    def tell(level: Literal["info", "debug"]) -> list[str]:
+        configure(LogSettings(level=level))
+        for error in (GroupCoordinatorNotAvailableError(), NodeNotReadyError()):
+            said.error("Group Coordinator Request failed: %s", error)
+        return [line["event"].rpartition(" ")[2] for line in lines(capsys)]
+
+    assert tell("info") == ["NodeNotReadyError"]
+    assert tell("debug") == ["GroupCoordinatorNotAvailableError", "NodeNotReadyError"]
+    assert tell("info") == ["NodeNotReadyError"]
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
