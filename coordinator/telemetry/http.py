@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
+from typing import Any
 
 import structlog
 from aiohttp import web, web_response
+from aiohttp.http import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import JsonValue
 
@@ -31,6 +35,7 @@ CLOSE_S_MAX = 2.0
 LOOP_TURNS = 5
 BODY_BYTES_MAX = 64 * 1024
 CONNECTIONS_MAX = 128
+FAULT_CHARS_MAX = 200
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger(__name__)
@@ -80,12 +85,14 @@ async def serve(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_RequestLog(logging.getLogger("aiohttp.server"), {}),
         handle_signals=False,
         keepalive_timeout=HEADERS_S_MAX,
         lingering_time=1.0,
         shutdown_timeout=CLOSE_S_MAX,
     )
     app[_RUNNER] = runner
+    app[_ASKING] = set()
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.host, settings.port, backlog=CONNECTIONS_MAX).start()
@@ -100,17 +107,50 @@ async def serve(
 
 
 _RUNNER = web.AppKey("runner", web.AppRunner)
+_ASKING = web.AppKey("asking", set[RequestHandler])
+"""Connections whose request is being answered; the others are idle, or send one."""
+
+
+class _RequestLog(logging.LoggerAdapter[logging.Logger]):
+    """What the library says of requests; a malformed one is one line for debugging."""
+
+    def log(self, level: int, msg: object, *args: object, **options: Any) -> None:
+        fault = options.get("exc_info")
+        if isinstance(fault, HttpProcessingError):
+            said = (type(fault).__name__, fault.message.partition("\n")[0][:FAULT_CHARS_MAX])
+            options["exc_info"] = None
+            level, msg, args = logging.DEBUG, f"{msg}: %s: %s", (*args, *said)
+        super().log(level, msg, *args, **options)
+
+
+def _has_room(request: web.Request) -> bool:
+    """Whether few enough are connected, once the idle ones that came first are sent away."""
+    server = request.app[_RUNNER].server
+    there = [] if server is None else [one for one in server.connections if one.transport]
+    over = len(there) - CONNECTIONS_MAX
+    idle = [one for one in there if one not in request.app[_ASKING]]
+    for one in idle[: max(0, over)]:
+        one.force_close()
+    return over <= len(idle)
 
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every answer in time and in JSON, or the connection ends."""
-    server = request.app[_RUNNER].server
-    if server is not None and len(server.connections) > CONNECTIONS_MAX:
-        response: web.StreamResponse = _error(503, "too many connections")
-        response.force_close()
-    else:
+    asking, connection = request.app[_ASKING], request.protocol
+    asking.add(connection)
+    try:
+        return await _guarded(request, handler)
+    finally:
+        asking.discard(connection)
+
+
+async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if _has_room(request):
         response = await _answered(request, handler)
+    else:
+        response = _error(503, "too many connections")
+        response.force_close()
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if isinstance(response, web.Response):

@@ -139,6 +139,40 @@ def test_no_answer_names_the_software_and_its_version(server: ThreadServer, sent
     assert ask(server, "/livez")[0] == 200
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"complete nonsense\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n\x16\x03\x01\r\n\r\n",
+    ],
+)
+def test_a_malformed_request_is_one_line_for_debugging(
+    server: ThreadServer, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG", "aiohttp.server"):
+        raw(server, sent)
+    (record,) = [one for one in caplog.records if one.name == "aiohttp.server"]
+    assert (record.levelname, record.exc_info) == ("DEBUG", None)
+    assert "\n" not in record.getMessage()
+
+
+def test_many_idle_connections_make_room_for_who_asks(server: ThreadServer) -> None:
+    idle = [
+        socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S)
+        for _ in range(http.CONNECTIONS_MAX + 20)
+    ]
+    try:
+        for _ in range(3):
+            assert ask(server, "/livez")[0] == 200
+        assert closed_by_server(idle[0])
+        idle[-1].sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert idle[-1].recv(65536).startswith(b"HTTP/1.0 200")
+    finally:
+        for one in idle:
+            one.close()
+
+
 @pytest.fixture
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "HEADERS_S_MAX", 0.3)
