@@ -66,7 +66,7 @@ class Pace:
     pause_max: float = 10.0
     beat: float = 3.0
     look: float = 2.0
-    lapse: float = 60.0
+    lapse: float = 10.0
 
 
 PACE = Pace()

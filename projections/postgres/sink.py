@@ -37,6 +37,8 @@ from projections.sink import Snapshot
 __all__ = ["PostgresSink"]
 
 _COMMIT_SECONDS = 120.0
+_BEAT_SECONDS = 12.0
+"""A little more than a lock is waited for: only a server that does not answer takes so long."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSITIONS = (PortfolioViewRow, HoldingRow)
 _FIRST_MARK = """
@@ -59,6 +61,7 @@ class PostgresSink:
     schema: str = "coordinator"
     exclusive: bool = True
     commit_seconds: float = _COMMIT_SECONDS
+    beat_seconds: float = _BEAT_SECONDS
     name: str = field(default=TARGET, init=False)
     _connection: Connection | None = field(default=None, init=False, repr=False)
     _partitions: Partitions = field(init=False, repr=False)
@@ -106,7 +109,7 @@ class PostgresSink:
         connection = self._mine()
         try:
             with (
-                translated(), ended_after(connection, self.commit_seconds),
+                translated(), ended_after(connection, self.beat_seconds),
                 connection.transaction(),
             ):  # fmt: skip
                 self._hold(connection)

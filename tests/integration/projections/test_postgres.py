@@ -335,6 +335,18 @@ def _append(one: Any) -> Append:
     return Append(one.topic, one.shard, one.payload, one.journal_time)
 
 
+def test_a_beat_that_is_not_answered_ends_in_time(sink: PostgresSink) -> None:
+    until(lambda: _opened(sink))
+    sink._mine().execute("SET lock_timeout = 0")
+    sink.beat_seconds = 0.5
+    with psycopg.connect(sink.dsn) as holder:
+        holder.execute(f"LOCK TABLE {sink.schema}.projection IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        with pytest.raises(TargetAway):
+            sink.beat()
+        assert time.monotonic() - began < 20.0
+
+
 def test_a_writer_that_froze_loses_its_session_and_writes_nothing_more(sink: PostgresSink) -> None:
     frozen = PostgresSink(sink.dsn, sink.schema)
     frozen.open()

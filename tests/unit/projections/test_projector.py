@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from coordinator.core.ports import Append, Record
 from coordinator.log.errors import LogUnavailable
 from coordinator.log.memory import MemoryLog
+from coordinator.telemetry.health import Health
 from coordinator.telemetry.metrics import Metrics
 from projections.errors import ProjectionError, RowRefused, TargetAway, TargetBusy, TargetChanged
 from projections.projector import Pace, Projector, lag_gauges
@@ -50,6 +51,18 @@ def test_a_log_is_projected_whole_and_once() -> None:
     sink = FakeSink()
     drain(Projector(busy_log(), sink, pace=PACE))
     assert_complete(sink)
+
+
+def test_a_target_that_never_answers_is_told_within_ten_seconds() -> None:
+    now = [100.0]
+    health = Health(clock=lambda: now[0])
+    projector = Projector(busy_log(), FakeSink(), pace=Pace(interval=0.001), health=health)
+    drain(projector)
+    assert health.ready()[0]
+    now[0] += Pace().beat + Pace().batch + 1.0
+    assert health.ready()[0], "an idle projector steps in that time"
+    now[0] = 110.1
+    assert not health.ready()[0]
 
 
 def test_what_comes_later_is_projected_too() -> None:
