@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import urllib.request
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from http import HTTPStatus
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARDS = 8
 PREFIX = "demo."
 READY_S = 90.0
+ASK_S = 5.0
+NEEDED = ("router", "engine")
 TRADES_SHOWN = 3
 NANOSECOND = 1_000_000_000
 
@@ -114,13 +118,34 @@ def worker(settings: dict[str, str], folder: Path, stack: ExitStack) -> None:
         )  # fmt: skip
     stack.callback(_end, process)
     until = time.monotonic() + READY_S
-    while log.read_text(errors="replace").count('"phase":"running"') < SHARDS:
+    while not ready(log.read_text(errors="replace")):
         if process.poll() is not None or time.monotonic() > until:
             end = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
             message = f"the worker did not start; it said:\n{end}"
             raise RuntimeError(message)
         time.sleep(0.1)
     say(f"a worker decides for {SHARDS} shards")
+
+
+def ready(said: str) -> bool:
+    """Whether the parts that decisions need answer so. said: their log; a part's last word counts.
+
+    The engine is ready once every shard of its own decides.
+    """
+    doors: dict[str, str] = {}
+    for line in said.splitlines():
+        if '"event":"part_started"' in line:
+            started = json.loads(line)
+            doors[started["part"]] = started["http"]
+    return all(name in doors and _is_ready(doors[name]) for name in NEEDED)
+
+
+def _is_ready(door: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{door}/readyz", timeout=ASK_S) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:  # not there yet, or not ready
+        return False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -138,18 +163,35 @@ async def _play(bootstrap: str, args: argparse.Namespace) -> None:
     await consumer.start()
     consumer.assign([TopicPartition(f"{PREFIX}decisions", number) for number in range(SHARDS)])
     market = _Market(producer)
-    showing = asyncio.create_task(_show(consumer, market))
     try:
-        told = _retold(args.sessions)
-        for step in told:
-            for message in step:
-                await market.tell(message)
-            await asyncio.sleep(args.pace / 2)
-        await asyncio.sleep(args.pace)
+        await both(_tell(market, args), _show(consumer, market))
     finally:
-        showing.cancel()
         await producer.stop()
         await consumer.stop()
+
+
+async def both(telling: Coroutine[Any, Any, None], showing: Coroutine[Any, Any, None]) -> None:
+    """Until all is told. Raises what either of them raises, and RuntimeError when nobody shows."""
+    tasks = told, shown = asyncio.create_task(telling), asyncio.create_task(showing)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if shown.done():
+            shown.result()
+            message = "decisions are shown no more"
+            raise RuntimeError(message)
+        await told
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _tell(market: _Market, args: argparse.Namespace) -> None:
+    for step in _retold(args.sessions):
+        for message in step:
+            await market.tell(message)
+        await asyncio.sleep(args.pace / 2)
+    await asyncio.sleep(args.pace)
 
 
 def _retold(sessions: int) -> Iterator[Sequence[Message]]:
