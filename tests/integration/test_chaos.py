@@ -27,6 +27,7 @@ def test_a_fault_of_each_kind_loses_and_doubles_nothing(servers_folder: Path) ->
         print(failure)
         pytest.skip(f"{failure.server} could not be started: {failure.reason}")
     assert outcome.findings.faults == []
+    assert outcome.wrong == {}
     assert outcome.rounds == len(FAULTS)
     assert set(outcome.waits) == set(outcome.plan.kinds)
     if not outcome.unprojected:

@@ -74,7 +74,8 @@ class Outcome:
     seconds: float = 0.0
     sent: int = 0
     not_acknowledged: int = 0
-    ended: dict[str, int] = field(default_factory=dict)
+    wrong: dict[str, int] = field(default_factory=dict)
+    """Parts that ended by themselves, and faults that did not come to pass."""
     exits: dict[str, int] = field(default_factory=dict)
     projected: dict[str, int] = field(default_factory=dict)
     """Rows compared with a rebuild, by projection."""
@@ -100,7 +101,7 @@ class Outcome:
             "rounds": self.rounds, "seed": self.plan.seed, "seconds": round(self.seconds, 1),
             "signals_sent": self.sent, "signals_not_acknowledged": self.not_acknowledged,
             "longest_wait": {"p50_s": _at(every, 50), "p99_s": _at(every, 99)},
-            "kinds": kinds, "parts_ended": self.ended, "exit_codes": self.exits,
+            "kinds": kinds, "went_wrong": self.wrong, "exit_codes": self.exits,
             "projected_rows": self.projected, "not_projected": self.unprojected,
             "checks": self.findings.as_dict(),
         }  # fmt: skip
@@ -171,7 +172,7 @@ def _on(
             outcome.exits = dict(rig.stop((*ROUTERS, *WORKERS)))
             wrong = _compare(rig, outcome)
             outcome.exits |= rig.stop(rig.projectors)
-        outcome.ended = dict(rig.ended)
+        outcome.wrong = dict(rig.wrong)
         outcome.sent, outcome.not_acknowledged = feed.noted.sent, len(feed.noted.failed)
         _judge(rig, outcome)
         outcome.findings.faults += wrong
@@ -235,6 +236,9 @@ def _judge(rig: Rig, outcome: Outcome) -> None:
             outcome.findings = check(log, inputs, acked, shards=SHARDS)
     if halts := rig.halts():
         outcome.findings.fault("a shard halted", halts)
+    if outcome.wrong:
+        counted = [f"{what} ({count} times)" for what, count in sorted(outcome.wrong.items())]
+        outcome.findings.fault("went wrong by itself", counted)
     if bad := [f"{name}: {code}" for name, code in outcome.exits.items() if code != 0]:
         outcome.findings.fault("did not end well when told to", bad)
 
@@ -278,7 +282,7 @@ def _table(found: dict[str, Any]) -> None:
     every = found["longest_wait"]
     print(f"{'all':<22} {found['rounds']:>6} {every['p50_s']:>7.2f} {every['p99_s']:>7.2f}")
     for name in (
-        "seconds", "signals_sent", "signals_not_acknowledged", "parts_ended", "projected_rows",
+        "seconds", "signals_sent", "signals_not_acknowledged", "went_wrong", "projected_rows",
     ):  # fmt: skip
         print(f"{name:<26} {found[name]}")
     for name in found["not_projected"]:

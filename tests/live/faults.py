@@ -48,7 +48,7 @@ def _overload(rig: Rig, rng: random.Random) -> None:
     rig.feed.burst(LAG_MAX + rng.randrange(LAG_MAX // 4))
     while _said(rig, "signals_shed") == before:
         if time.monotonic() > end:
-            rig.ended["overload that shed nothing"] += 1
+            rig.wrong["overload that shed nothing"] += 1
             break
         _pause(workers)
         time.sleep(STANDS_S)
@@ -78,7 +78,7 @@ def _term(rig: Rig, rng: random.Random) -> None:
     name = rng.choice(WORKERS)
     code = rig.parts[name].stop()
     if code != 0:
-        rig.ended[f"worker: SIGTERM ended with {code}"] += 1
+        rig.wrong[f"worker: SIGTERM ended with {code}"] += 1
     rig.start(name)
 
 
@@ -112,7 +112,7 @@ def _send(names: tuple[str, ...], rig: Rig, rng: random.Random) -> None:
     end = time.monotonic() + PLANTED_WITHIN_S
     while part.log.read_text(errors="replace").count('"event":"planted"') == before:
         if time.monotonic() > end or not part.running:
-            rig.ended["planted fault that did not come to pass"] += 1
+            rig.wrong["planted fault that did not come to pass"] += 1
             return
         time.sleep(0.05)
 

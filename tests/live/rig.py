@@ -2,7 +2,9 @@
 
 Place in the flow: between the faults and the processes. The second worker comes through the proxy;
 each database that could be had is filled by a projector.
-A part that ends is started again, as its supervisor would; how often that was so is counted.
+A part that ends by itself is started again, as its supervisor would, so that the run goes on; but
+that is counted, like a fault that did not come to pass, and chaos calls either a violation. A part
+that a fault killed is no such end.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class Rig:
     feed: Feed
     stores: Stores
     parts: dict[str, Part] = field(default_factory=dict)
-    ended: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    """How often what must not be was so: parts that ended, faults that did not come to pass."""
     again: int = 0
 
     def start(self, name: str) -> Part:
@@ -79,7 +82,7 @@ class Rig:
         part = self.parts[name]
         if part.running:
             return part.ready()
-        self.ended[f"{name.partition(' ')[0]} ended with {part.process.returncode}"] += 1
+        self.wrong[f"{name.partition(' ')[0]} ended with {part.process.returncode}"] += 1
         self.again += 1
         if self.again > AGAIN_MAX:
             raise NotRecovered(f"{name} keeps ending:\n{part.tail(5)[:2000]}")
