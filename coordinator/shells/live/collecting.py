@@ -11,8 +11,8 @@ import gc
 __all__ = ["collect_seldom", "settle"]
 
 COLLECT_AFTER = (50_000, 20, 100)
-"""A round makes thousands of objects that no cycle holds: looking for cycles after every 700 of
-them, and through all that is kept, was a fifth of its time."""
+"""A round makes thousands of objects that no cycle holds: to look for cycles after every 700 of
+them, and each time through all that is kept, finds next to nothing."""
 
 
 def collect_seldom() -> None:
