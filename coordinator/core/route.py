@@ -123,7 +123,7 @@ def _read(raw: Raw) -> Event:
     if len(raw.payload) > PAYLOAD_MAX:
         message = f"{len(raw.payload)} bytes; the largest input is {PAYLOAD_MAX}"
         raise SchemaError(message)
-    head = from_json(raw.payload)
+    head = _json(raw.payload)
     if not isinstance(head, dict):
         message = "not a JSON object"
         raise SchemaError(message)
@@ -140,6 +140,15 @@ def _read(raw: Raw) -> Event:
         message = "version must be an integer"
         raise SchemaError(message)
     return parse_event(name, version, raw.payload)
+
+
+def _json(payload: bytes) -> object:
+    """What the bytes spell. Raises SchemaError."""
+    try:
+        return from_json(payload)
+    except ValueError as error:
+        message = f"not JSON: {error}"
+        raise SchemaError(message) from error
 
 
 def _addressees(event: Event, shards: int) -> tuple[int, ...]:

@@ -59,7 +59,8 @@ def test_what_concerns_a_portfolio_goes_to_its_shard_and_the_rest_to_all() -> No
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"\xff\xfe", "expected value"),
+        (b"\xff\xfe", "not JSON: expected value"),
+        (b"nonsense", "not JSON: "),
         (b"[]", "not a JSON object"),
         (b"{}", "type"),
         ({"type": 5}, "type"),
