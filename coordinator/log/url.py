@@ -5,7 +5,7 @@ Opens nothing and never repeats a password.
 
     runs/day.sqlite, archive/                      a SQLite log, a folder of segments
     kafka://HOST:PORT[,HOST:PORT]/[PREFIX][?archive=DIR]
-    kafka:[?archive=DIR]                           brokers and prefix from the settings
+    kafka:[PREFIX][?archive=DIR]                   brokers, and prefix if none, from the settings
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ from coordinator.log.errors import NotALog
 
 __all__ = ["LOG_HELP", "KafkaPlace", "local_paths", "name_of", "parse_log"]
 
-LOG_HELP = "SQLite file, folder of segments, or kafka://HOST:PORT/[PREFIX][?archive=DIR]"
+LOG_HELP = (
+    "SQLite file, folder of segments, kafka:[PREFIX], or kafka://HOST:PORT/[PREFIX]; [?archive=DIR]"
+)
 _SCHEME = "kafka:"
 _OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,100}")
 _PORT_MAX = 65_535
-_SHAPE = "write kafka://HOST:PORT[,HOST:PORT]/[PREFIX][?archive=DIR], or kafka: for the settings'"
+_SHAPE = (
+    "write kafka://HOST:PORT[,HOST:PORT]/[PREFIX][?archive=DIR], or kafka:[PREFIX] for the brokers "
+    "of the settings"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ def parse_log(log: str | Path) -> Path | KafkaPlace:
     archive = _archive(query)
     if not address:
         return KafkaPlace(None, None, archive)
+    if _PREFIX.fullmatch(address):
+        return KafkaPlace(None, address, archive)
     if not address.startswith("//"):
         raise _refused("it lacks the two slashes before the broker")
     brokers, _, prefix = address[2:].partition("/")
@@ -73,7 +80,9 @@ def name_of(log: str | Path) -> str:
     place = parse_log(log)
     if isinstance(place, Path):
         return place.name
-    return f"kafka://{place.bootstrap}/{place.prefix}" if place.bootstrap else "kafka"
+    if place.bootstrap is None:
+        return f"kafka:{place.prefix}" if place.prefix else "kafka"
+    return f"kafka://{place.bootstrap}/{place.prefix}"
 
 
 def _bootstrap(brokers: str) -> str:

@@ -24,6 +24,8 @@ from tests.support.cut_log import CutLog
         ("kafka:", KafkaPlace(None, None, None)),
         ("kafka:?archive=old/sealed", KafkaPlace(None, None, Path("old/sealed"))),
         ("kafka:?archive=a%20b%26c", KafkaPlace(None, None, Path("a b&c"))),
+        ("kafka:nope.", KafkaPlace(None, "nope.", None)),
+        ("kafka:nope.?archive=a", KafkaPlace(None, "nope.", Path("a"))),
         ("kafka://one:9092", KafkaPlace("one:9092", "", None)),
         ("KAFKA://one:9092/", KafkaPlace("one:9092", "", None)),
         ("kafka://one:9092,two.org:9093/desk.", KafkaPlace("one:9092,two.org:9093", "desk.", None)),
