@@ -11,8 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
 
 import structlog
@@ -32,6 +30,7 @@ from coordinator.shells.live.inbox import Inbox
 from coordinator.shells.live.keeping import Kept
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.pacing import Pace, Pacer
+from coordinator.shells.live.phases import OwnerSettings, Phase, SealedByThisBuild
 from coordinator.shells.live.publishing import Publisher
 from coordinator.shells.live.timing import Ticker
 from schemas.decisions import RoundClosed
@@ -49,31 +48,6 @@ LOOK_FOR_MORE_S = 1.0
 """A shard that hears nothing asks the log itself this often."""
 TICK_REST = 50_000_000
 """A tick that stands behind records not delivered yet is not repeated for this long, ns."""
-
-
-class Phase(StrEnum):
-    """Where a shard is in its owner's hands."""
-
-    RECOVERING = "recovering"
-    RUNNING = "running"
-    WAITING = "waiting for the log"
-    SEALED = "sealed"
-    HALTED = "halted"
-    STOPPED = "stopped"
-
-
-class SealedByThisBuild(Exception):
-    """The journal was sealed while this very build decided: it starts again only when told so."""
-
-
-@dataclass(frozen=True, slots=True)
-class OwnerSettings:
-    """What an owner is told. checkpoint_s: longest time between two checkpoints."""
-
-    queue_records_max: int
-    checkpoint_decisions: int
-    checkpoint_s: float
-    unseal: bool = False
 
 
 class Owner:
