@@ -34,12 +34,15 @@ from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
 from schemas.base import TIME_MAX, parse_time
 from schemas.entries import opening
-from schemas.registry import EVENTS
+from schemas.journal import ClockTicked, RoundsPaced
+from schemas.registry import EVENTS, INPUT_TOPICS
 
 __all__ = ["Filter", "Listed", "add_parser", "count_of", "listing", "run", "time_of"]
 
 _HIDDEN = ("checkpoints",)
 """Topics that hold no events; shown when asked for by name."""
+_ROUTINE_NEEDLES = (*opening(ClockTicked), *opening(RoundsPaced))
+"""How records begin that the engine writes down for itself; shown with --all, or by type."""
 _TEXT_WIDTH = 160
 _NAMES_SHOWN = 20
 _NAMED = ("topic", "shard", "type", "portfolio", "source")
@@ -50,7 +53,11 @@ _DEAD_LETTER = "DeadLetter"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events are wanted; None: any. since <= journal time < until, ns UTC."""
+    """Which events are wanted; None: any. since <= journal time < until, ns UTC.
+
+    brief: without what the engine writes down for itself, and of an input that went to every shard
+    only the copy on the first; what is asked for by its type or shard is there all the same.
+    """
 
     type: str | None = None
     portfolio: str | None = None
@@ -59,6 +66,7 @@ class Filter:
     shard: int | None = None
     since: int | None = None
     until: int | None = None
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     times = "RFC 3339 with an offset, or integer nanoseconds UTC; of the journal"
     parser.add_argument("--since", type=time_of, metavar="TIME", help=f"from then on ({times})")
     parser.add_argument("--until", type=time_of, metavar="TIME", help="before then")
+    parser.add_argument(
+        "--all", action="store_true",
+        help="also clock ticks, paces, and the copies of an input on every shard",
+    )  # fmt: skip
     parser.add_argument("--limit", type=count_of, metavar="N", help="at most that many")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
@@ -116,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the events, oldest first."""
     wanted = Filter(
         type=args.type, portfolio=args.portfolio, source=args.source, topic=args.topic,
-        shard=args.shard, since=args.since, until=args.until,
+        shard=args.shard, since=args.since, until=args.until, brief=not args.all,
     )  # fmt: skip
     try:
         with quiet_pipe(), closing(open_reader(args.log)) as reader:
@@ -143,9 +155,10 @@ def listing(reader: LogReader, wanted: Filter) -> Iterator[Listed]:
         for topic, shard in reader.partitions()
         if _partition_wanted(topic, shard, wanted)
     ]
+    first = min((shard for topic, shard in reader.partitions() if topic == "journal"), default=0)
     for _, record in heapq.merge(*streams, key=lambda one: one[0]):
         listed = _listed(record)
-        if _event_wanted(listed, wanted):
+        if _event_wanted(listed, wanted) and not _is_copy(listed, wanted, first=first):
             yield listed
 
 
@@ -185,12 +198,13 @@ def _keyed(
     reader: LogReader, topic: str, shard: int, wanted: Filter
 ) -> Iterator[tuple[tuple[int, int, bool, str, int], Record]]:
     needles = _needles(wanted.type)
+    passed_over = _ROUTINE_NEEDLES if wanted.brief and wanted.type is None else ()
     for record in reader.read(topic, shard, begin_of(reader, topic, shard)):
         if wanted.until is not None and record.journal_time >= wanted.until:
             return
         if wanted.since is not None and record.journal_time < wanted.since:
             continue
-        if record.payload.startswith(needles):
+        if record.payload.startswith(needles) and not record.payload.startswith(passed_over):
             key = (record.journal_time, shard, topic != "journal", topic, record.position)
             yield key, record
 
@@ -226,6 +240,15 @@ def _event_wanted(listed: Listed, wanted: Filter) -> bool:
     return wanted.source is None or listed.event.get("source") == wanted.source
 
 
+def _is_copy(listed: Listed, wanted: Filter, *, first: int) -> bool:
+    """Whether it is what an input for every shard left on another than the first."""
+    if not wanted.brief or wanted.shard is not None or listed.topic != "journal":
+        return False
+    cls = EVENTS.get(listed.type)
+    broadcast = cls is not None and cls.topic in INPUT_TOPICS
+    return broadcast and listed.shard != first and listed.event.get("portfolio") is None
+
+
 def _line(listed: Listed) -> str:
     """Compact text: time, place, type, then the fields until the line is full."""
     fields = []
@@ -249,7 +272,7 @@ def _short(name: str, value: object) -> str:
     if isinstance(value, float):
         return _four_digits(value)
     if isinstance(value, list):
-        return f"[{len(value)}]"
+        return "1 item" if len(value) == 1 else f"{len(value)} items"
     if isinstance(value, dict):
         return "{...}"
     return str(value) if value is not None else "-"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from coordinator.log.memory import MemoryLog
 from coordinator.log.segments import export
 from schemas.canonical import digest
 from schemas.entries import GENESIS, Stamp, encode_journal, encode_output
+from schemas.journal import ClockTicked
+from schemas.portfolios import CashMoved
 from schemas.signals import SignalIssued
 from tests.unit.replay.planted import allocation, closed
 
@@ -180,3 +184,54 @@ def test_a_reader_that_leaves_early_ends_the_listing_quietly(log: str) -> None:
         child.stdin.close()
         assert child.stderr.read() == b""
         assert child.wait() == 0
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> str:
+    """Two shards: a tick on each, a signal that both have, a portfolio's cash on the second."""
+    made = MemoryLog()
+    stamp = Stamp("portfolios", "t", 0, 0, SECOND)
+    cash = CashMoved(
+        event_id="c", event_time=SECOND, portfolio="p", amount=Decimal(1), currency="USD"
+    )
+    signal = journaled("s1", 2 * SECOND)
+    for shard in (0, 1):
+        tick = ClockTicked(event_id="tick", event_time=SECOND)
+        entry = encode_journal(Stamp("journal", "", 0, -1, SECOND), tick)
+        made.append([Append("journal", shard, entry, SECOND)])
+        made.append([Append("journal", shard, signal.payload, 2 * SECOND)])
+    made.append([Append("journal", 1, encode_journal(stamp, cash), 3 * SECOND)])
+    export(made, tmp_path / "shards")
+    return str(tmp_path / "shards")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], [("SignalIssued", 0), ("CashMoved", 1)]),
+        (["--shard", "1"], [("SignalIssued", 1), ("CashMoved", 1)]),
+        (["--type", "ClockTicked"], [("ClockTicked", 0), ("ClockTicked", 1)]),
+        (["--type", "SignalIssued"], [("SignalIssued", 0)]),
+        (["--type", "SignalIssued", "--all"], [("SignalIssued", 0), ("SignalIssued", 1)]),
+        (
+            ["--all"],
+            [
+                ("ClockTicked", 0), ("ClockTicked", 1), ("SignalIssued", 0), ("SignalIssued", 1),
+                ("CashMoved", 1),
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_ticks_and_copies_on_every_shard_are_for_who_asks_for_them(
+    shards: str,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    told: list[tuple[str, int]],
+) -> None:
+    found = lines(capsys, "--log", shards, *words)
+    assert [(line["type"], line["shard"]) for line in found] == told
+
+
+def test_a_list_is_told_by_its_length(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--log", log, "--type", "RoundClosed") == 0
+    assert re.search(r"signals_used=(1 item|[0-9]+ items) ", capsys.readouterr().out)
