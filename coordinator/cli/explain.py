@@ -109,6 +109,9 @@ def _signals(told: Explanation, *, whole: bool) -> Iterator[RenderableType]:
         )  # fmt: skip
     yield rows
     yield from _more(len(told.signals), _SIGNALS)
+    if told.signals_dropped:
+        why = "dropped (direction 0, no skill left, no price, or another currency): "
+        yield Text.assemble(why, _listed(told.signals_dropped))
     yield Text(
         f"parts together {_bps(told.contributions)} (prior {_bps(told.prior_utility)}) "
         f"= expected return {_bps(told.after.expected_return)} over the horizon"

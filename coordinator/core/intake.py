@@ -30,6 +30,7 @@ from schemas.verdicts import InputRejected, InputRejection, SignalRejected, Sign
 __all__ = ["identity_key", "judge", "left_out", "rejected_input", "repeated", "unheard"]
 
 NAMES_SHOWN = 10
+UNKNOWN_SOURCE_REMEDY = "register it on control first: SourceRegistered"
 UNSUPPORTED = (
     constraints.SizeCapped,
     constraints.RiskLimitChanged,
@@ -143,7 +144,7 @@ def _signal_fault(
     source = state.sources.get(event.source)
     parameters = state.parameters
     if source is None:
-        return SignalRejection.UNKNOWN_SOURCE, ""
+        return SignalRejection.UNKNOWN_SOURCE, UNKNOWN_SOURCE_REMEDY
     if source.strategies and event.strategy not in source.strategies:
         return SignalRejection.UNKNOWN_STRATEGY, event.strategy
     if event.instrument not in state.market.instruments:

@@ -73,11 +73,34 @@ class RoundWithoutDecision(ExplainError):
     """The round is in the log but decided nothing. outcome: why."""
 
     def __init__(self, closed: RoundClosed) -> None:
+        used = _counted(len(closed.signals_used))
         super().__init__(
             f"round {closed.decision_id!r} closed without a decision: {closed.outcome} "
-            f"(trigger {closed.trigger}, {len(closed.signals_used)} signals used)"
+            f"(trigger {closed.trigger}, {used} used{_dropped(closed)})"
         )
         self.outcome = closed.outcome
+
+
+_WHY_DROPPED = {
+    "nothing_to_do": "no instrument of theirs has a price in the portfolio's currency",
+    "no_prices": "something that the portfolio holds has no price, so its value is not known",
+    "no_value": "the portfolio's value is not positive",
+}
+"""What each outcome says of every signal dropped: such a round never came to weigh them singly."""
+
+
+def _counted(number: int) -> str:
+    return "1 signal" if number == 1 else f"{number} signals"
+
+
+def _dropped(closed: RoundClosed) -> str:
+    names = closed.signals_dropped
+    if not names:
+        return ""
+    left = len(names) - _NEAR
+    shown = ", ".join(names[:_NEAR]) + (f" and {left} more" if left > 0 else "")
+    why = _WHY_DROPPED.get(closed.outcome)
+    return f"; {_counted(len(names))} dropped: {shown}" + (f": {why}" if why else "")
 
 
 @dataclass(slots=True)

@@ -89,6 +89,17 @@ def test_an_id_folds_only_where_the_terminal_is_too_narrow_and_is_never_cut() ->
     assert "".join(line.split()[0] for line in folded) == name
 
 
+def test_dropped_signals_are_named_with_what_may_drop_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    books = closed().model_copy(update={"signals_dropped": ("c/9",)})
+    made = output_log(allocation(signals=(use("a/1", "A"),), targets=(target("A"),)), books)
+    export(made, tmp_path / "log")
+    assert run("p:1", "--log", str(tmp_path / "log")) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "c/9" in line]
+    assert line.startswith("dropped (direction 0, no skill left, no price")
+
+
 def test_how_much_a_decision_matters_and_how_soon_is_told(
     log: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,6 +73,11 @@ def test_a_signal_that_does_not_count_says_why(reason: SignalRejection) -> None:
     assert [event.reason for event in events_of(log, SignalRejected)] == [reason]
 
 
+def test_an_unknown_source_is_told_what_to_do() -> None:
+    (event,) = events_of(run(after(signal(source="ghost"))), SignalRejected)
+    assert event.detail == "register it on control first: SourceRegistered"
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -29,3 +29,23 @@ def test_an_unknown_decision_suggests_near_names() -> None:
 def test_a_round_that_decided_nothing_says_why() -> None:
     with pytest.raises(RoundWithoutDecision, match="nothing_to_do"):
         explain_decision(output_log(closed(outcome="nothing_to_do")), "p:1")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        ("nothing_to_do", "no instrument of theirs has a price in the portfolio's currency"),
+        ("no_prices", "something that the portfolio holds has no price"),
+        ("no_value", "value is not positive"),
+    ],
+)
+def test_a_round_that_dropped_every_signal_names_them_and_says_why(outcome: str, why: str) -> None:
+    dropped = tuple(f"a/{number}" for number in range(7))
+    books = closed(outcome=outcome).model_copy(
+        update={"signals_used": (), "signals_dropped": dropped}
+    )
+    with pytest.raises(RoundWithoutDecision) as caught:
+        explain_decision(output_log(books), "p:1")
+    told = str(caught.value)
+    assert "0 signals used; 7 signals dropped: a/0, a/1, a/2, a/3, a/4 and 2 more: " in told
+    assert why in told
