@@ -69,7 +69,8 @@ def test_what_a_service_waits_for_can_happen(name: str) -> None:
 @pytest.mark.parametrize("name", LASTING)
 def test_every_lasting_service_has_health_limits_and_time_to_stop(name: str) -> None:
     service = SERVICES[name]
-    assert service["restart"] == "unless-stopped"
+    # A sealed engine exits with 0, and must not be started again.
+    assert service["restart"] == ("on-failure" if name == "engine" else "unless-stopped")
     assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
     assert {"interval", "timeout", "retries", "start_period"} <= service["healthcheck"].keys()
     assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
