@@ -71,6 +71,7 @@ class Publisher:
         self._sending: Future[list[Sent]] | None = None
         self._count = 0
         self._urgent = False
+        self._furthest = -1
         self._ours: OrderedDict[int, str] = OrderedDict()
         self._theirs: dict[int, str] = {}
 
@@ -143,6 +144,9 @@ class Publisher:
         self._sending = None
         expected = self._end
         for one in sent:
+            if one.offset < expected:
+                reason = f"the topic was cut or made anew: it goes on at {one.offset}"
+                raise Diverged(self._shard, expected, reason)
             if one.offset > expected:
                 self._look_at(expected, one.offset)
             expected = one.offset + 1
@@ -156,6 +160,7 @@ class Publisher:
         for record in self._log.read("decisions", self._shard, start, stop):
             seq, found = decode_head(record.payload).seq, digest(record.payload)
             count += 1
+            self._refuse_gap(seq, newest)
             known = self._ours.get(seq)
             if known is None:
                 seen = self._theirs if seq > newest else older
@@ -166,6 +171,12 @@ class Publisher:
         if count:
             self._repeated(count)
             self._look_back(older, start)
+
+    def _refuse_gap(self, seq: int, newest: int) -> None:
+        """Somebody ahead of us says what comes next: no reader can go on behind a gap."""
+        if self._ours and seq > max(newest, self._furthest) + 1:
+            raise Diverged(self._shard, seq, f"an output with seq {seq} stands behind a gap")
+        self._furthest = max(self._furthest, seq)
 
     def _look_back(self, wanted: dict[int, str], stop: int) -> None:
         """Compare repeats of outputs that we did not say, or forgot, with those in the log."""

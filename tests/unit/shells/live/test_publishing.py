@@ -231,3 +231,25 @@ def test_two_strangers_who_differ_halt_before_our_turn_comes(log: HeldLog) -> No
     log.through()
     with pytest.raises(Diverged, match="seq 5"):
         publisher.flush_soon()
+
+
+def test_a_foreign_output_behind_a_gap_halts(log: HeldLog) -> None:
+    publisher, _ = made(log)
+    said_and_sent(log, publisher, entry(0), entry(1))
+    foreign(log, entry(2), entry(3))
+    said_and_sent(log, publisher, entry(2))  # one that is ahead without a gap may be
+    foreign(log, entry(5))
+    publisher.say([entry(3)], 1)
+    publisher.flush_soon()
+    log.through()
+    with pytest.raises(Diverged, match="behind a gap"):
+        publisher.flush_soon()
+
+
+def test_a_topic_that_was_made_anew_halts(log: HeldLog) -> None:
+    publisher, _ = made(log, end=7)
+    publisher.say([entry(0)], 1)
+    publisher.flush_soon()
+    log.through()
+    with pytest.raises(Diverged, match="made anew"):
+        publisher.flush_soon()
