@@ -140,9 +140,12 @@ def _topic(payload: bytes) -> str:
 
 
 def _send(settings: Settings, lines: Iterable[Line]) -> None:
-    """Send, and wait until everything is acknowledged. Raises LogUnavailable."""
+    """Send, and wait until everything is acknowledged. Raises TopicsMissing, LogUnavailable."""
+    from coordinator.log.kafka.layout import require_topics  # noqa: PLC0415 - as below
     from coordinator.log.kafka.producing import produce  # noqa: PLC0415 - only who sends pays for it
 
+    lines = list(lines)
+    require_topics(settings.kafka, {line.topic for line in lines})
     produce(settings.kafka, _messages(lines))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from coordinator.cli import send
 from coordinator.core.route import Raw, read_event
-from coordinator.log.kafka import producing
+from coordinator.log.kafka import layout, producing
 from coordinator.log.kafka.producing import Message, key_of_event
 from schemas.base import Event
 
@@ -34,6 +34,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
         return len(taken) - before
 
     monkeypatch.setattr(producing, "produce", produce)
+    monkeypatch.setattr(layout, "require_topics", lambda *_: None)
     return taken
 
 
@@ -54,6 +55,26 @@ def test_a_bad_line_is_named_and_nothing_is_sent(
     assert [one["number"] for one in json.loads(said.out)["bad"]] == [3, 4, 5, 6, 7, 8]
     assert "line 7: ClockTicked is not for producers" in said.err
     assert sent == []
+
+
+def test_without_topics_nothing_is_sent_and_what_to_do_is_said(
+    tmp_path: Path,
+    sent: list[Message],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = []
+
+    def missing(_settings: object, topics: set[str]) -> None:
+        asked.append(topics)
+        raise layout.TopicsMissing("kafka://there", topics)
+
+    monkeypatch.setattr(layout, "require_topics", missing)
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(GOOD)
+    assert run(str(file)) == 1
+    assert "run `coordinator topics apply`" in capsys.readouterr().err
+    assert (asked, sent) == ([{"control"}], [])
 
 
 def test_bad_lines_can_be_skipped(tmp_path: Path, sent: list[Message]) -> None:
