@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from coordinator.cli.console import FAILED, USAGE, complain
+from coordinator.cli.console import FAILED, OK, USAGE, complain
 from coordinator.cli.live_options import add_settings, settings_of
 from coordinator.settings import Settings, SettingsError
 
@@ -84,10 +84,13 @@ def _parts(settings: Settings) -> Sequence[str]:
 def _one(settings: Settings, part: str, args: argparse.Namespace) -> int:
     from coordinator.shells.live.lifeline import hold_on  # noqa: PLC0415 - only here it is needed
     from coordinator.shells.live.parts import run_named  # noqa: PLC0415 - as above
+    from coordinator.shells.live.supervisor import SEALED  # noqa: PLC0415 - as above
 
     if args.supervised:
         hold_on(grace_s=_grace_s(settings))
-    return run_named(settings, part, unseal=args.unseal)
+    code = run_named(settings, part, unseal=args.unseal)
+    # Only a supervisor needs to tell a seal from a stop: to people both are done.
+    return OK if code == SEALED and not args.supervised else code
 
 
 def _all(settings: Settings, parts: Sequence[str], args: argparse.Namespace) -> int:
@@ -95,14 +98,23 @@ def _all(settings: Settings, parts: Sequence[str], args: argparse.Namespace) -> 
     from coordinator.shells.live.supervisor import (  # noqa: PLC0415 - only here it is needed
         Child,
         command,
+        ports_taken,
         supervise,
     )
     from coordinator.telemetry.logging import configure_logging  # noqa: PLC0415 - as above
 
     configure_logging(settings.log, secrets=settings.secrets())
+    first, host = settings.http.port, settings.http.host
+    ports = [first + index if first else 0 for index in range(len(parts))]
+    taken = ports_taken(host, ports)
+    if taken:
+        complain(
+            f"port {', '.join(map(str, taken))} of {host} is in use, by another worker perhaps; "
+            f"this one needs {ports[0]} to {ports[-1]}: choose others with --http-port N, 0 for any"
+        )
+        return FAILED
     children = []
-    for index, part in enumerate(parts):
-        port = settings.http.port + index if settings.http.port else 0
+    for part, port in zip(parts, ports, strict=True):
         children.append(Child(part, command(part, [*_passed_on(args), "--http-port", str(port)])))
     return supervise(children, grace_s=_grace_s(settings))
 

@@ -11,6 +11,7 @@ import threading
 
 from coordinator.settings import Settings
 from coordinator.shells.live.process import run_part
+from coordinator.shells.live.supervisor import SEALED
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.metrics import Metrics
 
@@ -20,7 +21,10 @@ PROJECTIONS = ("postgres", "redis")
 
 
 def run_named(settings: Settings, name: str, *, unseal: bool = False) -> int:
-    """Run one part in this process until it is told to end; returns the exit code."""
+    """Run one part in this process until it is told to end; returns the exit code.
+
+    SEALED for an engine that ended because all its shards are sealed.
+    """
     if name == "router":
         return _router(settings)
     if name == "engine":
@@ -50,15 +54,20 @@ def _engine(settings: Settings, *, unseal: bool) -> int:
     # Forked first: from a process without connections, and without threads of its own.
     decider = Decider(lambda shard, shards: build_engine(shard=shard, shards=shards))
 
+    sealed = False
+
     async def part(stop: asyncio.Event, metrics: Metrics, health: Health) -> None:
+        nonlocal sealed
         worker = EngineWorker(
             settings, metrics=metrics, health=health, engines=decider.engine,
             settle=decider.settle, unseal=unseal,
         )  # fmt: skip
         await worker.run(stop)
+        sealed = worker.sealed
 
     try:
-        return run_part(settings, "engine", part, expected=("group",))
+        code = run_part(settings, "engine", part, expected=("group",))
+        return SEALED if sealed and not code else code
     finally:
         decider.close()
 

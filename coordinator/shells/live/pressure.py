@@ -51,14 +51,23 @@ class Pressure:
         self.overloaded = False
         self.holding = True
         """Until the first look: nothing may stand in a journal before its engine's beginning."""
+        self.answered_at = time.monotonic()
+        """When the cluster last answered a look, seconds; at first the beginning."""
+        self._held_until: int | None = None
+        """What was appended before, ns, was held, whenever it comes to be routed."""
         self.unknown = "nobody has looked yet how far the engines are"
         """Why the last look did not tell the lag; empty when it did."""
 
     def shed_before(self) -> int | None:
-        """Signals appended before this time, ns, are shed now; None while there is no overload."""
-        if not self.overloaded:
-            return None
-        return time.time_ns() - self._settings.worker.shed_after_ms * 1_000_000
+        """Signals appended before this time, ns, are shed now; None before any overload.
+
+        Once it is over, only what was held by it: the lag may fall between two looks, and what
+        waited is routed behind the second.
+        """
+        waited = time.time_ns() - self._settings.worker.shed_after_ms * 1_000_000
+        if self.overloaded:
+            return waited
+        return None if self._held_until is None else min(waited, self._held_until)
 
     async def watch(self) -> None:
         """Look again and again; a cluster that does not answer changes nothing."""
@@ -70,6 +79,7 @@ class Pressure:
                 self.unknown = f"the lag is not known: {type(error).__name__}: {error}"
                 self._log.info("lag_unknown", error=f"{type(error).__name__}: {error}")
             else:
+                self.answered_at = time.monotonic()
                 if lag is not None:
                     self._judge(lag)
                 self.unknown = "" if lag is not None else "an engine has not begun its journal"
@@ -77,6 +87,8 @@ class Pressure:
 
     def _judge(self, lag: int) -> None:
         """Hold above the largest lag, and let go well below it."""
+        if self.overloaded:
+            self._held_until = time.time_ns()
         if lag > self._largest:
             if not (self.holding and self.overloaded):
                 self._log.warning("journals_held", lag=lag, largest=self._largest)

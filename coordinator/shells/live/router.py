@@ -18,12 +18,14 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetad
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from coordinator.log.kafka.layout import TopicsMissing, partitions_of
 from coordinator.log.kafka.options import client_options
 from coordinator.log.kafka.sending import Partition, Sender, SendFailed
 from coordinator.log.kafka.topic_ids import topic_ids
 from coordinator.settings import Settings
 from coordinator.shells.live.dead_letters import DeadLetters
 from coordinator.shells.live.ending import ended
+from coordinator.shells.live.layout import LOG_TOPICS, refuse_other_shards
 from coordinator.shells.live.pressure import Pressure
 from coordinator.shells.live.routing import Routing
 from coordinator.telemetry.health import Health
@@ -41,6 +43,8 @@ GATHER_S = 0.005
 """A fetch costs the same for one message as for many: what comes so close goes together."""
 IDS_EVERY_S = 30.0
 CLOSE_S = 5.0
+ANSWER_OLD_S = 5.0
+"""So long without any answer, and the router is not ready: the broker is away."""
 
 
 class TopicMadeAnew(Exception):
@@ -51,12 +55,17 @@ class WatcherEnded(Exception):
     """What holds the router and lets it go again looks no more: everything is begun again."""
 
 
-AGAIN = (KafkaError, SendFailed, OSError, TopicMadeAnew, TimeoutError, WatcherEnded)
+AGAIN = (
+    KafkaError, SendFailed, OSError, TopicMadeAnew, TopicsMissing, TimeoutError, WatcherEnded,
+)  # fmt: skip
 """What ends a session and not the router."""
 
 
 class LiveRouter:
-    """One router. `run` until told to stop; whatever the cluster does, it begins again."""
+    """One router. `run` until told to stop; whatever the cluster does, it begins again.
+
+    Raises WrongShards where the journal has another number of partitions than there are shards.
+    """
 
     def __init__(self, settings: Settings, *, metrics: Metrics, health: Health) -> None:
         self._settings = settings
@@ -70,14 +79,21 @@ class LiveRouter:
     async def run(self, stop: asyncio.Event) -> None:
         """Route until `stop` is set; what was fetched then is finished first."""
         failures = 0
+        waits = ""
         while not stop.is_set():
             began = time.monotonic()
             try:
                 await self._session(stop)
             except AGAIN as error:
                 failures = 0 if time.monotonic() - began > BACKOFF_S[-1] * 2 else failures + 1
-                self._health.set("router", ok=False, reason=f"{type(error).__name__}: {error}")
-                self._log.warning("router_restarts", error=f"{type(error).__name__}: {error}")
+                missing = isinstance(error, TopicsMissing)
+                reason = str(error) if missing else f"{type(error).__name__}: {error}"
+                self._health.set("router", ok=False, reason=reason)
+                if not missing:
+                    self._log.warning("router_restarts", error=reason)
+                elif reason != waits:
+                    self._log.warning("router_waits", reason=reason)
+                waits = reason if missing else ""
                 await _pause(stop, BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
 
     async def _session(self, stop: asyncio.Event) -> None:
@@ -103,6 +119,10 @@ class LiveRouter:
         watching: list[asyncio.Task[None]] = []
         try:
             await admin.start()
+            names = [*INPUT_TOPICS, *LOG_TOPICS]
+            refuse_other_shards(
+                self._settings, await partitions_of(admin, self._settings.kafka, names)
+            )
             ids = await self._ids(admin)
             assignment = _Assignment(consumer, admin, self._group, ids)
             consumer.subscribe(
@@ -162,15 +182,23 @@ class LiveRouter:
             await self._commit(consumer, done, ids)
 
     def _tell(self, *, ours: bool, pressure: Pressure) -> None:
-        """Into health: held is ready while we know why; who holds blindly is not."""
-        if not ours:
+        """Into health: held is ready while we know why; who holds blindly is not.
+
+        Ready lapses: a send or a commit that nobody answers keeps us from saying so.
+        """
+        silent_s = time.monotonic() - pressure.answered_at
+        if silent_s > ANSWER_OLD_S:
+            reason = f"the broker has not answered for {silent_s:.0f} s"
+            self._health.set("router", ok=False, reason=reason)
+        elif not ours:
             self._health.set("router", ok=False, reason="no partition is ours")
         elif not pressure.holding:
-            self._health.set("router", ok=True)
+            self._health.set("router", ok=True, lapses_s=ANSWER_OLD_S)
         elif pressure.unknown:
             self._health.set("router", ok=False, reason=f"nothing is routed: {pressure.unknown}")
         else:
-            self._health.set("router", ok=True, reason="held: an engine is far behind")
+            reason = "held: an engine is far behind"
+            self._health.set("router", ok=True, reason=reason, lapses_s=ANSWER_OLD_S)
 
     async def _pass_on(
         self,

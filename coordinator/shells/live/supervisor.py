@@ -1,26 +1,28 @@
 """Supervisor: the parts of one worker as child processes, ended together.
 
 Place in the flow: what `coordinator run` is when more than one part is asked for. A child that ends
-by itself is started again after a pause that grows, unless it is an engine whose shards are sealed.
-A router or an engine that keeps failing ends them all; views and projections never do: decisions go
-on without them. Each
-child's stdin is a pipe that ends with this process, by which it knows (lifeline). It must never
-outlive its children, nor they it for longer than the grace.
+by itself is started again after a pause that grows. An engine whose shards are all sealed says so
+by its exit code and ends them all: nothing more is routed for a build that decides nothing. A
+router or an engine that keeps failing ends them all; views and projections never do: decisions go
+on without them. Each child's stdin is a pipe that ends with this process, by which it knows
+(lifeline). It must never outlive its children, nor they it for longer than the grace.
 """
 
 from __future__ import annotations
 
+import errno
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
-__all__ = ["Child", "command", "supervise"]
+__all__ = ["SEALED", "Child", "command", "ports_taken", "supervise"]
 
 PAUSE_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 GOOD_S = 60.0
@@ -28,8 +30,8 @@ FAILURES_MAX = 10
 LOOK_EVERY_S = 0.2
 NEEDED = frozenset({"router", "engine"})
 """Parts without which nothing is decided."""
-SEALABLE = frozenset({"engine"})
-"""Parts that are done once they end without a failure; any other is missed, however it ended."""
+SEALED = 10
+"""How a supervised engine ends whose shards are all sealed; 0 is one that was told to end."""
 
 
 @dataclass(slots=True)
@@ -42,11 +44,14 @@ class Child:
     began: float = 0.0
     failures: int = 0
     again_at: float = 0.0
-    done: bool = field(default=False)
+    sealed: bool = False
 
 
 def supervise(children: Sequence[Child], *, grace_s: float) -> int:
-    """Run them until SIGTERM or SIGINT; returns 0, or 1 when one that is needed kept failing."""
+    """Run them until SIGTERM, SIGINT or a seal of all shards; returns 0.
+
+    Returns 1 when one that is needed kept failing.
+    """
     log = structlog.get_logger("supervisor")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,7 +61,8 @@ def supervise(children: Sequence[Child], *, grace_s: float) -> int:
             for child in children:
                 if not _look_after(child, log):
                     return 1
-            if all(child.done for child in children):
+            if any(child.sealed for child in children):
+                log.warning("worker_sealed", reason="sealed: start the next build")
                 return 0
             stop.wait(LOOK_EVERY_S)
         return 0
@@ -67,15 +73,14 @@ def supervise(children: Sequence[Child], *, grace_s: float) -> int:
 def _look_after(child: Child, log: structlog.stdlib.BoundLogger) -> bool:
     """Start it where it does not run; False when one that is needed has failed too often."""
     now = time.monotonic()
-    if child.done or (child.process is not None and child.process.poll() is None):
+    if child.process is not None and child.process.poll() is None:
         return True
     if child.process is not None:
         code = child.process.returncode
         _let_go(child.process)
         child.process = None
-        if code == 0 and child.name in SEALABLE:
-            child.done = True
-            log.warning("part_done", part=child.name, reason="sealed, or told to end")
+        if code == SEALED and child.name == "engine":
+            child.sealed = True
             return True
         child.failures = 1 if now - child.began > GOOD_S else child.failures + 1
         child.again_at = now + PAUSE_S[min(child.failures - 1, len(PAUSE_S) - 1)]
@@ -116,6 +121,28 @@ def _let_go(process: subprocess.Popen[bytes]) -> None:
     """The lifeline of a child that has ended."""
     if process.stdin is not None:
         process.stdin.close()
+
+
+def ports_taken(host: str, ports: Sequence[int]) -> list[int]:
+    """Which of the ports somebody else listens on; 0 is any, and never taken."""
+    return [port for port in ports if port and _taken(host, port)]
+
+
+def _taken(host: str, port: int) -> bool:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror:
+        return False  # a host that nobody knows: the parts say so
+    for family, kind, protocol, _, address in found:
+        with socket.socket(family, kind, protocol) as probe:
+            # As the parts' own servers: connections that have ended do not keep a port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return True
+    return False
 
 
 def command(part: str, arguments: Sequence[str]) -> list[str]:

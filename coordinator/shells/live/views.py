@@ -29,6 +29,7 @@ from coordinator.log.kafka.chunks import CHUNK
 from coordinator.settings import Settings
 from coordinator.shells.live.delivery import faust_app
 from coordinator.shells.live.ending import ended
+from coordinator.shells.live.layout import await_layout
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.metrics import Metrics
 from projections.tables import Follower, Place, Row, ViewTables
@@ -256,7 +257,9 @@ class PortfolioViews:
     # -- the process -------------------------------------------------------------------------------
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Join, follow, until `stop` or a failure."""
+        """Join, follow, until `stop` or a failure. Raises WrongShards before it joins."""
+        if not await await_layout(self._settings, self._health, "views", stop):
+            return
         self._health.set("views", ok=False, reason="joining")
         joining = asyncio.create_task(self.app.start())
         began = time.monotonic()

@@ -25,6 +25,7 @@ from coordinator.settings import Settings
 from coordinator.shells.live.collecting import settle
 from coordinator.shells.live.delivery import FaustDelivery
 from coordinator.shells.live.ending import ended
+from coordinator.shells.live.layout import await_layout
 from coordinator.shells.live.membership import Membership
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
@@ -93,6 +94,8 @@ class EngineWorker:
         self._ran = self._ending = False
         self._settled: frozenset[int] = frozenset()
         self._joined: asyncio.Event | None = None
+        self.sealed = False
+        """Whether it ended because all its shards are sealed."""
 
     # -- what the delivery tells -------------------------------------------------------------------
 
@@ -154,6 +157,8 @@ class EngineWorker:
     async def run(self, stop: asyncio.Event) -> None:
         """Join, decide, watch; until `stop`, a seal of all shards, or a failure."""
         self._started(time.time_ns(), self._settings.worker.shards)  # hashed once, before joining
+        if not await await_layout(self._settings, self._health, "group", stop):
+            return
         self._health.set("group", ok=False, reason="joining")
         delivery = FaustDelivery(self._settings, self)
         self._joined = delivery.joined
@@ -185,6 +190,7 @@ class EngineWorker:
             await self._look()
             self._settle()
             if self._owners and all(owner.drained for owner in self._owners.values()):
+                self.sealed = True
                 self._log.info("all_shards_sealed")
                 return
             try:

@@ -95,6 +95,21 @@ def test_what_waited_longer_than_told_is_shed() -> None:
     assert 0 <= time.time_ns() - 1_000 * 1_000_000 - before < 5_000_000_000
 
 
+def test_what_was_held_is_shed_though_the_pressure_is_over_at_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pressure, second, now = made(), 1_000_000_000, [0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(time_ns=lambda: now[0]))
+    pressure._judge(101)
+    now[0] = 10 * second
+    pressure._judge(20)
+    assert (pressure.holding, pressure.overloaded) == (False, False)
+    assert pressure.shed_before() == 9 * second
+    now[0] = 60 * second
+    pressure._judge(0)
+    assert pressure.shed_before() == 10 * second  # what came after the hold did not wait for it
+
+
 async def watched(*answers: int | Exception | None) -> list[tuple[bool, str]]:
     """After each look: whether it holds, and why the lag is not known. None: an empty journal."""
     pressure, seen = made(), []

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from coordinator.core.engine import WrongShards
+from coordinator.log.kafka.layout import TopicsMissing
 from coordinator.settings import Settings
 from coordinator.shells.live.pressure import Pressure
-from coordinator.shells.live.router import AGAIN, LiveRouter, WatcherEnded
+from coordinator.shells.live.router import AGAIN, ANSWER_OLD_S, LiveRouter, WatcherEnded
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.metrics import Metrics
 
@@ -85,3 +89,64 @@ def test_a_watcher_that_ends_ends_the_session_and_not_the_router() -> None:
     with pytest.raises(WatcherEnded, match="KeyError"):
         asyncio.run(use())
     assert WatcherEnded in AGAIN
+
+
+@pytest.mark.parametrize("lag", [0, 1 << 40])
+def test_a_router_whose_broker_is_silent_is_not_ready(lag: int) -> None:
+    bench = Bench()
+    bench.pressure._judge(lag)
+    bench.pressure.unknown = ""
+    bench.pressure.answered_at = time.monotonic() - ANSWER_OLD_S - 2
+    asyncio.run(bench.route())
+    assert bench.said() == (False, "the broker has not answered for 7 s")
+
+
+@pytest.mark.parametrize("lag", [0, 1 << 40])
+def test_ready_lapses_while_a_send_is_not_answered(lag: int) -> None:
+    bench = Bench()
+    now = time.monotonic()
+    bench.health = bench.router._health = Health(expected=("router",), clock=lambda: now)
+    bench.pressure._judge(lag)
+    bench.pressure.unknown = ""
+    asyncio.run(bench.route())
+    assert bench.said()[0]
+    now += ANSWER_OLD_S + 0.1
+    assert bench.said()[0] is False
+
+
+def sessions(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> tuple[Bench, list[Any]]:
+    """A router whose sessions end so, one after the other; then it is stopped."""
+    bench, left = Bench(), list(errors)
+
+    async def session(stop: asyncio.Event) -> None:
+        if left:
+            raise left.pop(0)
+        stop.set()
+
+    async def within() -> None:
+        async with asyncio.timeout(WITHIN_S):
+            await bench.router.run(asyncio.Event())
+
+    monkeypatch.setattr(bench.router, "_session", session)
+    monkeypatch.setattr("coordinator.shells.live.router.BACKOFF_S", (0.001,))
+    with capture_logs() as logs:
+        asyncio.run(within())
+    return bench, [line["event"] for line in logs]
+
+
+def test_missing_topics_are_waited_for_with_one_word_about_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = TopicsMissing("kafka://there", ["signals"])
+    bench, logs = sessions(monkeypatch, missing, missing, missing)
+    assert logs == ["router_waits"]
+    ok, reason = bench.said()
+    assert not ok
+    assert "run `coordinator topics apply`" in reason
+    _, logs = sessions(monkeypatch, missing, OSError("away"), missing)
+    assert logs == ["router_waits", "router_restarts", "router_waits"]
+
+
+def test_another_number_of_shards_ends_the_router(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WrongShards):
+        sessions(monkeypatch, WrongShards("8, not 4"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from coordinator.shells.live.supervisor import SEALED, ports_taken
 
 ROOT = Path(__file__).resolve().parents[4]
 SUPERVISE = """
@@ -48,20 +51,47 @@ def await_start(path: Path, count: int = 1) -> None:
         time.sleep(0.02)
 
 
-def test_an_engine_whose_shards_are_sealed_is_done_and_ends_it_where_it_is_alone() -> None:
-    assert supervising(5, engine="pass").wait(60) == 0
+def test_an_engine_whose_shards_are_all_sealed_ends_the_worker(tmp_path: Path) -> None:
+    router, views = tmp_path / "router", tmp_path / "views"
+    engine = f"""
+import os, sys, time
+until = time.monotonic() + 60
+while not all(map(os.path.exists, {[str(router), str(views)]!r})):
+    assert time.monotonic() < until
+    time.sleep(0.02)
+sys.exit({SEALED})
+"""
+    gracefully = NOTE.replace(
+        "; open", "; signal.signal(signal.SIGTERM, lambda *_: (note('told'), sys.exit(0))); open"
+    ).replace("; open", "; note = lambda word: open({path!r}, 'a').write(word + '\\n'); open", 1)
+    words = {
+        name: gracefully.format(path=str(path)) + "time.sleep(60)"
+        for name, path in (("router", router), ("views", views))
+    }
+    assert supervising(30, engine=engine, **words).wait(60) == 0
+    assert [path.read_text().split() for path in (router, views)] == [["x", "told"]] * 2
 
 
-def test_a_router_that_was_told_to_end_is_started_again(tmp_path: Path) -> None:
-    router, engine = tmp_path / "router", tmp_path / "engine"
-    first = f"open({str(router)!r}).read() == 'x\\n'"
-    ends = NOTE.format(path=str(router)) + f"{first} or time.sleep(60)"
-    process = supervising(30, router=ends, engine=SLEEPS.format(path=str(engine)))
-    await_start(router, 2)
-    await_start(engine)
+@pytest.mark.parametrize("part", ["router", "engine"])
+def test_a_part_that_was_told_to_end_is_started_again(tmp_path: Path, part: str) -> None:
+    told, other = tmp_path / "told", tmp_path / "other"
+    first = f"open({str(told)!r}).read() == 'x\\n'"
+    ends = NOTE.format(path=str(told)) + f"{first} or time.sleep(60)"
+    process = supervising(30, **{part: ends, "views": SLEEPS.format(path=str(other))})
+    await_start(told, 2)
+    await_start(other)
     process.terminate()
     assert process.wait(25) == 0
-    assert (starts(router), starts(engine)) == (2, 1)
+    assert (starts(told), starts(other)) == (2, 1)
+
+
+def test_a_port_is_taken_while_somebody_listens_on_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert ports_taken("127.0.0.1", [0, port]) == [port]
+        assert ports_taken("localhost", [port]) == [port]
+    assert ports_taken("127.0.0.1", [0, port]) == []
+    assert ports_taken("nobody.invalid", [port]) == []
 
 
 @pytest.mark.parametrize("part", ["postgres", "redis", "views"])

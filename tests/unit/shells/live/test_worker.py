@@ -102,6 +102,10 @@ def deliveries(monkeypatch: pytest.MonkeyPatch) -> list[FakeDelivery]:
         made.append(FakeDelivery(settings, shards))
         return made[-1]
 
+    async def there(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(module, "await_layout", there)
     monkeypatch.setattr(module, "FaustDelivery", make)
     monkeypatch.setattr(module, "settle", lambda: None)
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0.02)
@@ -254,7 +258,18 @@ def test_the_seal_of_all_shards_ends_it() -> None:
             owner.phase, owner.drained = Phase.SEALED, True
 
     running(worker, sealed)
+    assert worker.sealed
     assert all(owner.stopped for owner in worker.made)
+
+
+def test_a_worker_that_is_told_to_end_was_not_sealed() -> None:
+    worker = Bench()
+
+    async def told(stop: asyncio.Event) -> None:
+        stop.set()
+
+    running(worker, told)
+    assert not worker.sealed
 
 
 def test_what_is_assigned_while_it_ends_is_not_begun(deliveries: list[FakeDelivery]) -> None:
