@@ -22,7 +22,7 @@ from faust.transport.drivers.aiokafka import Consumer, Transport
 __all__ = ["AsItIs", "QuickTransport", "QuietMonitor"]
 
 FETCH_S = 1.0
-REST_MIN_S, REST_MAX_S = 0.004, 0.025
+REST_MIN_S, REST_MAX_S = 0.002, 0.006
 """What comes shortly after each other is fetched together; no round is due within it."""
 
 

@@ -19,7 +19,7 @@ __all__ = ["Pace", "Pacer"]
 
 MILLISECOND = 1_000_000
 LOOK_EVERY = 50 * MILLISECOND
-AIM = 0.75
+AIM = 0.65
 """The share of the time that is to be spent: above it what comes waits for what came before."""
 ROOM_MIN = 0.2
 LEAST_MS, LARGEST_MS = 50, 2_000
@@ -29,12 +29,14 @@ decide like that so often on end, all go on doing so: what comes at once and is 
 overload."""
 ACTIVE = 1_000 * MILLISECOND
 """Who has not decided for so long, or for three spacings, has stopped."""
-COST_FADE, RECORDS_FADE = 0.03, 0.15
+COST_FADE, RECORDS_FADE = 0.06, 0.15
 """Weights of a new measurement beside those before it."""
 LATE, LATE_MOST = 150 * MILLISECOND, 1_000 * MILLISECOND
 """Records that waited longer than the first have gathered and are to be worked off: up to twice
 the spacing where they waited the second longer."""
-CLOSER, CLOSER_AFTER = 0.85, 2_000 * MILLISECOND
+FIRST = 1.4
+"""The first time by so much more: what gathers until it has an effect is worked off, too."""
+CLOSER, CLOSER_AFTER = 0.85, 1_500 * MILLISECOND
 """Rounds close up by no more than that, and not sooner after the last change."""
 DIFFERS = 0.1
 ASK_AGAIN = 10_000 * MILLISECOND
@@ -121,9 +123,11 @@ class Pace:
         if sum(steady for _, steady in self._deciding.values()) < SOME * len(self._deciding):
             return 0
         room = max(AIM - self._records, ROOM_MIN)
+        needed = len(self._deciding) * self._cost / room / MILLISECOND
+        if needed <= LEAST_MS:
+            return 0
         gathered = 1 + min(self._late / LATE_MOST, 1.0)
-        needed = int(len(self._deciding) * self._cost / room * gathered / MILLISECOND)
-        return min(needed, LARGEST_MS) if needed > LEAST_MS else 0
+        return min(int(needed * max(gathered, 1.0 if self.spacing_ms else FIRST)), LARGEST_MS)
 
 
 class Pacer:
