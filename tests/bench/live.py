@@ -151,20 +151,20 @@ def _live(
         pids |= {f"worker {n}": one.process.pid for n, one in enumerate(engines, 1)}
         world = World(portfolios=args.portfolios, instruments=args.instruments, busy=busy)
         away = args.away if busy and workers == 1 else 0.0
-        found = asyncio.run(_measured(system, engines, world, args, Cores(pids), away))
-        found["stages of all phases, mean ms"] = _stages(system, [router, *engines])
-        return found
+        parts = [router, *engines]
+        return asyncio.run(_measured(system, parts, world, args, Cores(pids), away))
 
 
 async def _measured(
-    system: System, workers: list[Part], world: World, args: Any, cores: Cores, away: float
+    system: System, parts: list[Part], world: World, args: Any, cores: Cores, away: float
 ) -> dict[str, Any]:
     async with Load(system.bootstrap, system.prefix, f"{system.prefix}decisions", world) as load:
         for message in world.opening():
             await load.send(message, wait=True)
         found = await _phases(load, args, cores)
+        found["stages of all phases, mean ms"] = await asyncio.to_thread(_stages, system, parts)
         if away:
-            found["stopped worker"] = await _caught_up(system, workers, load, away)
+            found["stopped worker"] = await _caught_up(system, parts[1:], load, away)
         return found
 
 
