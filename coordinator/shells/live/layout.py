@@ -47,6 +47,7 @@ async def await_layout(settings: Settings, health: Health, check: str, stop: asy
     log = structlog.get_logger(check)
     answered = time.monotonic()
     said = ""
+    health.set(check, ok=False, reason="joining")
     while not stop.is_set():
         try:
             found = await find_topics(settings.kafka, LOG_TOPICS)
@@ -58,7 +59,7 @@ async def await_layout(settings: Settings, health: Health, check: str, stop: asy
             if isinstance(error, TopicsMissing):
                 answered = time.monotonic()
             elif time.monotonic() - answered > settings.worker.join_s:
-                raise
+                raise LogUnavailable(error.where, f"it cannot be joined: {error.what}") from error
         else:
             refuse_other_shards(settings, found)
             return True

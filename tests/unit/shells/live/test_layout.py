@@ -63,7 +63,7 @@ def test_it_waits_until_the_topics_are_made_and_says_so_once(
     assert fits
     assert [line["event"] for line in logs] == ["part_waits"]
     assert all("run `coordinator topics apply`" in reason for reason in waiting.reasons[1:])
-    assert len(waiting.reasons) == 4
+    assert (waiting.reasons[0], len(waiting.reasons)) == ("joining", 4)
 
 
 def test_a_stop_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,5 +83,5 @@ def test_a_broker_that_is_away_is_waited_for_within_bounds(monkeypatch: pytest.M
     brief = Settings(worker=WorkerSettings(shards=4, join_s=1))
     clock = iter(range(1_000))
     monkeypatch.setattr(module, "time", type("Clock", (), {"monotonic": lambda: next(clock)}))
-    with pytest.raises(LogUnavailable):
+    with pytest.raises(LogUnavailable, match="cannot be joined: refused"):
         Waiting(monkeypatch, AWAY, AWAY, AWAY).ended(brief)
