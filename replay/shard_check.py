@@ -51,6 +51,7 @@ class ShardCheck:
     ) -> None:
         self._reader = reader
         self._shard = engine.state.shard
+        self._engine = engine
         self._fold = Fold(reader, engine)
         self._comparison = comparison
         self._watch = watch
@@ -212,7 +213,7 @@ class ShardCheck:
 
     def _differences(self, found: Record, derived: bytes, time: int) -> tuple[Difference, ...]:
         """Of one output: what it says, whether it follows from the one before, and its time."""
-        state = self._fold.engine.state
+        state = self._engine.state
         fields = self._comparison.differences(found.payload, derived, state)
         if not fields and not self._comparison.exact:
             prev = head_of(found.payload).get("prev")
@@ -225,7 +226,7 @@ class ShardCheck:
 
     def _state_difference(self) -> FirstDifference | None:
         """Where a checkpoint was written at this position and the state is another."""
-        engine = self._fold.engine
+        engine = self._engine
         if not self._comparison.exact or not self._states.claims(engine.position):
             return None
         return self._of_states(self._states.differences(engine, self._recorded.places))
@@ -268,7 +269,7 @@ class ShardCheck:
         """A journal that is laid out for another number of shards than the log's first."""
         event = decode_journal(record.payload).event
         said = event.shards if isinstance(event, EngineStarted) else None
-        engine = self._fold.engine
+        engine = self._engine
         fields = (Difference("event.shards", said, engine.state.shards),)
         return FirstDifference(
             "shards", self._shard, record.position, 0, engine.seq, "EngineStarted", fields

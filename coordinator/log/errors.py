@@ -108,6 +108,8 @@ class InvalidAppend(LogError):
 class CorruptRecord(LogError, Unreadable):
     """A record is not what was written: changed, moved or missing. Names the first such one."""
 
+    position: int
+
     def __init__(self, topic: str, shard: int, position: int, *, where: str, what: str) -> None:
         super().__init__(
             f"{where}: record {topic}/{shard} position {position} is corrupt: {what}; "
