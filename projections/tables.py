@@ -59,8 +59,11 @@ class Follower:
         self.place = Place(record.position - 1, head.seq - 1, head.prev)
 
     def missing(self, record: Record) -> bool:
-        """Whether something that we have not seen lies before this record."""
-        return decode_head(record.payload).seq > self.place.seq + 1
+        """Whether something that we have not read lies before this record.
+
+        By position, not by seq: what broke the chain is read again, whatever stands behind it.
+        """
+        return record.position > self.place.position + 1
 
     def take(self, record: Record) -> OutputHead | None:
         """The output's head if it is the next one; None for a repeat. Raises ChainBroken."""

@@ -111,6 +111,16 @@ def test_the_follower_takes_each_output_once_and_stops_at_a_gap_or_a_fork() -> N
     assert follower.place == Place(second.position, 1, digest(second.payload))
 
 
+def test_what_was_skipped_is_missing_also_where_the_next_output_follows() -> None:
+    first, second, _ = records([view("p", at) for at in (1, 2, 3)])
+    follower = Follower()
+    assert follower.take(first) is not None
+    assert not follower.missing(second)
+    # A forged record stood between them, and the delivery has left it behind.
+    again = Record("decisions", 0, second.position + 1, 2, second.payload)
+    assert follower.missing(again)
+
+
 def test_a_follower_begins_where_the_topic_begins() -> None:
     *_, second, third = records([view("p", at) for at in (1, 2, 3)])
     follower = Follower()
