@@ -115,10 +115,9 @@ def test_what_was_skipped_is_missing_also_where_the_next_output_follows() -> Non
     first, second, _ = records([view("p", at) for at in (1, 2, 3)])
     follower = Follower()
     assert follower.take(first) is not None
-    assert not follower.missing(second)
-    # A forged record stood between them, and the delivery has left it behind.
-    again = Record("decisions", 0, second.position + 1, 2, second.payload)
-    assert follower.missing(again)
+    assert not follower.missing(Record("decisions", 0, first.position + 1, 2, second.payload))
+    # A forged record stands between them, and the delivery has left it behind.
+    assert follower.missing(second)
 
 
 def test_a_follower_begins_where_the_topic_begins() -> None:
