@@ -15,10 +15,8 @@ from pathlib import Path
 
 from coordinator.cli.asking import agreed
 from coordinator.cli.console import (
-    DIFFERENT,
     FAILED,
     OK,
-    OTHER_ENGINE,
     USAGE,
     clock_text,
     complain,
@@ -29,14 +27,11 @@ from coordinator.cli.console import (
     safe,
     table,
 )
+from coordinator.cli.endings import ENDINGS, ended
 from coordinator.cli.events import count_of, time_of
 from coordinator.cli.letters import FileBox, Found, KafkaBox, LetterBox, again, as_json
 from coordinator.cli.live_options import add_settings, settings_of
-from coordinator.core.chain import ChainBroken
-from coordinator.core.engine import EngineError
 from coordinator.core.route import DeadLetter
-from coordinator.core.shard import Diverged, OtherBuild
-from coordinator.log.errors import LogError
 from schemas.registry import INPUT_TOPICS
 
 __all__ = ["add_parser", "run"]
@@ -107,15 +102,8 @@ def run(args: argparse.Namespace) -> int:
         with quiet_pipe(), closing(_opened(args)) as box:
             code: int = args.act(box, args)
             return code
-    except OtherBuild as error:
-        complain(error)
-        return OTHER_ENGINE
-    except (Diverged, ChainBroken) as error:
-        complain(error)
-        return DIFFERENT
-    except (LogError, EngineError, OSError) as error:
-        complain(error)
-        return FAILED
+    except ENDINGS as error:
+        return ended(error)
 
 
 def _opened(args: argparse.Namespace) -> LetterBox:

@@ -17,25 +17,20 @@ from typing import TYPE_CHECKING
 
 from coordinator.cli.asking import agreed
 from coordinator.cli.console import (
-    DIFFERENT,
     FAILED,
     OK,
-    OTHER_ENGINE,
     complain,
     output,
     print_json,
     progress,
     table,
 )
+from coordinator.cli.endings import ENDINGS, ended
 from coordinator.cli.live_options import add_settings, settings_of
-from coordinator.core.chain import ChainBroken
 from coordinator.core.checkpoint import checkpoint_position
-from coordinator.core.engine import EngineError
 from coordinator.core.fold import checkpoints
 from coordinator.core.ports import Append, LogReader
-from coordinator.core.shard import Diverged, OtherBuild
 from coordinator.core.shards import shards_in
-from coordinator.log.errors import LogError
 from coordinator.log.live import begin_of
 from coordinator.log.sqlite import SqliteLog
 from coordinator.settings import Settings
@@ -90,15 +85,8 @@ def run(args: argparse.Namespace) -> int:
         if args.log is not None:
             return _seal_file(args)
         return _seal_kafka(args, settings_of(args))
-    except OtherBuild as error:
-        complain(f"{error}; it has to seal the log itself")
-        return OTHER_ENGINE
-    except (Diverged, ChainBroken) as error:
-        complain(error)
-        return DIFFERENT
-    except (LogError, EngineError, OSError) as error:
-        complain(error)
-        return FAILED
+    except ENDINGS as error:
+        return ended(error, advice="; it has to seal the log itself")
 
 
 def sealed_at(reader: LogReader, shard: int) -> int:

@@ -3,7 +3,8 @@
 Place in the flow: beneath the shards' owners. Measured: in one process, a round waited half as long
 again for the interpreter, which the broker's connections held. Forked before the worker has threads
 and connections, so it decides with the very same code. It ends when the worker does, however that
-went; when it ends by itself, the worker does. It must never read a log, a clock or a setting.
+went; when it ends by itself, the worker does. It must never read a log or a setting, nor
+a clock but to tell how long a step took.
 """
 
 from __future__ import annotations

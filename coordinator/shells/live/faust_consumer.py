@@ -23,7 +23,7 @@ __all__ = ["AsItIs", "QuickTransport", "QuietMonitor"]
 
 FETCH_S = 1.0
 REST_MIN_S, REST_MAX_S = 0.002, 0.006
-"""What comes shortly after each other is fetched together; no round is due within it."""
+"""What comes shortly after each other is fetched together, longer while every shard is deaf."""
 
 
 class _QuickConsumer(Consumer):

@@ -54,7 +54,7 @@ class Owner:
     """Runs one shard. `start`, then `deliver` what comes; `stop` hands it over.
 
     open_log: makes a log of its own for each try. engine: makes an engine. started: makes the event
-    that says this build begins. pace: the turn to decide, shared by the shards of one process.
+    that says this build begins. pace: shared by the shards of one process.
     """
 
     def __init__(
@@ -324,11 +324,10 @@ class Owner:
         ticker.heard(record.journal_time)
 
     def _apply(self, shard: Shard, publisher: Publisher, record: Record) -> None:
-        with self._pace:
-            began = time.time_ns()
-            fresh = shard.step(record)
-            took = shard.engine.took or time.time_ns() - began
-            began = time.time_ns() - took  # it may have been decided with the records before it
+        began = time.time_ns()
+        fresh = shard.step(record)
+        took = shard.engine.took or time.time_ns() - began
+        began = time.time_ns() - took  # it may have been decided with the records before it
         self.position, self.moved_at = record.position, time.monotonic()
         rounds = [key_of(entry) or b"" for entry in fresh if entry.startswith(_ROUND)]
         self._pace.stepped(rounds, took, journal_time=record.journal_time, now=time.monotonic_ns())

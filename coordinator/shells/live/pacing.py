@@ -12,12 +12,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from coordinator.core.clock import MILLISECOND
 from schemas.entries import Stamp, encode_journal
 from schemas.journal import RoundsPaced
 
 __all__ = ["Pace", "Pacer"]
 
-MILLISECOND = 1_000_000
 LOOK_EVERY = 50 * MILLISECOND
 AIM = 0.65
 """The share of the time that is to be spent: above it what comes waits for what came before."""
@@ -44,14 +44,13 @@ REMEMBERED_MAX = 100_000
 
 
 class Pace:
-    """The turn to decide, which one shard of a process holds at a time, and the spacing it needs.
+    """The spacing that a process needs: one for all its shards, which share the time to decide.
 
-    Two that decide at once would only take the interpreter from each other. All portfolios that
-    decide without a pause, each once in a spacing, are to take what records leave of the aim.
+    All portfolios that decide without a pause, each once in a spacing, are to take what records
+    leave of the aim.
     """
 
     def __init__(self, now: int | None = None) -> None:
-        self._turn = threading.Lock()
         self._lock = threading.Lock()
         self.spacing_ms = 0
         """Between two rounds of a portfolio, where the parameters have less; 0: theirs alone."""
@@ -63,12 +62,6 @@ class Pace:
         self._records = 0.0
         self._looked_at = time.monotonic_ns() if now is None else now
         self._changed_at = self._looked_at
-
-    def __enter__(self) -> None:
-        self._turn.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._turn.release()
 
     def stepped(
         self, portfolios: Sequence[bytes], took: int, *, journal_time: int, now: int

@@ -29,6 +29,7 @@ from projections.postgres.sink import PostgresSink
 from projections.projector import Pace, Projector
 from projections.rows import AsOf, HoldingRow, IncidentRow, PortfolioViewRow, Row, SignalRow
 from projections.sink import digest
+from tests.integration.projections.waiting import drain, until
 from tests.journals import T0, law
 from tests.support.projected import batches, busy_log, copied, everything
 
@@ -53,22 +54,6 @@ def sink(postgres_dsn: str, postgres_schema: str) -> Iterator[PostgresSink]:
     made.close()
     with psycopg.connect(postgres_dsn, autocommit=True) as connection:
         connection.execute(f'DROP SCHEMA IF EXISTS "{postgres_schema}" CASCADE'.encode())
-
-
-def drain(projector: Projector, seconds: float = 60.0) -> None:
-    """Step until the log is projected."""
-    end = time.monotonic() + seconds
-    while projector.step() or not projector._open:
-        if time.monotonic() > end:
-            pytest.fail("not caught up in time")
-
-
-def until(met: Callable[[], bool], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not met():
-        if time.monotonic() > end:
-            pytest.fail("did not come about in time")
-        time.sleep(0.02)
 
 
 def ask(sink: PostgresSink, statement: str) -> list[tuple[Any, ...]]:

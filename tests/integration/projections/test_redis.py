@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +28,7 @@ from projections.redis.sink import RedisSink
 from projections.redis.values import ActiveSignals
 from projections.rows import PortfolioViewRow, Row
 from projections.sink import Snapshot, digest
+from tests.integration.projections.waiting import drain, until
 from tests.journals import law
 from tests.support.projected import batches, busy_log, everything
 
@@ -51,21 +51,6 @@ def sink(redis_url: str, redis_prefix: str) -> Iterator[RedisSink]:
 def client(redis_url: str) -> Iterator[Any]:
     with redis.Redis.from_url(redis_url, decode_responses=True) as made:
         yield made
-
-
-def drain(projector: Projector, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while projector.step() or not projector._open:
-        if time.monotonic() > end:
-            pytest.fail("not caught up in time")
-
-
-def until(met: Callable[[], bool], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not met():
-        if time.monotonic() > end:
-            pytest.fail("did not come about in time")
-        time.sleep(0.02)
 
 
 def whole(sink: RedisSink) -> Snapshot:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -132,23 +130,6 @@ def test_shards_of_one_process_get_one_pace() -> None:
     other = Pacer(1, world.pace)
     assert other.wanted(0, world.now) == pytest.approx(spacing, rel=0.1)
     assert other.wanted(spacing, world.now) is None
-
-
-def test_a_turn_is_held_by_one() -> None:
-    pace, inside, left = Pace(), threading.Event(), threading.Event()
-
-    def holding() -> None:
-        with pace:
-            inside.set()
-            time.sleep(0.05)
-            left.set()
-
-    other = threading.Thread(target=holding)
-    other.start()
-    assert inside.wait(10)
-    with pace:
-        assert left.is_set()
-    other.join(10)
 
 
 def test_the_wish_is_an_event_of_the_journal() -> None:
