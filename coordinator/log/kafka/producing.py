@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from aiokafka.errors import KafkaError
 from coordinator.log.errors import LogUnavailable
 from coordinator.log.kafka.headers import Headers
 from coordinator.log.kafka.options import client_options
+from coordinator.log.kafka.sending import answered_within_s, stopped
 from coordinator.settings import KafkaSettings
 from schemas.base import Event
 from schemas.registry import INPUT_TOPICS
@@ -26,6 +28,7 @@ __all__ = ["Message", "key_of_event", "produce"]
 
 IN_FLIGHT_MAX = 1_000
 START_S = 30.0
+UNANSWERED = "no acknowledgement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +57,34 @@ def key_of_event(event: Event) -> bytes:
 def produce(settings: KafkaSettings, messages: Iterable[Message]) -> int:
     """Send all of them; returns how many, once every one is acknowledged by the brokers.
 
-    Raises LogUnavailable, which says how many are acknowledged: the ones after them may be there
-    too, and may be sent again, as engines pass over an event id that they know.
+    No message is waited for longer than the client's bound and some. Raises LogUnavailable, which
+    says how many are acknowledged: the ones after them may be there too, and may be sent again, as
+    engines pass over an event id that they know.
     """
     return asyncio.run(_produce(settings, messages))
 
 
 async def _produce(settings: KafkaSettings, messages: Iterable[Message]) -> int:
-    options = {"acks": "all", "enable_idempotence": True, "linger_ms": 5}
-    producer = AIOKafkaProducer(**{**options, **client_options(settings, "producer")})
+    defaults = {"acks": "all", "enable_idempotence": True, "linger_ms": 5}
+    options = {**defaults, **client_options(settings, "producer")}
+    producer = AIOKafkaProducer(**options)
+    bound_s = answered_within_s(options)
     waiting: deque[Any] = deque()
     done = 0
     try:
-        await asyncio.wait_for(producer.start(), START_S)
+        async with _within(START_S, "no connection"):
+            await producer.start()
         for message in messages:
             if message.topic not in INPUT_TOPICS:
                 raise ValueError(f"{message.topic} is no input topic")
-            waiting.append(
-                await producer.send(
-                    settings.prefix + message.topic, message.value, key=message.key,
-                    headers=list(message.headers),
-                )
-            )  # fmt: skip
-            if len(waiting) >= IN_FLIGHT_MAX:
-                await waiting.popleft()
-                done += 1
+            async with _within(bound_s, UNANSWERED):
+                waiting.append(await _begun(producer, settings.prefix, message))
+                if len(waiting) >= IN_FLIGHT_MAX:
+                    await waiting.popleft()
+                    done += 1
         while waiting:
-            await waiting.popleft()
+            async with _within(bound_s, UNANSWERED):
+                await waiting.popleft()
             done += 1
     except (KafkaError, OSError, TimeoutError) as error:
         what = f"{type(error).__name__}: {error}; {done} messages are acknowledged"
@@ -88,8 +92,25 @@ async def _produce(settings: KafkaSettings, messages: Iterable[Message]) -> int:
     finally:
         for sent in waiting:
             sent.add_done_callback(_heard)
-        await producer.stop()
+        await stopped(producer)
     return done
+
+
+async def _begun(producer: AIOKafkaProducer, prefix: str, message: Message) -> Any:
+    """The message is among those to be sent; returns what its acknowledgement comes by."""
+    return await producer.send(
+        prefix + message.topic, message.value, key=message.key, headers=list(message.headers)
+    )
+
+
+@asynccontextmanager
+async def _within(bound_s: float, what: str) -> AsyncIterator[None]:
+    """A wait that ends. Raises TimeoutError that says what did not come."""
+    try:
+        async with asyncio.timeout(bound_s):
+            yield
+    except TimeoutError as error:
+        raise TimeoutError(str(error) or f"{what} within {bound_s:g} s") from error
 
 
 def _heard(sent: asyncio.Future[Any]) -> None:

@@ -19,11 +19,12 @@ from aiokafka.errors import KafkaError
 
 from coordinator.log.kafka.topics import BATCH_BYTES_MAX
 
-__all__ = ["Outgoing", "Partition", "SendFailed", "Sender", "Sent"]
+__all__ = ["Outgoing", "Partition", "SendFailed", "Sender", "Sent", "answered_within_s", "stopped"]
 
 Partition: TypeAlias = tuple[str, int]
 """Topic, with its prefix, and partition."""
 STARTING_S = 2.0
+STOPPING_S, GIVE_UP_S = 2.0, 1.0
 REQUEST_MS = 40_000
 """What the client waits for an answer by itself, unless told otherwise."""
 BEYOND_S = 20.0
@@ -51,12 +52,29 @@ class SendFailed(Exception):
     """A send failed, so it is not known what the topic holds: read it before anything is sent."""
 
 
+def answered_within_s(options: Mapping[str, Any]) -> float:
+    """How long a producer of these options is waited for: the client's own bound, and some."""
+    bound_s: float = options.get("request_timeout_ms", REQUEST_MS) / 1000 + BEYOND_S
+    return bound_s
+
+
+async def stopped(producer: AIOKafkaProducer) -> None:
+    """Let go of a producer; one that still waits for answers is not waited for, for long."""
+    closing = asyncio.ensure_future(producer.stop())
+    done, _ = await asyncio.wait({closing}, timeout=STOPPING_S)
+    if not done:
+        closing.cancel()
+        await asyncio.wait({closing}, timeout=GIVE_UP_S)
+    elif not closing.cancelled():
+        closing.exception()
+
+
 class Sender:
     """An idempotent producer that is used in this way only. Lives in one event loop."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = dict(options)
-        self._bound_s = self._options.get("request_timeout_ms", REQUEST_MS) / 1000 + BEYOND_S
+        self._bound_s = answered_within_s(self._options)
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._failed = self._closed = False
@@ -93,15 +111,8 @@ class Sender:
             async with asyncio.timeout(STARTING_S), self._starting:
                 pass
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        closing = asyncio.ensure_future(producer.stop())
-        done, _ = await asyncio.wait({closing}, timeout=2.0)
-        if not done:
-            closing.cancel()
-            await asyncio.wait({closing}, timeout=1.0)
-        elif not closing.cancelled():
-            closing.exception()
+        if producer is not None:
+            await stopped(producer)
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
