@@ -1,14 +1,15 @@
 """`coordinator dlq list|show|redrive|purge`: messages that could not become events.
 
 Place in the flow: beside the routers, for operators. Reads the topics `<input>.dlq` of a cluster or
-of a SQLite log; a letter is sent again only when it would be taken now. It must never change a
-letter, nor show its bytes to a terminal unescaped.
+of a SQLite log; a letter is sent again only when it would be taken now, and once, unless told
+otherwise. It must never change a letter, nor show its bytes to a terminal unescaped.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -58,12 +59,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     showing = _action(actions, "show", "one letter: its bytes, its headers, the reason")
     _placed(showing, several=False)
-    sending = _action(actions, "redrive", "send letters to their input topic again")
+    sending = _action(actions, "redrive", "send letters to their input topic again, each once")
     _placed(sending, several=True)
     sending.add_argument("--all", action="store_true", help="every letter of the topic")
     sending.add_argument(
         "--with", dest="mended", type=Path, metavar="FILE", help="this payload instead, for one"
     )
+    sending.add_argument("--again", action="store_true", help="also those that were sent before")
     _careful(sending)
     purging = _action(actions, "purge", "delete the letters below a position")
     purging.add_argument("topic", choices=INPUT_TOPICS, help="input topic")
@@ -127,16 +129,20 @@ def _list(box: LetterBox, args: argparse.Namespace) -> int:
         letters = [as_json(one) for one in shown]
         print_json({"letters": letters, "total": len(found), "reasons": counts})
         return OK
-    rows = table("topic", "position", "buried", "came from", "reason", right=("position",))
+    rows = table(
+        "topic", "position", "buried", "came from", "sent again", "reason", right=("position",)
+    )  # fmt: skip
     for one in shown:
         letter = one.letter
         rows.add_row(
             letter.topic, str(one.position), clock_text(one.journal_time), safe(letter.where),
+            "" if one.sent_at is None else clock_text(one.sent_at),
             safe(letter.reason[:_REASON_WIDTH]),
         )  # fmt: skip
     console = output()
     console.print(rows)
-    console.print(f"{len(found):,} dead letters, {len(shown):,} shown")
+    done = sum(one.sent_at is not None for one in found)
+    console.print(f"{len(found):,} dead letters, {len(shown):,} shown, {done:,} sent again")
     for (topic, reason), count in islice(reasons, REASONS_SHOWN):
         console.print(safe(f"{count:>7,}  {topic}: {reason}"))
     return OK
@@ -154,6 +160,8 @@ def _show(box: LetterBox, args: argparse.Namespace) -> int:
     letter = found.letter
     print(f"{letter.topic} {found.position}, buried {clock_text(found.journal_time)}")
     print(printable(f"came from {letter.where}: {letter.reason}"))
+    if found.sent_at is not None:
+        print(f"sent again {clock_text(found.sent_at)}")
     for name, value in found.headers:
         print(printable(f"  {name}: {value.decode(errors='backslashreplace')}"))
     try:
@@ -173,7 +181,7 @@ def _hex(payload: bytes) -> list[str]:
 
 
 def _redrive(box: LetterBox, args: argparse.Namespace) -> int:
-    """Send what would be taken now; name what would not."""
+    """Send what would be taken now, and was not sent before; name what would not."""
     if bool(args.position) == args.all:
         complain("give positions, or --all")
         return USAGE
@@ -184,14 +192,8 @@ def _redrive(box: LetterBox, args: argparse.Namespace) -> int:
     if found is None:
         return FAILED
     mended = args.mended.read_bytes().rstrip(b"\r\n") if args.mended is not None else None
-    good: list[Found] = []
-    refused: list[tuple[Found, str]] = []
-    for one in found:
-        outcome = again(one, mended)
-        if isinstance(outcome, DeadLetter):
-            refused.append((one, outcome.reason))
-        else:
-            good.append(outcome)
+    wanted = [one for one in found if args.again or one.sent_at is None]
+    good, refused = _judged(wanted, mended)
     for one, reason in refused[:REASONS_SHOWN]:
         complain(f"{args.topic} {one.position} would be dead again: {reason}")
     sent = bool(good) and not args.dry_run
@@ -200,12 +202,31 @@ def _redrive(box: LetterBox, args: argparse.Namespace) -> int:
             return FAILED
         box.send(good)
     positions = [one.position for one in good]
+    before = len(found) - len(wanted)
     if args.json:
-        print_json({"sent": sent, "positions": positions, "refused": len(refused)})
+        counts = {"refused": len(refused), "sent_before": before}
+        print_json({"sent": sent, "positions": positions, **counts})
     else:
         word = "sent again" if sent else "would be sent again" if good else "nothing sent"
         print(f"{word}: {len(good):,} letters; {len(refused):,} would be dead again")
+        if before:
+            print(f"passed over: {before:,} that were sent before; --again sends those, too")
     return FAILED if refused else OK
+
+
+def _judged(
+    found: Sequence[Found], mended: bytes | None
+) -> tuple[list[Found], list[tuple[Found, str]]]:
+    """What would be taken now, and what would not, with the reason."""
+    good: list[Found] = []
+    refused: list[tuple[Found, str]] = []
+    for one in found:
+        outcome = again(one, mended)
+        if isinstance(outcome, DeadLetter):
+            refused.append((one, outcome.reason))
+        else:
+            good.append(outcome)
+    return good, refused
 
 
 def _chosen(box: LetterBox, args: argparse.Namespace) -> list[Found] | None:

@@ -31,6 +31,7 @@ from coordinator.core.ports import LogReader, Record
 from coordinator.log.errors import LogError
 from coordinator.log.live import begin_of
 from coordinator.log.open import open_reader
+from coordinator.log.redriven import REDRIVEN
 from coordinator.log.url import LOG_HELP
 from schemas.base import TIME_MAX, parse_time
 from schemas.entries import opening
@@ -39,7 +40,7 @@ from schemas.registry import EVENTS, INPUT_TOPICS
 
 __all__ = ["Filter", "Listed", "add_parser", "count_of", "listing", "run", "time_of"]
 
-_HIDDEN = ("checkpoints",)
+_HIDDEN = ("checkpoints", REDRIVEN)
 """Topics that hold no events; shown when asked for by name."""
 _ROUTINE_NEEDLES = (*opening(ClockTicked), *opening(RoundsPaced))
 """How records begin that the engine writes down for itself; shown with --all, or by type."""

@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
+from coordinator.log.redriven import REDRIVEN
 from schemas.registry import INPUT_TOPICS
 
 __all__ = [
@@ -54,6 +55,7 @@ KEYS = {
     "constraints": "portfolio or strategy",
     "outcomes": "decision or source",
     "control": "name",
+    REDRIVEN: "none",
     "journal": "none: the shard is the partition",
     "decisions": "portfolio, else source; the shard is the partition",
     "checkpoints": "none: the shard is the partition",
@@ -130,7 +132,8 @@ def declared(*, shards: int, prefix: str = "") -> tuple[Topic, ...]:
               {**_config(ENTRY_BYTES_MAX), "cleanup.policy": "compact"})
         for name in VIEW_TOPICS
     ]  # fmt: skip
-    return (*inputs, *letters, *logs, *changelogs)
+    notes = Topic(prefix + REDRIVEN, 1, KEYS[REDRIVEN], _config(ENTRY_BYTES_MAX))
+    return (*inputs, *letters, notes, *logs, *changelogs)
 
 
 def _config(bytes_max: int, *, days: int | None = None) -> dict[str, str]:

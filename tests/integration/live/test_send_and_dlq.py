@@ -57,6 +57,22 @@ def bury_again(settings: KafkaSettings, topic: str, position: int) -> None:
     io.close()
 
 
+def redrive_once_and_again(system: System, log: KafkaLog, mended: Path) -> None:
+    """A second redrive of a letter sends nothing, unless it is told to."""
+    words = ("dlq", "redrive", "control", "1", "--with", str(mended), "--yes", "--json")
+    sent = {"sent": True, "positions": [1], "refused": 0, "sent_before": 0}
+    assert json.loads(system.command(*words).stdout) == sent
+    until("it is routed", lambda: log.end("journal", 1) == 4, within_s=20)
+    assert log.end("control.dlq", 0) == 3
+
+    passed = {"sent": False, "positions": [], "refused": 0, "sent_before": 1}
+    assert json.loads(system.command(*words).stdout) == passed
+    listed = json.loads(system.command("dlq", "list", "--json").stdout)["letters"]
+    assert [one["sent_again"] is None for one in listed] == [True, False]
+    assert json.loads(system.command(*words, "--again").stdout) == sent
+    until("it is routed again", lambda: log.end("journal", 1) == 5, within_s=20)
+
+
 def test_dead_letters_are_listed_once_mended_sent_again_and_purged(
     kafka_servers: str, kafka_prefix: str, tmp_path: Path
 ) -> None:
@@ -103,12 +119,7 @@ def test_dead_letters_are_listed_once_mended_sent_again_and_purged(
         mended.write_bytes(event("StrategyMuted", source="s", muted=True))
         refused = system.command("dlq", "redrive", "control", "--all", "--yes")
         assert (refused.returncode, "would be dead again" in refused.stderr) == (1, True)
-        done = system.command(
-            "dlq", "redrive", "control", "1", "--with", str(mended), "--yes", "--json"
-        )
-        assert json.loads(done.stdout) == {"sent": True, "positions": [1], "refused": 0}
-        until("it is routed", lambda: log.end("journal", 1) == 4, within_s=20)
-        assert log.end("control.dlq", 0) == 3
+        redrive_once_and_again(system, log, mended)
         with closing(KafkaBox(settings)) as box:
             assert [one.position for one in box.letters("control")] == [0, 1]
             box.purge("control", 1)
