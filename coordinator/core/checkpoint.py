@@ -1,7 +1,8 @@
 """Checkpoint: the state written down in hashed parts, and read back.
 
 Place in the flow: a shard's owner writes one from time to time and starts from the newest. The same
-state gives the same bytes. Arrays are little-endian numbers in base64, everything else is JSON.
+state gives the same bytes. Arrays are little-endian numbers in base64, as are remembered ids and
+their times; everything else is JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic_core import from_json, to_json
 
 from coordinator.core.clock import Timers
 from coordinator.core.market import Instrument, Market
+from coordinator.core.remembered import Remembered
 from coordinator.core.state import Portfolio, Source, State, View
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
@@ -74,8 +76,8 @@ class _EngineTree:
     paused: bool
     pace_ms: _Count
     marks: list[tuple[str, str, int, int]]
-    seen: list[tuple[str, int]]
-    seen_own: list[tuple[str, int]]
+    seen: tuple[str, str]
+    seen_own: tuple[str, str]
     timers: list[tuple[str, int]]
     session_timers: list[tuple[str, int]]
     hearers: list[tuple[str, list[str]]]
@@ -202,12 +204,17 @@ def _engine_tree(state: State) -> dict[str, Any]:
             [topic, topic_id, partition, state.marks[topic, topic_id, partition]]
             for topic, topic_id, partition in sorted(state.marks)
         ],
-        "seen": list(state.seen.items()),
-        "seen_own": list(state.seen_own.items()),
+        "seen": _seen_text(state.seen),
+        "seen_own": _seen_text(state.seen_own),
         "timers": state.timers.items(),
         "session_timers": state.session_timers.items(),
         "hearers": sorted(state.hearers.items()),
     }
+
+
+def _seen_text(seen: Remembered) -> list[str]:
+    """Digests of the ids, and when they were used."""
+    return [base64.b64encode(part).decode() for part in seen.written()]
 
 
 def _market_tree(market: Market) -> dict[str, Any]:
@@ -258,8 +265,8 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
                  "fingerprint", "sealed", "paused", "pace_ms"):  # fmt: skip
         setattr(state, name, getattr(tree, name))
     state.marks = {(topic, topic_id, part): at for topic, topic_id, part, at in tree.marks}
-    state.seen = dict(tree.seen)
-    state.seen_own = dict(tree.seen_own)
+    state.seen = Remembered.read(*map(base64.b64decode, tree.seen))
+    state.seen_own = Remembered.read(*map(base64.b64decode, tree.seen_own))
     state.timers = Timers(tree.timers)
     state.session_timers = Timers(tree.session_timers)
     state.hearers = dict(tree.hearers)

@@ -252,15 +252,9 @@ class Engine:
         """
         state, parameters = self.state, self.state.parameters
         seen = state.seen_own if is_own(event) else state.seen
-        if key in seen:  # an id used again is the newest
-            del seen[key]
-        seen[key] = appended_at
-        horizon = self.state.clock - parameters.lateness_ms_max * MILLISECOND
-        while seen:
-            oldest = next(iter(seen))
-            if len(seen) <= parameters.event_ids_max and seen[oldest] >= horizon:
-                return
-            del seen[oldest]
+        seen.put(key, appended_at)
+        horizon = state.clock - parameters.lateness_ms_max * MILLISECOND
+        seen.forget(kept_max=parameters.event_ids_max, since=horizon)
 
     # -- timers ----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 
-from coordinator.core.checkpoint import checkpoint_position, is_sealed
+from coordinator.core.checkpoint import CheckpointError, checkpoint_position, is_sealed
 from coordinator.core.deciding import Deciding
 from coordinator.core.engine import EvolveFailed
 from coordinator.core.ports import LogReader, Record, Unreadable
@@ -31,7 +31,7 @@ class Fold:
         self._reader = reader
         self.engine = engine
         self._failures: dict[int, dict[str, str]] = {}
-        self._base: bytes | None = None
+        self._base: bytes | int | None = None
 
     def start(self, checkpoint: bytes | None) -> None:
         """Begin at a checkpoint, or at the journal's beginning."""
@@ -40,9 +40,13 @@ class Fold:
         if checkpoint is not None:
             self.engine.restore(checkpoint)
 
-    def rebase(self, checkpoint: bytes) -> None:
-        """Rebuild from this checkpoint, of the present state, when a later record breaks."""
-        self._base = checkpoint
+    def rebase(self, position: int) -> None:
+        """Rebuild from the log's checkpoint of this state when a later record breaks.
+
+        position: of the journal, where the state stands. It is read again then: what is nearly
+        never needed is not kept in memory by every shard.
+        """
+        self._base = position
 
     def step(self, record: Record) -> list[bytes]:
         """The record's outputs. Raises EngineError when the engine must not go on."""
@@ -58,9 +62,21 @@ class Fold:
 
     def _rebuild(self, before: int) -> None:
         """The state as it was before a position."""
-        self.start(self._base)
+        base = self._base
+        self.start(self._again(base) if isinstance(base, int) else base)
+        self._base = base
         for record in self.journal(stop=before):
             self.step(record)
+
+    def _again(self, position: int) -> bytes:
+        """The checkpoint of that state, the newest we wrote.
+
+        Where it is gone somebody else has taken the shard over, and goes on from later ones.
+        """
+        for body, _ in checkpoints(self._reader, self.engine.state.shard):
+            if checkpoint_position(body) == position:
+                return body
+        raise CheckpointError(f"the checkpoint of position {position} is gone, or damaged")
 
     def journal(self, *, stop: int | None = None) -> Iterator[Record]:
         """Journal records the engine has not applied."""

@@ -259,11 +259,11 @@ class Shard:
         self._checkpointed = self.engine.decisions
         end = self._log.end("decisions", self.number)
         next_output = self._recorded[0].position if self._recorded else end
-        body = self.engine.checkpoint()
-        self._fold.rebase(body)
-        payload = str(next_output).encode() + b"\n" + body
+        payload = b"%d\n%b" % (next_output, self.engine.checkpoint())
         entry = Append("checkpoints", self.number, payload, self.engine.clock)
-        return self._log.append([entry])[0]
+        written = self._log.append([entry])[0]
+        self._fold.rebase(self.engine.position)
+        return written
 
 
 def _is_start(record: Record) -> bool:

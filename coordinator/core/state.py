@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from coordinator.core.clock import MILLISECOND, Timers
 from coordinator.core.market import Instrument, Market
 from coordinator.core.recall import Recall
+from coordinator.core.remembered import Remembered
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
 from schemas.decisions import Trigger
@@ -150,8 +151,8 @@ class State:
         self.paused = False
         self.pace_ms = 0  # rounds lie this far apart, at least: said by an owner that fell behind
         self.marks: dict[tuple[str, str, int], int] = {}
-        self.seen: dict[str, int] = {}  # event ids (intake.identity_key) to when they were appended
-        self.seen_own: dict[str, int] = {}  # the same for events of this shard's portfolios alone
+        self.seen = Remembered()  # event ids (intake.identity_key), and when they were appended
+        self.seen_own = Remembered()  # the same for events of this shard's portfolios alone
         self.timers = Timers()
         self.session_timers = Timers()
         self.sources: dict[str, Source] = {}

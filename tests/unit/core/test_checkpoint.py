@@ -94,7 +94,7 @@ def test_a_state_of_extremes_can_be_read_back() -> None:
     far = {"sessions": "clock", "session_ms": 10**12}
     feed(state, make.make("control", "ParametersChanged", T0, parameters=far))
     feed(state, make.signal("u", "B", T0, horizon_sessions=10_000.0))
-    state.seen["a\tü🙂\t\u202e"] = -1
+    state.seen.put("a\tü🙂\t\u202e", -1)
     assert encode_state(decode_state(encode_state(state))) == encode_state(state)
 
 

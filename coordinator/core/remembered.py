@@ -1,0 +1,198 @@
+"""Remembered: which producers' ids were used, and when, in few bytes each.
+
+Place in the flow: part of the state; `intake` asks it, the engine tells it, a checkpoint writes it
+down. Every shard hears every signal, and remembers as many as the parameters allow: as strings in a
+dictionary, a million of them took 190 MB a shard. Here each is a digest and a time, in blocks that
+shards of one process share where they are the same. Sharing must never show: a block that is full
+never changes, and which one holds an id decides nothing.
+"""
+
+from __future__ import annotations
+
+from array import array
+from hashlib import blake2b
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+__all__ = ["Remembered"]
+
+NAME_BYTES = 16
+TIME_BYTES = 8
+TIME_MAX = (1 << 63) - 1
+"""A stamp is any integer; beyond the years that these can tell all are alike."""
+SLOTS = 1 << 16
+BLOCK_MAX = 3 * SLOTS // 4
+CUT_MASK = (1 << 15) - 1
+"""A block ends with an id whose digest ends in zeros: at the same id in every shard, wherever the
+shard began. Half as many ids as slots on average, so that most searches end at once."""
+
+
+def _name(key: str) -> bytes:
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=NAME_BYTES).digest()
+
+
+class _Block:
+    """Digests and times in the order of their use, and a table that finds them: open addressing.
+
+    slots: 1 + position of the newest use of an id, 0 where none is.
+    """
+
+    __slots__ = ("__weakref__", "names", "slots", "times")
+
+    def __init__(self) -> None:
+        self.names = bytearray()
+        self.times = array("q")
+        self.slots = array("H", bytes(2 * SLOTS))
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def name(self, position: int) -> bytes:
+        """The digest at a position."""
+        return bytes(self.names[position * NAME_BYTES : (position + 1) * NAME_BYTES])
+
+    def add(self, name: bytes, time: int) -> None:
+        """One more use, the newest."""
+        self.times.append(max(-TIME_MAX, min(time, TIME_MAX)))
+        self.names += name
+        self.slots[self._slot(name)] = len(self.times)
+
+    def find(self, name: bytes) -> int:
+        """Position of the newest use, -1 without one."""
+        return self.slots[self._slot(name)] - 1
+
+    def _slot(self, name: bytes) -> int:
+        """Where its position stands, or would."""
+        slots, names = self.slots, self.names
+        at = name[0] | name[1] << 8
+        while (held := slots[at]) and not names.startswith(name, (held - 1) * NAME_BYTES):
+            at = (at + 1) % SLOTS
+        return at
+
+    @property
+    def full(self) -> bool:
+        """Whether the next use begins another block."""
+        last = int.from_bytes(self.names[-TIME_BYTES:], "big")
+        return len(self.times) >= BLOCK_MAX or not last & CUT_MASK
+
+
+_FULL: WeakValueDictionary[bytes, _Block] = WeakValueDictionary()
+"""Full blocks of this process by what they hold."""
+
+
+def _content(names: bytes | bytearray, times: array[int]) -> bytes:
+    return blake2b(times.tobytes(), key=blake2b(names).digest(), digest_size=32).digest()
+
+
+class Remembered:
+    """Ids with the time of their newest use, in the order of that."""
+
+    def __init__(self) -> None:
+        self._blocks: list[_Block] = []
+        self._begin = 0  # of the first block: uses before it are forgotten
+        self._again = 0  # uses that a newer one of the same id has taken the place of
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Ids remembered."""
+        return self._count
+
+    def get(self, key: str) -> int | None:
+        """When the id was used last; None where it is not known."""
+        found = self._find(_name(key))
+        return None if found is None else self._blocks[found[0]].times[found[1]]
+
+    def put(self, key: str, time: int) -> None:
+        """The id was used; one that is used again is the newest."""
+        self._put(_name(key), time)
+
+    def _put(self, name: bytes, time: int) -> None:
+        if self._find(name) is None:
+            self._count += 1
+        else:
+            self._again += 1
+        if not self._blocks or (len(self._blocks[-1]) and self._blocks[-1].full):
+            self._blocks.append(_Block())
+        newest = self._blocks[-1]
+        newest.add(name, time)
+        if newest.full:
+            self._blocks[-1] = _FULL.setdefault(_content(newest.names, newest.times), newest)
+
+    def _find(self, name: bytes) -> tuple[int, int] | None:
+        """Block and position of its newest use, unless that is forgotten."""
+        for number in range(len(self._blocks) - 1, -1, -1):
+            position = self._blocks[number].find(name)
+            if position >= 0:
+                return (number, position) if number or position >= self._begin else None
+        return None
+
+    def forget(self, *, kept_max: int, since: int) -> None:
+        """The oldest go, until there are so few and the oldest was used at that time or later."""
+        while self._count:
+            first = self._blocks[0]
+            counts = self._counts(0, self._begin)
+            if counts and self._count <= kept_max and first.times[self._begin] >= since:
+                return
+            self._count -= counts
+            self._again -= not counts
+            self._begin += 1
+            if self._begin == len(first):
+                del self._blocks[0]
+                self._begin = 0
+
+    def _counts(self, number: int, position: int) -> bool:
+        """Whether it is the newest use of its id."""
+        name = self._blocks[number].name(position) if self._again else b""
+        return not self._again or self._find(name) == (number, position)
+
+    # -- written down ------------------------------------------------------------------------------
+
+    def written(self) -> tuple[bytes, bytes]:
+        """All digests, and all times as little-endian numbers of 64 bits, oldest first."""
+        names, times = bytearray(), array("q")
+        for number, block in enumerate(self._blocks):
+            begin = 0 if number else self._begin
+            if not self._again:
+                names += memoryview(block.names)[begin * NAME_BYTES :]
+                times += block.times[begin:]
+                continue
+            for position in range(begin, len(block)):
+                if self._counts(number, position):
+                    names += block.name(position)
+                    times.append(block.times[position])
+        return bytes(names), np.array(times, dtype="<i8").tobytes()
+
+    @classmethod
+    def read(cls, names: bytes, times: bytes) -> Remembered:
+        """What `written` gave. Raises ValueError where they are not of the same length."""
+        count, rest = divmod(len(names), NAME_BYTES)
+        if rest or count * TIME_BYTES != len(times):
+            message = f"{len(names)} bytes of ids, {len(times)} of their times"
+            raise ValueError(message)
+        made, at = cls(), array("q", np.frombuffer(times, dtype="<i8").astype(np.int64).tobytes())
+        tails = np.frombuffer(names, dtype=">u8")[1::2]
+        if len(np.unique(tails)) < count:  # never by ourselves: an id stands there twice
+            for place, time in enumerate(at):
+                made._put(names[place * NAME_BYTES : (place + 1) * NAME_BYTES], time)
+            return made
+        start = 0
+        for cut in [*(np.flatnonzero((tails & np.uint64(CUT_MASK)) == 0) + 1).tolist(), count]:
+            while start < cut:
+                stop = min(cut, start + BLOCK_MAX)
+                made._take(names[start * NAME_BYTES : stop * NAME_BYTES], at[start:stop])
+                start = stop
+        return made
+
+    def _take(self, names: bytes, times: array[int]) -> None:
+        """A run of uses that is one block: what another shard holds is not built again."""
+        content = _content(names, times)
+        block = _FULL.get(content)
+        if block is None:
+            block = _Block()
+            for place, time in enumerate(times):
+                block.add(names[place * NAME_BYTES : (place + 1) * NAME_BYTES], time)
+            if block.full:
+                _FULL[content] = block
+        self._blocks.append(block)
+        self._count += len(times)
