@@ -51,6 +51,9 @@ class RoundsPaced(JournalEvent):
     round_spacing_ms: Annotated[int, Field(ge=0, le=60_000)]
     """Least time between two rounds of a portfolio of this shard from now on, where it is more than
     the parameters'; 0: the parameters' alone."""
+    stagger_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    """Least time between two rounds of different portfolios that wait for that spacing, so that
+    they come one after the other and not all at once; 0: none."""
 
 
 class SignalsShed(JournalEvent):

@@ -75,6 +75,8 @@ class _EngineTree:
     sealed: bool
     paused: bool
     pace_ms: _Count
+    stagger_ms: _Count
+    turn: _Time
     marks: list[tuple[str, str, int, int]]
     seen: tuple[str, str]
     seen_own: tuple[str, str]
@@ -200,6 +202,8 @@ def _engine_tree(state: State) -> dict[str, Any]:
         "sealed": state.sealed,
         "paused": state.paused,
         "pace_ms": state.pace_ms,
+        "stagger_ms": state.stagger_ms,
+        "turn": state.turn,
         "marks": [
             [topic, topic_id, partition, state.marks[topic, topic_id, partition]]
             for topic, topic_id, partition in sorted(state.marks)
@@ -262,7 +266,7 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     parameters = Parameters.model_validate_json(parts["parameters"])
     state = State(shard=tree.shard, shards=tree.shards, parameters=parameters)
     for name in ("position", "clock", "seq", "last_hash", "decisions", "build", "dependencies",
-                 "fingerprint", "sealed", "paused", "pace_ms"):  # fmt: skip
+                 "fingerprint", "sealed", "paused", "pace_ms", "stagger_ms", "turn"):  # fmt: skip
         setattr(state, name, getattr(tree, name))
     state.marks = {(topic, topic_id, part): at for topic, topic_id, part, at in tree.marks}
     state.seen = Remembered.read(*map(base64.b64decode, tree.seen))

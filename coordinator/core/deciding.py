@@ -55,6 +55,11 @@ class Standing(Protocol):
         """Rounds of a portfolio lie this far apart, at least; 0: as the parameters say."""
         ...
 
+    @property
+    def stagger_ms(self) -> int:
+        """Rounds that wait for that lie so far apart from each other."""
+        ...
+
 
 class Deciding(Protocol):
     """An engine, here or elsewhere; `coordinator.core.engine.Engine` tells what each does."""

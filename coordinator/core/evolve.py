@@ -208,7 +208,7 @@ def _sealed(state: State, event: EngineSealed) -> None:  # noqa: ARG001 - every 
 
 def _rounds_paced(state: State, event: RoundsPaced) -> None:
     """Rounds that are open already keep their time."""
-    state.pace_ms = event.round_spacing_ms
+    state.pace_ms, state.stagger_ms = event.round_spacing_ms, event.stagger_ms
 
 
 # -- what the engine itself said -------------------------------------------------------------------

@@ -46,9 +46,21 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
     scheduled = trigger in ("session_close", "interval")
     due = state.clock + (0 if scheduled else state.parameters.window_ms * MILLISECOND)
     if portfolio.last_round_at is not None:
-        spacing = max(state.parameters.round_spacing_ms, state.pace_ms)
-        due = max(due, portfolio.last_round_at + spacing * MILLISECOND)
+        spacing = max(state.parameters.round_spacing_ms, state.pace_ms) * MILLISECOND
+        due = max(due, _in_turn(state, due, portfolio.last_round_at + spacing))
     state.timers.arm(f"round\t{portfolio.name}", due)
+
+
+def _in_turn(state: State, due: int, spaced: int) -> int:
+    """When a round may come that has to wait for its spacing: after the others that wait.
+
+    No later than one more spacing: a turn that is further away than that was never taken.
+    """
+    if spaced <= due or not state.stagger_ms:
+        return spaced
+    latest = spaced + state.pace_ms * MILLISECOND
+    state.turn = min(max(spaced, state.turn + state.stagger_ms * MILLISECOND), latest)
+    return state.turn
 
 
 def next_begin(state: State) -> int | None:

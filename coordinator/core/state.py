@@ -150,6 +150,8 @@ class State:
         self.sealed = False
         self.paused = False
         self.pace_ms = 0  # rounds lie this far apart, at least: said by an owner that fell behind
+        self.stagger_ms = 0  # rounds that wait for that lie so far apart from each other
+        self.turn = 0  # when the last of these is due
         self.marks: dict[tuple[str, str, int], int] = {}
         self.seen = Remembered()  # event ids (intake.identity_key), and when they were appended
         self.seen_own = Remembered()  # the same for events of this shard's portfolios alone

@@ -43,15 +43,20 @@ class Inbox:
             self._woken = True
             self._changed.notify()
 
-    def take(self, *, most: int, timeout_s: float, gather_s: float = 0.0) -> list[Record]:
+    def take(
+        self, *, most: int, timeout_s: float, gather_s: float = 0.0, linger_s: float = 0.0
+    ) -> list[Record]:
         """Up to `most` records; waits for the first one, a wake, or the timeout.
 
         gather_s: for so long it waits for `most` of them: whoever has nothing to do with one of
-        them yet need not be woken for it.
+        them yet need not be woken for it. linger_s: the same, from the first one on.
         """
+        most = min(most, self._largest)
         with self._changed:
-            self._wait(min(most, self._largest), min(gather_s, timeout_s))
+            self._wait(most, min(gather_s, timeout_s))
             self._wait(1, timeout_s - gather_s)
+            if linger_s and self._records:
+                self._wait(most, linger_s)
             self._woken = False
             count = min(most, len(self._records))
             return [self._records.popleft() for _ in range(count)]

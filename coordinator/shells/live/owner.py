@@ -29,7 +29,7 @@ from coordinator.shells.live.decider import DeciderGone
 from coordinator.shells.live.inbox import Inbox
 from coordinator.shells.live.keeping import Kept
 from coordinator.shells.live.observing import Observer
-from coordinator.shells.live.pacing import Pace, Pacer
+from coordinator.shells.live.pacing import Pace, Pacer, Told
 from coordinator.shells.live.phases import OwnerSettings, Phase, SealedByThisBuild
 from coordinator.shells.live.publishing import Publisher
 from coordinator.shells.live.timing import Ticker
@@ -270,10 +270,12 @@ class Owner:
         while not self._stopping.is_set():
             deaf_s = ticker.seconds_deaf(shard.engine)
             self.deaf_until = time.monotonic() + deaf_s
+            quiet = shard.engine.next_begin() is None
             records = self._inbox.take(
-                most=BATCH_RECORDS,
+                most=READ_TOGETHER if quiet else BATCH_RECORDS,
                 timeout_s=min(ticker.seconds_until(shard.engine), 0.5),
-                gather_s=deaf_s if records else 0.0,
+                gather_s=deaf_s if records and not quiet else 0.0,
+                linger_s=deaf_s if quiet else 0.0,
             )
             shard.engine.expect(records)
             if records:
@@ -330,7 +332,10 @@ class Owner:
         began = time.time_ns() - took  # it may have been decided with the records before it
         self.position, self.moved_at = record.position, time.monotonic()
         rounds = [key_of(entry) or b"" for entry in fresh if entry.startswith(_ROUND)]
-        self._pace.stepped(rounds, took, journal_time=record.journal_time, now=time.monotonic_ns())
+        self._pace.stepped(
+            rounds, took, journal_time=record.journal_time, now=time.monotonic_ns(),
+            shard=self.number,
+        )  # fmt: skip
         self._observer.applied(record, fresh, began)
         if fresh:
             publisher.say(fresh, record.journal_time)
@@ -361,9 +366,10 @@ class Owner:
     def _keep_pace(self, log: KafkaLog, shard: Shard, pacer: Pacer) -> None:
         """Say in the journal that rounds have to lie further apart, or need not any more."""
         state = shard.engine.state
-        wanted = pacer.wanted(state.pace_ms, time.monotonic_ns())
+        told = Told(state.pace_ms, state.stagger_ms)
+        wanted = pacer.wanted(told, time.monotonic_ns())
         if wanted is not None and shard.engine.portfolios:
-            self._log.info("rounds_paced", spacing_ms=wanted)
+            self._log.info("rounds_paced", **wanted._asdict())
             entry = pacer.entry(time.time_ns(), wanted)
             log.append([Append("journal", self.number, entry)])
 

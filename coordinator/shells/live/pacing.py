@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from coordinator.core.clock import MILLISECOND
 from schemas.entries import Stamp, encode_journal
 from schemas.journal import RoundsPaced
 
-__all__ = ["Pace", "Pacer"]
+__all__ = ["Pace", "Pacer", "Told"]
 
 LOOK_EVERY = 50 * MILLISECOND
 AIM = 0.65
@@ -39,8 +40,18 @@ FIRST = 1.4
 CLOSER, CLOSER_AFTER = 0.85, 1_500 * MILLISECOND
 """Rounds close up by no more than that, and not sooner after the last change."""
 DIFFERS = 0.1
+STAGGER_DIFFERS = 0.25
+TURNS = 0.9
+"""Rounds of one shard take their turns within this part of the spacing, so that none drifts."""
 ASK_AGAIN = 10_000 * MILLISECOND
 REMEMBERED_MAX = 100_000
+
+
+class Told(NamedTuple):
+    """A shard's pace, as its journal has it."""
+
+    spacing_ms: int = 0
+    stagger_ms: int = 0
 
 
 class Pace:
@@ -55,7 +66,9 @@ class Pace:
         self.spacing_ms = 0
         """Between two rounds of a portfolio, where the parameters have less; 0: theirs alone."""
         self._last: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
-        self._deciding: OrderedDict[bytes, tuple[int, bool]] = OrderedDict()
+        self._deciding: OrderedDict[bytes, tuple[int, bool, int]] = OrderedDict()
+        self._decided = False
+        self._shares: Counter[int] = Counter()
         self._cost = 0.0
         self._worst = self._late = 0
         self._records_took = 0
@@ -64,13 +77,14 @@ class Pace:
         self._changed_at = self._looked_at
 
     def stepped(
-        self, portfolios: Sequence[bytes], took: int, *, journal_time: int, now: int
+        self, portfolios: Sequence[bytes], took: int, *, journal_time: int, now: int, shard: int = 0
     ) -> None:
         """A record took so long, ns, with the rounds of these portfolios, and that ended now."""
         with self._lock:
             if not portfolios:
                 self._records_took += took
                 return
+            self._decided = True
             near = AT_ONCE * max(self.spacing_ms, LEAST_MS) * MILLISECOND
             each = took / len(portfolios)
             for name in portfolios:
@@ -79,7 +93,7 @@ class Pace:
                 on_end = on_end + 1 if journal_time - before <= near else 0
                 self._last[name] = journal_time, on_end
                 self._last.move_to_end(name)
-                self._deciding[name] = now, on_end >= ON_END
+                self._deciding[name] = now, on_end >= ON_END, shard
                 self._deciding.move_to_end(name)
             while len(self._last) > REMEMBERED_MAX:
                 self._last.popitem(last=False)
@@ -99,22 +113,34 @@ class Pace:
             self._records_took = 0
             self._late, self._worst = max(0, self._worst - LATE), 0
             self._looked_at = now
-            needed = self._needed(now)
+            needed = self._needed(now) if self._decided else None
+            self._decided = False
+            if needed is None:
+                return
             wider = needed > self.spacing_ms * (1 + DIFFERS)
             closer = needed < self.spacing_ms * CLOSER and now - self._changed_at > CLOSER_AFTER
-            if wider or closer or not self._deciding:
-                least = int(self.spacing_ms * CLOSER) if self._deciding else 0
-                spacing = max(needed, least)
+            if wider or closer:
+                spacing = max(needed, int(self.spacing_ms * CLOSER))
                 self.spacing_ms = spacing if spacing > LEAST_MS else 0
                 self._changed_at = now
 
-    def _needed(self, now: int) -> int:
-        """Spacing at which rounds take what they may, ms; 0 if the least will do."""
+    def stagger_ms(self, shard: int) -> int:
+        """Between two rounds of that shard that wait for their spacing: each has its time."""
+        here = self._shares.get(shard, 0)
+        return int(self.spacing_ms * TURNS / here) if here else 0
+
+    def _needed(self, now: int) -> int | None:
+        """Spacing at which rounds take what they may, ms; 0 if the least will do.
+
+        None while no pace would change anything: whoever decides does so now and then.
+        """
         active = now - max(ACTIVE, 3 * self.spacing_ms * MILLISECOND)
         while self._deciding and next(iter(self._deciding.values()))[0] < active:
             self._deciding.popitem(last=False)
-        if sum(steady for _, steady in self._deciding.values()) < SOME * len(self._deciding):
-            return 0
+        steady = sum(on_end for _, on_end, _ in self._deciding.values())
+        if not steady or steady < SOME * len(self._deciding):
+            return None
+        self._shares = Counter(shard for _, _, shard in self._deciding.values())
         room = max(AIM - self._records, ROOM_MIN)
         needed = len(self._deciding) * self._cost / room / MILLISECOND
         if needed <= LEAST_MS:
@@ -133,23 +159,35 @@ class Pacer:
     def __init__(self, shard: int, pace: Pace) -> None:
         self._shard = shard
         self._pace = pace
-        self._asked: tuple[int, int] | None = None
+        self._asked: tuple[Told, int] | None = None
 
-    def wanted(self, pace_ms: int, now: int) -> int | None:
-        """The spacing that is wanted instead of the shard's present one, ms; None while it fits."""
+    def wanted(self, told: Told, now: int) -> Told | None:
+        """What is wanted instead of the shard's present pace; None while that fits."""
         self._pace.look(now)
         if self._asked is not None:
             asked, at = self._asked
-            if pace_ms != asked and now - at < ASK_AGAIN:
+            if told != asked and now - at < ASK_AGAIN:
                 return None
             self._asked = None
-        wanted = self._pace.spacing_ms
-        if wanted == pace_ms or (wanted and abs(wanted - pace_ms) <= DIFFERS * pace_ms):
+        spacing, stagger = self._pace.spacing_ms, self._pace.stagger_ms(self._shard)
+        if not _differs(spacing, told.spacing_ms, DIFFERS):
+            if not _differs(stagger, told.stagger_ms, STAGGER_DIFFERS):
+                return None
+            spacing = told.spacing_ms
+        wanted = Told(spacing, stagger)
+        if wanted == told:
             return None
         self._asked = wanted, now
         return wanted
 
-    def entry(self, at: int, pace_ms: int) -> bytes:
+    def entry(self, at: int, wanted: Told) -> bytes:
         """The journal entry that says so."""
-        event = RoundsPaced(event_id=f"pace {at}", event_time=at, round_spacing_ms=pace_ms)
+        event = RoundsPaced(
+            event_id=f"pace {at}", event_time=at, round_spacing_ms=wanted.spacing_ms,
+            stagger_ms=wanted.stagger_ms,
+        )  # fmt: skip
         return encode_journal(Stamp("journal", "", 0, -1, at), event)
+
+
+def _differs(wanted: int, told: int, part: float) -> bool:
+    return wanted != told and (not wanted or abs(wanted - told) > part * told)

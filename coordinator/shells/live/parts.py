@@ -52,7 +52,9 @@ def _engine(settings: Settings, *, unseal: bool) -> int:
     from coordinator.shells.live.worker import EngineWorker  # noqa: PLC0415 - as above
 
     # Forked first: from a process without connections, and without threads of its own.
-    decider = Decider(lambda shard, shards: build_engine(shard=shard, shards=shards))
+    decider = Decider(
+        lambda shard, shards: build_engine(shard=shard, shards=shards), settings.worker.shards
+    )
 
     sealed = False
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from coordinator.core.checkpoint import decode_state, encode_state
 from coordinator.core.evolve import evolve_input
 from coordinator.core.rounds import next_begin, open_round
 from coordinator.core.state import Portfolio, Round, State
@@ -84,6 +85,55 @@ def test_rounds_lie_further_apart_when_the_journal_says_that_their_owner_fell_be
         portfolio.round, portfolio.last_round_at = None, state.clock
         open_round(state, portfolio, "signals")
         assert state.timers.deadline("round\tp") == state.clock + spacing * MS
+
+
+def due_after(state: State, name: str, last: int | None) -> int:
+    """When a round of that portfolio is due that opens now."""
+    portfolio = state.portfolios[name]
+    portfolio.round, portfolio.last_round_at = None, last
+    open_round(state, portfolio, "signals")
+    found = state.timers.deadline(f"round\t{name}")
+    assert found is not None
+    return found
+
+
+def paced(count: int, **said: int) -> State:
+    """A shard with so many portfolios, paced."""
+    state = deciding(*[None] * count)
+    state.clock = T0
+    event = RoundsPaced(event_id="pace", event_time=T0, **said)
+    evolve_input(state, Stamp("journal", "", 0, -1, T0), event)
+    return state
+
+
+def test_rounds_that_wait_for_their_spacing_come_one_after_the_other() -> None:
+    state = paced(4, round_spacing_ms=100, stagger_ms=20)
+    found = [due_after(state, f"p{n}", T0) for n in range(4)]
+    assert found == [T0 + at * MS for at in (100, 120, 140, 160)]
+    state.clock = T0 + 161 * MS
+    again = [due_after(state, f"p{n}", at) for n, at in enumerate(found)]
+    assert again == [at + 100 * MS for at in found]  # each has its own time now
+
+
+def test_a_round_that_waits_for_nothing_but_its_window_takes_no_turn() -> None:
+    state = paced(2, round_spacing_ms=100, stagger_ms=20)
+    assert due_after(state, "p0", T0 - SECOND) == due_after(state, "p1", None) == T0 + 10 * MS
+    assert state.turn == 0
+
+
+def test_no_round_waits_for_more_than_a_spacing_for_its_turn() -> None:
+    state = paced(40, round_spacing_ms=100, stagger_ms=20)
+    found = [due_after(state, f"p{n}", T0) for n in range(40)]
+    assert found[:6] == [T0 + 100 * MS + n * 20 * MS for n in range(6)]
+    assert set(found[6:]) == {T0 + 200 * MS}
+
+
+def test_a_turn_is_part_of_the_state() -> None:
+    state = paced(2, round_spacing_ms=100, stagger_ms=20)
+    due_after(state, "p0", T0)
+    restored = decode_state(encode_state(state))
+    assert (restored.stagger_ms, restored.turn) == (20, T0 + 100 * MS)
+    assert due_after(restored, "p1", T0) == T0 + 120 * MS
 
 
 def test_rounds_of_portfolios_overlap() -> None:

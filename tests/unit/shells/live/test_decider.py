@@ -18,8 +18,8 @@ from coordinator.core.evolve import evolve_input
 from coordinator.core.ports import Append, Record
 from coordinator.core.shard import Shard
 from coordinator.log.memory import MemoryLog
-from coordinator.shells.live import decider as module
-from coordinator.shells.live.decider import Decider, DeciderGone, RemoteEngine
+from coordinator.shells.live.decider import Decider, DeciderGone
+from coordinator.shells.live.remote_engine import RemoteEngine, failure, raised
 from tests.journals import HOUR, MS, SECOND, T0, Inputs, engine, lay, zero_clock
 
 WITHIN_S = 30.0
@@ -31,7 +31,7 @@ def make(shard: int, shards: int) -> Engine:
 
 @pytest.fixture
 def decider() -> Iterator[Decider]:
-    made = Decider(make)
+    made = Decider(make, 1)
     try:
         yield made
     finally:
@@ -142,7 +142,7 @@ def test_a_record_on_which_the_engine_breaks_is_quarantined_as_here(
 
     monkeypatch.setattr(engine_module, "evolve_input", breaking)
     log, twin = journal(), journal()
-    there = Decider(make)
+    there = Decider(make, 1)
     try:
         shard = Shard(log, there.engine(0, 1))
         shard.engine.expect(records(log))
@@ -166,7 +166,7 @@ def test_errors_are_raised_here_as_they_were_there(
     there.step(records(log)[0])  # and it goes on
     broken = RuntimeError("planted")
     monkeypatch.setattr(Engine, "checkpoint", lambda _: (_ for _ in ()).throw(broken))
-    forked = Decider(make)
+    forked = Decider(make, 1)
     try:
         with pytest.raises(RuntimeError, match="planted"):
             forked.engine(0, 1).checkpoint()
@@ -178,13 +178,13 @@ def test_errors_are_raised_here_as_they_were_there(
     "error", [EvolveFailed(7, "record", "why"), EngineSealedError("x"), MemoryError("y")]
 )
 def test_every_kind_of_error_keeps_its_kind(error: Exception) -> None:
-    again = module._raised(module._failure(error))
+    again = raised(failure(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
 
 
 def test_a_deciding_process_that_was_killed_is_missed_at_once() -> None:
-    there = Decider(make)
+    there = Decider(make, 1)
     engine_there = there.engine(0, 1)
     os.kill(there.pid, signal.SIGKILL)
     with pytest.raises(DeciderGone):
@@ -196,7 +196,7 @@ def test_it_ends_with_its_worker_and_not_by_a_signal_to_both() -> None:
     reading, writing = os.pipe()
     worker = os.fork()
     if not worker:  # a worker that is killed: its deciding process must not stay behind
-        there = Decider(make)
+        there = Decider(make, 1)
         os.kill(there.pid, signal.SIGTERM)
         there.engine(0, 1)  # it still answers
         os.write(writing, str(there.pid).encode())

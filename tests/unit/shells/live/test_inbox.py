@@ -92,3 +92,14 @@ def test_after_gathering_nothing_the_first_record_counts() -> None:
     inbox = Inbox(records_max=9)
     threading.Timer(0.1, inbox.put, [record(0)]).start()
     assert positions(inbox.take(most=9, timeout_s=20, gather_s=0.01)) == [0]
+
+
+def test_who_lingers_waits_for_others_from_the_first_record_on() -> None:
+    inbox = Inbox(records_max=10)
+    inbox.put(record(0))
+    threading.Timer(0.05, inbox.put, [record(1), record(2)]).start()
+    began = time.monotonic()
+    assert positions(inbox.take(most=3, timeout_s=0, linger_s=20)) == [0, 1, 2]
+    assert time.monotonic() - began < 10
+    assert inbox.take(most=3, timeout_s=0, linger_s=20) == []  # nothing to linger for
+    assert time.monotonic() - began < 10

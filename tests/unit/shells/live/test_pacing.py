@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
-from coordinator.shells.live.pacing import LARGEST_MS, Pace, Pacer
+from coordinator.shells.live.pacing import LARGEST_MS, Pace, Pacer, Told
 from schemas.entries import decode_journal
 from schemas.journal import RoundsPaced
 
@@ -26,14 +26,14 @@ class World:
     round_ms: float = 5.0
     behind_ms: float = 0.0
     records: float = 0.0
-    pace_ms: int = 0
+    told: Told = field(default_factory=Told)
     now: int = T0
     asked: int = 0
 
     def __post_init__(self) -> None:
         self.pace = Pace(now=self.now)
         self.pacer = Pacer(0, self.pace)
-        self.wishes: list[tuple[float, int]] = []
+        self.wishes: list[tuple[float, Told]] = []
         self.owed = 0.0
         self.turn = 0
 
@@ -44,21 +44,21 @@ class World:
             self.now += 10 * MS
             self.step(10.0)
             reached = self.now - self.behind_ms * MS
-            if (wanted := self.pacer.wanted(self.pace_ms, self.now)) is not None:
+            if (wanted := self.pacer.wanted(self.told, self.now)) is not None:
                 self.asked += 1
                 self.wishes.append((self.now, wanted))
             while self.wishes and self.wishes[0][0] <= reached:
-                self.pace_ms = self.wishes.pop(0)[1]
-        return self.pace_ms
+                self.told = self.wishes.pop(0)[1]
+        return self.told.spacing_ms
 
     def step(self, ms: float) -> None:
         """Some time: what there is to do is done as far as it goes."""
-        demand = self.portfolios * self.round_ms / max(self.pace_ms, 50) + self.records
+        demand = self.portfolios * self.round_ms / max(self.told.spacing_ms, 50) + self.records
         waiting = self.behind_ms + ms
         done = min(waiting, ms / demand) if demand else waiting
         self.behind_ms = waiting - done
         self.pace.stepped((), int(done * self.records * MS), journal_time=0, now=self.now)
-        self.owed += done * self.portfolios / max(self.pace_ms, 50)
+        self.owed += done * self.portfolios / max(self.told.spacing_ms, 50)
         while self.owed >= 1:
             self.owed -= 1
             self.turn += 1
@@ -128,11 +128,50 @@ def test_shards_of_one_process_get_one_pace() -> None:
     world = World(portfolios=20)
     spacing = world.run(5_000)
     other = Pacer(1, world.pace)
-    assert other.wanted(0, world.now) == pytest.approx(spacing, rel=0.1)
-    assert other.wanted(spacing, world.now) is None
+    wanted = other.wanted(Told(), world.now)
+    assert wanted is not None
+    assert wanted.spacing_ms == pytest.approx(spacing, rel=0.1)
+    assert other.wanted(Told(spacing), world.now) is None
+
+
+def test_the_pace_is_kept_while_nobody_asks_for_more() -> None:
+    world = World(portfolios=20)
+    spacing = world.run(30_000)
+    assert spacing > 0
+    world.portfolios = 0
+    assert world.run(60_000) == spacing
+    asked = world.asked
+    world.portfolios = 20
+    assert world.run(30_000) == spacing
+    assert world.asked == asked
+
+
+def test_portfolios_of_a_shard_share_the_spacing_among_them() -> None:
+    pace = Pace(now=T0)
+    now = T0
+    while now < T0 + 3_000 * MS:
+        now += 50 * MS
+        for number in range(20):
+            name = f"p{number}".encode()
+            shard = int(number >= 15)
+            pace.stepped([name], 5 * MS, journal_time=now, now=now, shard=shard)
+        pace.look(now)
+    spacing = pace.spacing_ms
+    assert spacing > 100
+    assert pace.stagger_ms(0) * 15 == pytest.approx(0.9 * spacing, rel=0.1)
+    assert pace.stagger_ms(1) * 5 == pytest.approx(0.9 * spacing, rel=0.1)
+    assert pace.stagger_ms(2) == 0
+    told = Pacer(0, pace).wanted(Told(), now)
+    assert told == Told(spacing, pace.stagger_ms(0))
+    assert told is not None
+    near = Told(spacing, int(told.stagger_ms * 1.1))
+    assert Pacer(0, pace).wanted(near, now) is None  # about as it is
+    far = Told(spacing, told.stagger_ms * 2)
+    assert Pacer(0, pace).wanted(far, now) == told
 
 
 def test_the_wish_is_an_event_of_the_journal() -> None:
-    event = decode_journal(Pacer(3, Pace()).entry(T0, 200)).event
+    event = decode_journal(Pacer(3, Pace()).entry(T0, Told(200, 20))).event
     assert isinstance(event, RoundsPaced)
     assert event.round_spacing_ms == 200
+    assert event.stagger_ms == 20
