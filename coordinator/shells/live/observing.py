@@ -50,6 +50,7 @@ class Observer:
         self._applied = metrics.records.labels("applied")
         self._published = metrics.records.labels("published")
         self._arrived: dict[int, int] = {}
+        self._arrived_max = WAITING_MAX
         # Of outputs not acknowledged yet: which one it is since the recovery, when it was said, and
         # of a round when its first signal arrived.
         self._waiting: deque[tuple[int, int, int | None]] = deque()
@@ -75,6 +76,7 @@ class Observer:
                 self._ingest.observe(max(0, record.journal_time - appended_at) / SECOND)
                 self._queue.observe(max(0, began - record.journal_time) / SECOND)
                 self._arrived.setdefault(record.journal_time, appended_at)
+                self._forget(record.journal_time)
         rounds = sum(entry.startswith(_ROUND) for entry in said)
         for entry in said:
             arrived = self._count(entry) if entry.startswith(_ROUND) else None
@@ -85,8 +87,6 @@ class Observer:
             self._said += 1
         for _ in range(rounds):
             self._solve.observe((now - began) / SECOND / rounds)
-        if rounds:
-            self._forget(record.journal_time)
 
     def _count(self, entry: bytes) -> int | None:
         """A round's window; when its first signal arrived, where a signal opened it."""
@@ -109,9 +109,13 @@ class Observer:
                     self._metrics.rejections.labels(kind, _word(entry, "reason")).inc()
 
     def _forget(self, now: int) -> None:
-        """Arrivals of a minute ago open no round any more."""
-        if len(self._arrived) > WAITING_MAX:
+        """Arrivals of a minute ago open no round any more; also where there never is a round.
+
+        Not looked through before a fifth of them can have gone.
+        """
+        if len(self._arrived) > self._arrived_max:
             self._arrived = {at: a for at, a in self._arrived.items() if at > now - 60 * SECOND}
+            self._arrived_max = max(WAITING_MAX, len(self._arrived) * 5 // 4)
 
     def published(self, count: int) -> None:
         """So many outputs more were acknowledged by the log."""

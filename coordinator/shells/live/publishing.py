@@ -8,7 +8,6 @@ our time is compared with what stands in the log. It must never send after a fai
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
@@ -31,6 +30,7 @@ REMEMBERED_MAX = 20_000
 
 As many of somebody who is ahead of us: the nearest ones; what lies further is not compared.
 """
+HASH_BYTES = 32
 LOOK_BACK = 1_000
 """Positions read first to find what a zombie repeats from before our time; then more each time."""
 LOOK_BACK_MAX = 50_000
@@ -43,6 +43,35 @@ class SendingLog(LogReader, Protocol):
     def append_soon(self, batch: Sequence[Append]) -> Future[list[Sent]]:
         """Start an append."""
         ...
+
+
+class _Said:
+    """Hashes of the newest outputs of our own, whose seqs follow each other: 32 bytes each."""
+
+    def __init__(self) -> None:
+        self.newest = -1
+        self._hashes = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._hashes) // HASH_BYTES
+
+    def put(self, seq: int, found: str) -> None:
+        """The next one; behind a gap it is the first."""
+        if seq != self.newest + 1:
+            self._hashes.clear()
+        self._hashes += bytes.fromhex(found)
+        self.newest = seq
+
+    def forget(self, kept_max: int) -> None:
+        """The oldest go."""
+        del self._hashes[: max(0, len(self) - kept_max) * HASH_BYTES]
+
+    def get(self, seq: int) -> str | None:
+        """Its hash; None where it is not, or no longer, among them."""
+        at = len(self) - 1 - self.newest + seq
+        if not 0 <= at < len(self):
+            return None
+        return self._hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES].hex()
 
 
 class Publisher:
@@ -72,7 +101,7 @@ class Publisher:
         self._count = 0
         self._urgent = False
         self._furthest = -1
-        self._ours: OrderedDict[int, str] = OrderedDict()
+        self._ours = _Said()
         self._theirs: dict[int, str] = {}
 
     @property
@@ -90,12 +119,11 @@ class Publisher:
         for entry in entries:
             seq, found = decode_head(entry).seq, digest(entry)
             self._compare(seq, found, self._theirs.pop(seq, None))
-            self._ours[seq] = found
+            self._ours.put(seq, found)
             self._waiting.append((entry, journal_time))
             self._waiting_bytes += len(entry)
             self._urgent |= entry.startswith(_ROUND)
-        while len(self._ours) > REMEMBERED_MAX:
-            self._ours.popitem(last=False)
+        self._ours.forget(REMEMBERED_MAX)
 
     def flush_soon(self, *, urgent_only: bool = False) -> int:
         """Take note of what is through, send what waits; returns outputs acknowledged since.
@@ -155,7 +183,7 @@ class Publisher:
 
     def _look_at(self, start: int, stop: int) -> None:
         """What another owner wrote between ours: the same, or this shard halts."""
-        newest, count = next(reversed(self._ours), -1), 0
+        newest, count = self._ours.newest, 0
         older: dict[int, str] = {}
         for record in self._log.read("decisions", self._shard, start, stop):
             seq, found = decode_head(record.payload).seq, digest(record.payload)

@@ -106,3 +106,12 @@ def test_more_outputs_than_are_remembered_pair_no_others(monkeypatch: pytest.Mon
     observer.applied(Record("journal", 0, 9, 1, b"{}"), [b"x"], clock[0])
     observer.published(1)
     assert (count(metrics, "publish"), count(metrics, "publish", "sum")) == (3, 30.0)
+
+
+def test_arrivals_are_forgotten_on_a_shard_without_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observing, "WAITING_MAX", 10)
+    observer = Observer(0, Metrics())
+    for number in range(500):
+        observer.applied(signal(number, number * SECOND), [], began=number * SECOND)
+        assert len(observer._arrived) <= 60 * 5 // 4 + 1
+    assert list(observer._arrived)[-1] == 499 * SECOND

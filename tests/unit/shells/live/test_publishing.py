@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from coordinator.core.ports import Append
@@ -10,6 +12,7 @@ from coordinator.log.errors import LogClosed, LogUnavailable
 from coordinator.log.memory import MemoryLog
 from coordinator.shells.live import publishing
 from coordinator.shells.live.publishing import Publisher
+from schemas.canonical import digest
 from schemas.entries import GENESIS, encode_output
 from schemas.verdicts import ClockJumped
 from tests.unit.shells.live.fakes import HeldLog
@@ -163,7 +166,31 @@ def test_hashes_of_old_outputs_are_forgotten(log: HeldLog, monkeypatch: pytest.M
     monkeypatch.setattr(publishing, "REMEMBERED_MAX", 2)
     publisher, _ = made(log)
     said_and_sent(log, publisher, *[entry(seq) for seq in range(5)])
-    assert len(publisher._ours) == 2
+    assert [publisher._ours.get(seq) for seq in (-1, 2, 3, 4, 5)] == [
+        None, None, digest(entry(3)), digest(entry(4)), None
+    ]  # fmt: skip
+
+
+def test_an_output_takes_few_bytes_to_remember() -> None:
+    said = publishing._Said()
+    hashes = [digest(b"%d" % seq) for seq in range(40)]
+    tracemalloc.start()
+    try:
+        for seq in range(20_000):
+            said.put(seq, hashes[seq % 40])
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20_000 * 40
+    assert [said.get(seq) for seq in range(19_960, 20_000)] == hashes
+
+
+def test_behind_a_gap_only_what_follows_it_is_remembered() -> None:
+    said = publishing._Said()
+    for seq in (3, 4, 9, 10):
+        said.put(seq, digest(b"%d" % seq))
+    assert [said.get(seq) for seq in (3, 4, 8)] == [None] * 3
+    assert [said.get(seq) for seq in (9, 10)] == [digest(b"9"), digest(b"10")]
 
 
 @pytest.mark.parametrize("differs", [False, True])
