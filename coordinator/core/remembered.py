@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from array import array
 from hashlib import blake2b
-from weakref import WeakValueDictionary
+from threading import RLock
+from typing import Any
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 
@@ -79,6 +81,39 @@ class _Block:
 
 _FULL: WeakValueDictionary[bytes, _Block] = WeakValueDictionary()
 """Full blocks of this process by what they hold."""
+_MAYBE = bytearray(1 << 24)
+"""How many ids of full blocks have their digest's mark: where none has, no block need be searched.
+Where it stands at its largest it stays there."""
+_MAYBE_MAX = 255
+_COUNTING = RLock()  # a block may go at any moment, also while the same thread counts
+
+
+def _marks(names: bytes | bytearray) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Three bytes of each digest."""
+    table = np.frombuffer(names, dtype=np.uint8).reshape(-1, NAME_BYTES)[:, 2:5].astype(np.intp)
+    return table[:, 0] | table[:, 1] << 8 | table[:, 2] << 16
+
+
+def _count_marks(names: bytes | bytearray, step: int) -> None:
+    """Those of a block's ids come or go.
+
+    Too many counted do no harm, too few would: what goes while others come is counted too little.
+    """
+    marks, counts = np.unique(_marks(names), return_counts=True)
+    held = np.frombuffer(_MAYBE, dtype=np.uint8)
+    with _COUNTING:
+        before = held[marks].astype(np.intp)
+        after = np.clip(before + step * counts, 0, _MAYBE_MAX)
+        held[marks] = np.where(before == _MAYBE_MAX, before, after)
+
+
+def _shared(block: _Block, content: bytes) -> _Block:
+    """The full block that holds the same, where this process has one; this one otherwise."""
+    found = _FULL.setdefault(content, block)
+    if found is block:
+        _count_marks(block.names, 1)
+        finalize(block, _count_marks, block.names, -1).atexit = False
+    return found
 
 
 def _content(names: bytes | bytearray, times: array[int]) -> bytes:
@@ -117,11 +152,13 @@ class Remembered:
         newest = self._blocks[-1]
         newest.add(name, time)
         if newest.full:
-            self._blocks[-1] = _FULL.setdefault(_content(newest.names, newest.times), newest)
+            self._blocks[-1] = _shared(newest, _content(newest.names, newest.times))
 
     def _find(self, name: bytes) -> tuple[int, int] | None:
         """Block and position of its newest use, unless that is forgotten."""
-        for number in range(len(self._blocks) - 1, -1, -1):
+        maybe = _MAYBE[name[2] | name[3] << 8 | name[4] << 16]
+        count = len(self._blocks)
+        for number in range(count - 1, -1 if maybe else max(count - 2, -1), -1):
             position = self._blocks[number].find(name)
             if position >= 0:
                 return (number, position) if number or position >= self._begin else None
@@ -193,6 +230,6 @@ class Remembered:
             for place, time in enumerate(times):
                 block.add(names[place * NAME_BYTES : (place + 1) * NAME_BYTES], time)
             if block.full:
-                _FULL[content] = block
+                block = _shared(block, content)
         self._blocks.append(block)
         self._count += len(times)

@@ -121,3 +121,38 @@ def test_an_id_written_down_twice_counts_once() -> None:
     made = Remembered.read(names + names[:16], times + times[8:])
     assert len(made) == 2
     assert made.get("SignalIssued\ts0\tr-0") == 1
+
+
+def test_a_new_id_is_not_searched_for_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_blocks(monkeypatch, cut_mask=2**6 - 1, block_max=2**8)
+    made = filled(20_000)
+    assert len(made._blocks) > 100
+    looked: list[bytes] = []
+    find = remembered._Block.find
+
+    def watched(block: remembered._Block, name: bytes) -> int:
+        looked.append(name)
+        return find(block, name)
+
+    monkeypatch.setattr(remembered._Block, "find", watched)
+    assert [made.get(f"new {n}") for n in range(1_000)] == [None] * 1_000
+    assert len(looked) < 2_000
+    assert [made.get(f"SignalIssued\ts0\tr-{n}") for n in range(0, 20_000, 500)] == list(
+        range(0, 20_000, 500)
+    )
+
+
+def test_marks_go_with_their_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_blocks(monkeypatch, cut_mask=2**6 - 1, block_max=2**8)
+    gc.collect()
+    before = sum(remembered._MAYBE)
+    made = filled(5_000)
+    again = Remembered.read(*made.written())
+    full = sum(len(block) for block in made._blocks if block.full)
+    assert sum(remembered._MAYBE) - before == full > 4_000
+    del made
+    gc.collect()
+    assert sum(remembered._MAYBE) - before == full  # the other one still holds them
+    del again
+    gc.collect()
+    assert sum(remembered._MAYBE) == before
