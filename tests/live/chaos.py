@@ -249,7 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=60.0, help="no round begins after these")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default=",".join(FAULTS), help="kinds, by comma")
+    kinds_help = f"kinds, by comma, of: {', '.join(FAULTS)}"
+    parser.add_argument("--only", default=",".join(FAULTS), help=kinds_help)
     parser.add_argument("--rate", type=float, default=100.0, help="signals per second")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the results go")
     parser.add_argument("--keep", type=Path, help="a folder for the parts' logs, kept")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from tests.live.rig import LAG_MAX, ROUTERS, SESSION_S, WORKERS, Rig
+from tests.live.rig import GONE, LAG_MAX, ROUTERS, SESSION_S, WORKERS, Rig
 from tests.live.system import Part
 
 __all__ = ["FAULTS", "OF_STORES", "Fault"]
@@ -20,6 +21,7 @@ Fault = Callable[[Rig, random.Random], None]
 LATER_MAX_S = 3.0
 PLANTED_WITHIN_S = 20.0
 SHED_WITHIN_S = 30.0
+ENDED_WITHIN_S = 40.0
 STANDS_S, GOES_S = 1.2, 0.1
 """Routers look once a second: the lag must not fall from all to nothing between two looks."""
 
@@ -82,6 +84,26 @@ def _term(rig: Rig, rng: random.Random) -> None:
     rig.start(name)
 
 
+def _deciding(rig: Rig, rng: random.Random) -> None:
+    """kill -9 of a worker's deciding process alone; the worker must end by itself, and say why."""
+    name = rng.choice(WORKERS)
+    part = rig.parts[name]
+    rig.bereaved.add(part.log)
+    if not part.kill_deciding():
+        rig.wrong["worker without a deciding process"] += 1
+        return
+    try:
+        code = part.process.wait(ENDED_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        rig.wrong["worker that outlived its deciding process"] += 1
+        part.kill()
+    else:
+        if code != 1 or GONE not in part.log.read_text(errors="replace"):
+            rig.wrong[f"worker whose deciding process was killed ended with {code}"] += 1
+    time.sleep(rng.choice((0.0, rng.uniform(0.0, LATER_MAX_S))))
+    rig.start(name)
+
+
 def _zombie(names: tuple[str, ...], rig: Rig, rng: random.Random) -> None:
     """Stopped until its group has given it up, then it goes on as if nothing had been."""
     part = rig.parts[rng.choice(names)]
@@ -121,6 +143,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
     {
         "router killed": lambda rig, rng: _kill(ROUTERS, rig, rng),
         "worker killed": lambda rig, rng: _kill(WORKERS, rig, rng),
+        "decider killed": _deciding,
         "broker killed": _broker,
         "worker terminated": _term,
         "worker zombie": lambda rig, rng: _zombie(WORKERS, rig, rng),

@@ -4,7 +4,7 @@ Place in the flow: between the faults and the processes. The second worker comes
 each database that could be had is filled by a projector.
 A part that ends by itself is started again, as its supervisor would, so that the run goes on; but
 that is counted, like a fault that did not come to pass, and chaos calls either a violation. A part
-that a fault killed is no such end.
+that a fault killed is no such end, nor is the halt of a worker whose deciding process it killed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.live.broker import TwoDoors
 from tests.live.feed import Feed
@@ -20,7 +21,7 @@ from tests.live.proxy import Proxy
 from tests.live.stores import Stores
 from tests.live.system import Part, System, environment
 
-__all__ = ["LAG_MAX", "ROUTERS", "SESSION_S", "SETTINGS", "WORKERS", "NotRecovered", "Rig"]
+__all__ = ["GONE", "LAG_MAX", "ROUTERS", "SESSION_S", "SETTINGS", "WORKERS", "NotRecovered", "Rig"]
 
 SESSION_S = 6.0
 ROUTERS, WORKERS = ("router 1", "router 2"), ("worker 1", "worker 2")
@@ -31,6 +32,8 @@ SETTINGS = environment(
     worker__checkpoint_decisions=200, worker__checkpoint_s=5, worker__journal_lag_max=LAG_MAX,
     worker__shed_after_ms=SHED_AFTER_MS,
 )  # fmt: skip
+GONE = "the deciding process has ended"
+"""What a shard halts with, and a worker ends with, when there is nobody to decide any more."""
 AGAIN_MAX = 6
 """A part that ends by itself more often than this in one round keeps failing."""
 
@@ -51,6 +54,8 @@ class Rig:
     parts: dict[str, Part] = field(default_factory=dict)
     wrong: Counter[str] = field(default_factory=Counter)
     """How often what must not be was so: parts that ended, faults that did not come to pass."""
+    bereaved: set[Path] = field(default_factory=set)
+    """Logs of the workers whose deciding process a fault killed."""
     again: int = 0
 
     def start(self, name: str) -> Part:
@@ -111,7 +116,7 @@ class Rig:
             f"{path.name}: {line[:400]}"
             for path in sorted(self.system.folder.glob("*.log"))
             for line in path.read_text(errors="replace").splitlines()
-            if '"event":"shard_halted"' in line
+            if '"event":"shard_halted"' in line and not (path in self.bereaved and GONE in line)
         ]
 
     def stop(self, names: Iterable[str]) -> Mapping[str, int]:

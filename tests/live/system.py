@@ -19,7 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Part", "System", "until"]
+import psutil
+
+__all__ = ["Part", "System", "kill_deciding", "until"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,6 +34,21 @@ def until(what: str, holds: Callable[[], bool], *, within_s: float, every_s: flo
             message = f"not within {within_s:g} s: {what}"
             raise TimeoutError(message)
         time.sleep(every_s)
+
+
+def kill_deciding(engine: int) -> bool:
+    """kill -9 of the one process below an engine, which decides for it; whether there was one.
+
+    engine: the id of a process of ours, which has said that it is ready.
+    """
+    try:
+        below = psutil.Process(engine).children()
+    except psutil.NoSuchProcess:
+        return False
+    if len(below) != 1:
+        return False
+    os.kill(below[0].pid, signal.SIGKILL)
+    return True
 
 
 @dataclass(slots=True)
@@ -72,6 +89,10 @@ class Part:
         """kill -9."""
         self.process.kill()
         self.process.wait()
+
+    def kill_deciding(self) -> bool:
+        """As `kill_deciding` below, of an engine."""
+        return kill_deciding(self.process.pid)
 
     def stop(self, within_s: float = 40.0) -> int:
         """SIGTERM, and the exit code."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,21 +11,31 @@ from typing import Any, cast
 import pytest
 
 from tests.live import chaos, faults
-from tests.live.rig import WORKERS, Rig
+from tests.live.rig import GONE, WORKERS, Rig
 
 
 class Fake:
     """A part of a process that does as told. log: what it said."""
 
-    def __init__(self, log: Path, *, running: bool = True, code: int = 0) -> None:
+    def __init__(self, log: Path, *, running: bool = True, code: int | None = 0) -> None:
         log.write_text("")
         self.log, self.running, self.code = log, running, code
-        self.process = SimpleNamespace(returncode=code, send_signal=lambda _: None)
+        self.process = SimpleNamespace(returncode=code, send_signal=lambda _: None, wait=self.wait)
+        self.decides, self.last_words = True, ""
 
     def kill(self) -> None:
         self.running = False
 
-    def stop(self) -> int:
+    def kill_deciding(self) -> bool:
+        self.log.write_text(self.last_words)
+        return self.decides
+
+    def wait(self, within_s: float) -> int:
+        if self.code is None:
+            raise subprocess.TimeoutExpired("worker", within_s)
+        return self.code
+
+    def stop(self) -> int | None:
         return self.code
 
     def ready(self) -> bool:
@@ -74,6 +85,56 @@ def test_a_part_that_a_fault_killed_is_none(rig: FakeRig, monkeypatch: pytest.Mo
     faults.FAULTS["worker killed"](rig, random.Random(1))
     assert all(rig._is_ready(name) for name in WORKERS)
     assert judged(rig) == []
+
+
+HALT = f'{{"event":"shard_halted","shard":2,"error":"{GONE}"}}\n'
+
+
+def bereave(rig: FakeRig, monkeypatch: pytest.MonkeyPatch, **worker: Any) -> None:
+    """Kill a deciding process; what its worker then does."""
+    monkeypatch.setattr(faults, "LATER_MAX_S", 0.0)
+    for name in WORKERS:
+        for what, value in worker.items():
+            setattr(rig.parts[name], what, value)
+    faults.FAULTS["decider killed"](rig, random.Random(1))
+    assert all(rig._is_ready(name) for name in WORKERS)
+
+
+def test_a_worker_that_ends_with_its_deciding_process_is_started_again_and_no_violation(
+    rig: FakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bereave(rig, monkeypatch, code=1, last_words=HALT)
+    assert sum(part.log.name == "started.log" for part in rig.parts.values()) == 1
+    assert judged(rig) == []
+
+
+def test_any_other_halt_is_a_violation_also_of_that_worker(
+    rig: FakeRig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = '{"event":"shard_halted","shard":1,"error":"the log holds another output"}\n'
+    bereave(rig, monkeypatch, code=1, last_words=HALT + other)
+    (tmp_path / "another part.log").write_text(HALT)
+    (fault,) = judged(rig)
+    assert fault.startswith("a shard halted")
+    assert len(rig.halts()) == 2
+
+
+@pytest.mark.parametrize(
+    ("worker", "what"),
+    [
+        ({"code": 0, "last_words": HALT}, "deciding process was killed ended with 0"),
+        ({"code": 1, "last_words": ""}, "deciding process was killed ended with 1"),
+        ({"code": -9, "last_words": HALT}, "deciding process was killed ended with -9"),
+        ({"code": None}, "worker that outlived its deciding process"),
+        ({"decides": False}, "worker without a deciding process"),
+    ],
+)
+def test_a_worker_that_does_not_end_with_its_deciding_process_is_a_violation(
+    rig: FakeRig, monkeypatch: pytest.MonkeyPatch, worker: dict[str, Any], what: str
+) -> None:
+    bereave(rig, monkeypatch, **worker)
+    (fault,) = judged(rig)
+    assert what in fault
 
 
 @pytest.mark.parametrize("code", [0, 1, -9])
