@@ -16,7 +16,7 @@ from coordinator.core.deciding import Deciding
 from coordinator.core.engine import EngineSealedError
 from coordinator.core.fold import Fold, checkpoints
 from coordinator.core.ports import Append, Log, Record, Unreadable
-from schemas.entries import Stamp, decode_journal, encode_journal, opening
+from schemas.entries import Stamp, decode_head, decode_journal, encode_journal, opening
 from schemas.journal import ClockTicked, EngineStarted
 from schemas.registry import SchemaError
 
@@ -91,6 +91,8 @@ class Shard:
         self._recorded: deque[Record] = deque()
         self._equal = self._missing = 0
         self._from_position = -1
+        self._known = (0, 0)
+        """A seq, and a position before which no output with that seq or a later one stands."""
 
     def recover(self) -> Recovery:
         """Start from the newest checkpoint, fold the rest, publish what is missing.
@@ -107,6 +109,7 @@ class Shard:
         this; then `recovered` says whether the journal explains them all.
         """
         decisions_from = self._restore()
+        self._known = (self.engine.seq, decisions_from)
         self.refuse_other_journal()
         self._from_position = self.engine.position
         self._checkpointed = self.engine.decisions
@@ -257,13 +260,30 @@ class Shard:
         Everything said so far must have been published. Returns the checkpoint's position.
         """
         self._checkpointed = self.engine.decisions
-        end = self._log.end("decisions", self.number)
-        next_output = self._recorded[0].position if self._recorded else end
+        next_output = self._next_output()
         payload = b"%d\n%b" % (next_output, self.engine.checkpoint())
         entry = Append("checkpoints", self.number, payload, self.engine.clock)
         written = self._log.append([entry])[0]
         self._fold.rebase(self.engine.position)
+        self._known = (self.engine.seq, next_output)
         return written
+
+    def _next_output(self) -> int:
+        """Where the first output stands that the engine has not said, or will stand.
+
+        That is the log's end, unless somebody else has gone further meanwhile: a zombie that wakes
+        writes its state down, too. Where there are just our own outputs, nobody has.
+        """
+        if self._recorded:
+            return self._recorded[0].position
+        seq, position = self._known
+        end = self._log.end("decisions", self.number)
+        if end - position == self.engine.seq - seq:
+            return end
+        for record in self._log.read("decisions", self.number, position, end):
+            if decode_head(record.payload).seq >= self.engine.seq:
+                return record.position
+        return end
 
 
 def _is_start(record: Record) -> bool:

@@ -176,6 +176,36 @@ def test_a_checkpoint_written_amid_a_recovery_knows_which_outputs_come_after_it(
     assert found.outputs_equal > 0
 
 
+@pytest.mark.parametrize("repeats", [0, 1, 30])
+@pytest.mark.parametrize("based", [False, True])
+def test_a_checkpoint_of_one_whom_another_has_overtaken_knows_what_comes_after_it(
+    repeats: int, *, based: bool
+) -> None:
+    """A zombie wakes: its state is old, and the log's end is beyond what it has said."""
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=END)
+    zombie, journal = fresh(log), list(log.read("journal", 0))
+    zombie.begin()
+    half = len(journal) // 2
+    for record in journal[: half - 10]:
+        zombie.apply(record)
+    if based:
+        zombie.checkpoint()
+    for record in journal[half - 10 : half]:
+        zombie.apply(record)
+    assert log.end("decisions", 0) > 0
+    fresh(log).recover()
+    said, end = _decisions(log), log.end("decisions", 0)
+    for record in journal[half : half + repeats]:
+        zombie.apply(record)  # what it had still to say: the same again
+    assert log.end("decisions", 0) > end or repeats < 30
+    zombie.checkpoint()
+    found = fresh(log).recover()
+    assert found.from_position == half - 1 + repeats
+    assert (found.outputs_missing, _decisions(log)[:end]) == (0, said)
+    zombie.checkpoint()  # and so does the next one
+    assert fresh(log).recover().outputs_missing == 0
+
+
 @pytest.mark.parametrize("with_checkpoint", [False, True])
 def test_a_journal_of_another_number_of_shards_is_refused(with_checkpoint: bool) -> None:
     log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=3, end=END)
