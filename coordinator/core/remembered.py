@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from array import array
 from hashlib import blake2b
-from threading import RLock
-from typing import Any
-from weakref import WeakValueDictionary, finalize
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -81,43 +79,37 @@ class _Block:
 
 _FULL: WeakValueDictionary[bytes, _Block] = WeakValueDictionary()
 """Full blocks of this process by what they hold."""
-_MAYBE = bytearray(1 << 24)
-"""How many ids of full blocks have their digest's mark: where none has, no block need be searched.
-Where it stands at its largest it stays there."""
-_MAYBE_MAX = 255
-_COUNTING = RLock()  # a block may go at any moment, also while the same thread counts
-
-
-def _marks(names: bytes | bytearray) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """Three bytes of each digest."""
-    table = np.frombuffer(names, dtype=np.uint8).reshape(-1, NAME_BYTES)[:, 2:5].astype(np.intp)
-    return table[:, 0] | table[:, 1] << 8 | table[:, 2] << 16
-
-
-def _count_marks(names: bytes | bytearray, step: int) -> None:
-    """Those of a block's ids come or go.
-
-    Too many counted do no harm, too few would: what goes while others come is counted too little.
-    """
-    marks, counts = np.unique(_marks(names), return_counts=True)
-    held = np.frombuffer(_MAYBE, dtype=np.uint8)
-    with _COUNTING:
-        before = held[marks].astype(np.intp)
-        after = np.clip(before + step * counts, 0, _MAYBE_MAX)
-        held[marks] = np.where(before == _MAYBE_MAX, before, after)
-
-
-def _shared(block: _Block, content: bytes) -> _Block:
-    """The full block that holds the same, where this process has one; this one otherwise."""
-    found = _FULL.setdefault(content, block)
-    if found is block:
-        _count_marks(block.names, 1)
-        finalize(block, _count_marks, block.names, -1).atexit = False
-    return found
+MARKS = 1 << 22
+MARK_MAX = 255
 
 
 def _content(names: bytes | bytearray, times: array[int]) -> bytes:
     return blake2b(times.tobytes(), key=blake2b(names).digest(), digest_size=32).digest()
+
+
+class _Marks:
+    """How many ids of some blocks have one mark: who has a mark that none has, is in none of them.
+
+    Where a count stands at its largest it stays there: too many do no harm.
+    """
+
+    def __init__(self) -> None:
+        self._counts = bytearray()
+
+    def maybe(self, name: bytes) -> bool:
+        """Whether a block may hold it."""
+        return bool(self._counts and self._counts[name[2] | name[3] << 8 | (name[4] & 63) << 16])
+
+    def count(self, names: bytearray, step: int) -> None:
+        """A block's ids come or go."""
+        self._counts = self._counts or bytearray(MARKS)
+        table = np.frombuffer(names, dtype=np.uint8).reshape(-1, NAME_BYTES)[:, 2:5].astype(int)
+        found = table[:, 0] | table[:, 1] << 8 | (table[:, 2] & 63) << 16
+        marks, counts = np.unique(found, return_counts=True)
+        held = np.frombuffer(self._counts, dtype=np.uint8)
+        before = held[marks].astype(int)
+        after = np.clip(before + step * counts, 0, MARK_MAX)
+        held[marks] = np.where(before == MARK_MAX, before, after)
 
 
 class Remembered:
@@ -128,6 +120,7 @@ class Remembered:
         self._begin = 0  # of the first block: uses before it are forgotten
         self._again = 0  # uses that a newer one of the same id has taken the place of
         self._count = 0
+        self._marks = _Marks()  # of full blocks
 
     def __len__(self) -> int:
         """Ids remembered."""
@@ -152,13 +145,14 @@ class Remembered:
         newest = self._blocks[-1]
         newest.add(name, time)
         if newest.full:
-            self._blocks[-1] = _shared(newest, _content(newest.names, newest.times))
+            self._blocks[-1] = _FULL.setdefault(_content(newest.names, newest.times), newest)
+            self._marks.count(newest.names, 1)
 
     def _find(self, name: bytes) -> tuple[int, int] | None:
         """Block and position of its newest use, unless that is forgotten."""
-        maybe = _MAYBE[name[2] | name[3] << 8 | name[4] << 16]
         count = len(self._blocks)
-        for number in range(count - 1, -1 if maybe else max(count - 2, -1), -1):
+        last = 0 if self._marks.maybe(name) else max(count - 1, 0)
+        for number in range(count - 1, last - 1, -1):
             position = self._blocks[number].find(name)
             if position >= 0:
                 return (number, position) if number or position >= self._begin else None
@@ -175,6 +169,8 @@ class Remembered:
             self._again -= not counts
             self._begin += 1
             if self._begin == len(first):
+                if first.full:
+                    self._marks.count(first.names, -1)
                 del self._blocks[0]
                 self._begin = 0
 
@@ -230,6 +226,8 @@ class Remembered:
             for place, time in enumerate(times):
                 block.add(names[place * NAME_BYTES : (place + 1) * NAME_BYTES], time)
             if block.full:
-                block = _shared(block, content)
+                _FULL[content] = block
+        if block.full:
+            self._marks.count(block.names, 1)
         self._blocks.append(block)
         self._count += len(times)
