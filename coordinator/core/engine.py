@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from coordinator.core.announce import announcements, ours_to_say
 from coordinator.core.checkpoint import CheckpointError, decode_state, encode_state
@@ -23,9 +24,10 @@ from coordinator.core.state import State
 from coordinator.core.timers import after_timer, owner_of, timer_events
 from schemas.base import Event, OutputEvent
 from schemas.canonical import digest
-from schemas.entries import JournalEntry, decode_journal, encode_output
+from schemas.entries import JournalEntry, decode_journal, encode_output, opening
 from schemas.journal import EngineStarted
 from schemas.registry import SchemaError
+from schemas.signals import SignalIssued
 from schemas.verdicts import (
     ClockJumped,
     RecordQuarantined,
@@ -43,6 +45,8 @@ __all__ = [
 RECORD = "record"
 OUT_OF_ROOM = (MemoryError, OSError)
 """No fault of the record: these halt instead of quarantining it."""
+_SIGNAL = opening(SignalIssued)
+SHARED_MAX = 1024
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
@@ -329,10 +333,20 @@ class Engine:
 
 
 def _decoded(payload: bytes) -> JournalEntry | SchemaError:
+    if payload.startswith(_SIGNAL):
+        return _shared(payload)
+    return _read(payload)
+
+
+def _read(payload: bytes) -> JournalEntry | SchemaError:
     try:
         return decode_journal(payload)
     except SchemaError as error:
-        return error
+        return error.with_traceback(None)
+
+
+_shared = lru_cache(maxsize=SHARED_MAX)(_read)
+"""Every shard hears every signal: those of one process read it once."""
 
 
 def _described(error: Exception) -> str:

@@ -38,12 +38,14 @@ class _Block:
     slots: 1 + position of the newest use of an id, 0 where none is.
     """
 
-    __slots__ = ("__weakref__", "names", "slots", "times")
+    __slots__ = ("__weakref__", "full", "names", "slots", "times")
 
     def __init__(self) -> None:
         self.names = bytearray()
         self.times = array("q")
         self.slots = array("H", bytes(2 * SLOTS))
+        self.full = False
+        """Whether the next use begins another block."""
 
     def __len__(self) -> int:
         return len(self.times)
@@ -56,7 +58,9 @@ class _Block:
         """One more use, the newest."""
         self.times.append(max(-TIME_MAX, min(time, TIME_MAX)))
         self.names += name
-        self.slots[self._slot(name)] = len(self.times)
+        count = self.slots[self._slot(name)] = len(self.times)
+        last = name[-2] << 8 | name[-1]
+        self.full = count >= BLOCK_MAX or not last & CUT_MASK
 
     def find(self, name: bytes) -> int:
         """Position of the newest use, -1 without one."""
@@ -69,12 +73,6 @@ class _Block:
         while (held := slots[at]) and not names.startswith(name, (held - 1) * NAME_BYTES):
             at = (at + 1) % SLOTS
         return at
-
-    @property
-    def full(self) -> bool:
-        """Whether the next use begins another block."""
-        last = int.from_bytes(self.names[-TIME_BYTES:], "big")
-        return len(self.times) >= BLOCK_MAX or not last & CUT_MASK
 
 
 _FULL: WeakValueDictionary[bytes, _Block] = WeakValueDictionary()
@@ -121,6 +119,7 @@ class Remembered:
         self._again = 0  # uses that a newer one of the same id has taken the place of
         self._count = 0
         self._marks = _Marks()  # of full blocks
+        self._asked: tuple[str, bytes, tuple[int, int] | None] = "", b"", None
 
     def __len__(self) -> int:
         """Ids remembered."""
@@ -128,19 +127,25 @@ class Remembered:
 
     def get(self, key: str) -> int | None:
         """When the id was used last; None where it is not known."""
-        found = self._find(_name(key))
+        name = _name(key)
+        found = self._find(name)
+        self._asked = key, name, found
         return None if found is None else self._blocks[found[0]].times[found[1]]
 
     def put(self, key: str, time: int) -> None:
         """The id was used; one that is used again is the newest."""
-        self._put(_name(key), time)
+        asked, name, found = self._asked
+        if asked == key and name:  # as it should be: who puts has asked whether it is known
+            self._put(name, time, known=found is not None)
+            return
+        name = _name(key)
+        self._put(name, time, known=self._find(name) is not None)
 
-    def _put(self, name: bytes, time: int) -> None:
-        if self._find(name) is None:
-            self._count += 1
-        else:
-            self._again += 1
-        if not self._blocks or (len(self._blocks[-1]) and self._blocks[-1].full):
+    def _put(self, name: bytes, time: int, *, known: bool) -> None:
+        self._asked = "", b"", None
+        self._count += not known
+        self._again += known
+        if not self._blocks or self._blocks[-1].full:
             self._blocks.append(_Block())
         newest = self._blocks[-1]
         newest.add(name, time)
@@ -160,6 +165,7 @@ class Remembered:
 
     def forget(self, *, kept_max: int, since: int) -> None:
         """The oldest go, until there are so few and the oldest was used at that time or later."""
+        self._asked = "", b"", None
         while self._count:
             first = self._blocks[0]
             counts = self._counts(0, self._begin)
@@ -207,7 +213,8 @@ class Remembered:
         tails = np.frombuffer(names, dtype=">u8")[1::2]
         if len(np.unique(tails)) < count:  # never by ourselves: an id stands there twice
             for place, time in enumerate(at):
-                made._put(names[place * NAME_BYTES : (place + 1) * NAME_BYTES], time)
+                name = names[place * NAME_BYTES : (place + 1) * NAME_BYTES]
+                made._put(name, time, known=made._find(name) is not None)
             return made
         start = 0
         for cut in [*(np.flatnonzero((tails & np.uint64(CUT_MASK)) == 0) + 1).tolist(), count]:

@@ -184,6 +184,7 @@ def _stepped(
     """As many of the records as there are before a failure, a seal, or the end of a round."""
     engine = engines[shard]
     done: list[Done] = []
+    last = records[-1][0]
     for position, time, payload in records:
         record = Record("journal", shard, position, time, payload)
         try:
@@ -192,8 +193,10 @@ def _stepped(
             took = perf_counter_ns() - began
         except Exception as error:  # noqa: BLE001 - what was done before it counts
             return done, failure(error)
-        done.append(Done(outputs, _seen(engine), took))
-        if engine.state.sealed or any(entry.startswith(_ROUND) for entry in outputs):
+        ends = engine.state.sealed or any(entry.startswith(_ROUND) for entry in outputs)
+        seen = _seen(engine) if ends or outputs or position == last else None
+        done.append(Done(outputs, seen, took))
+        if ends:
             break
     return done, None
 

@@ -20,7 +20,7 @@ from schemas.journal import RoundsPaced
 __all__ = ["Pace", "Pacer", "Told"]
 
 LOOK_EVERY = 50 * MILLISECOND
-AIM = 0.65
+AIM = 0.7
 """The share of the time that is to be spent: above it what comes waits for what came before."""
 ROOM_MIN = 0.2
 LEAST_MS, LARGEST_MS = 50, 2_000

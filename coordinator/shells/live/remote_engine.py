@@ -53,7 +53,8 @@ class Done(NamedTuple):
     """What a record led to."""
 
     outputs: list[bytes]
-    seen: Seen
+    seen: Seen | None
+    """None for one that said nothing and has others behind it: nobody acts on how that stood."""
     took: int
 
 
@@ -189,7 +190,8 @@ class RemoteEngine:
             if failed is None:
                 raise RuntimeError("the deciding process gave no answer")
             raise raised(failed)
-        outputs, self._seen, self._took = self._done.popleft()
+        outputs, seen, self._took = self._done.popleft()
+        self._seen = self._seen._replace(position=record.position) if seen is None else seen
         return outputs
 
     def _send(self, record: Record, failures: Mapping[str, str]) -> None:
