@@ -288,7 +288,7 @@ class KafkaLog(Closing):
             headers = output_headers(
                 item.payload, topic=self._prefix + item.topic, shard=item.shard
             )
-        if item.topic not in CHUNKED:
+        if item.topic not in CHUNKED or len(item.payload) <= CHUNK_BYTES:
             return [Outgoing(item.payload, key, headers)]
         parts = split(item.payload, largest=CHUNK_BYTES, which=uuid.uuid4().hex)
         return [

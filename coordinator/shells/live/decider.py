@@ -15,6 +15,7 @@ import selectors
 import signal
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -44,6 +45,10 @@ WORKERS = (signal.SIGTERM, signal.SIGINT)
 """Signals that are the worker's to obey: it ends, and then the deciding process does."""
 EngineFactory: TypeAlias = Callable[[int, int], Engine]
 """Makes the engine of a shard of so many."""
+
+
+Question: TypeAlias = tuple[Any, ...]
+"""What, of which shard, and more."""
 
 
 class DeciderGone(Exception):
@@ -131,9 +136,17 @@ def _serve(connections: Sequence[Connection], make: EngineFactory) -> None:
         asking = selectors.DefaultSelector()
         for connection in connections:
             asking.register(connection, selectors.EVENT_READ)
+        rounds: deque[tuple[Connection, Question]] = deque()
         while True:
-            for key, _ in asking.select():
-                _answer(cast("Connection", key.fileobj), engines, make)
+            for key, _ in asking.select(0 if rounds else None):
+                connection = cast("Connection", key.fileobj)
+                question: Question = pickle.loads(connection.recv_bytes())  # noqa: S301 - as above
+                if _ends_a_round(engines, *question):
+                    rounds.append((connection, question))
+                else:
+                    _answer(connection, question, engines, make)
+            if rounds:
+                _answer(*rounds.popleft(), engines, make)
     except (EOFError, OSError):
         pass
     except BaseException:  # noqa: BLE001 - no memory left even to say so
@@ -142,8 +155,18 @@ def _serve(connections: Sequence[Connection], make: EngineFactory) -> None:
         os._exit(code)
 
 
-def _answer(connection: Connection, engines: dict[int, Engine], make: EngineFactory) -> None:
-    what, shard, *more = pickle.loads(connection.recv_bytes())  # noqa: S301 - as above
+def _ends_a_round(engines: Mapping[int, Engine], what: str, shard: int, *more: Any) -> bool:
+    """Whether it takes long: what does not comes before it."""
+    if what != "step":
+        return False
+    deadline = engines[shard].next_deadline()
+    return deadline is not None and more[0][-1][1] > deadline
+
+
+def _answer(
+    connection: Connection, question: Question, engines: dict[int, Engine], make: EngineFactory
+) -> None:
+    what, shard, *more = question
     try:
         answer = _ANSWERS[what](engines, make, shard, *more)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised over there

@@ -43,11 +43,12 @@ class Ticker:
         return max(0.0, (self._due_at(engine) - time.time_ns()) / SECOND)
 
     def seconds_deaf(self, engine: Deciding) -> float:
-        """For so long no record opens a round: what comes may wait for each other, seconds."""
-        begins = engine.next_begin()
-        if begins is None:
+        """For so long no record opens a round, or lets one end: they may wait for each other, s."""
+        ends = (engine.next_begin(), engine.next_deadline())
+        sooner = min((end for end in ends if end is not None), default=None)
+        if sooner is None:
             return DEAF_MAX_S
-        left = begins - MILLISECOND - self._ahead - time.time_ns()
+        left = sooner - MILLISECOND - self._ahead - time.time_ns()
         return min(max(0.0, left / SECOND), DEAF_MAX_S)
 
     def due(self, engine: Deciding) -> bool:

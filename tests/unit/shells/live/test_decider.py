@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +18,7 @@ from coordinator.core.engine import Engine, EngineSealedError, EvolveFailed, Not
 from coordinator.core.evolve import evolve_input
 from coordinator.core.ports import Append, Record
 from coordinator.core.shard import Shard
+from coordinator.core.state import State
 from coordinator.log.memory import MemoryLog
 from coordinator.shells.live.decider import Decider, DeciderGone
 from coordinator.shells.live.remote_engine import RemoteEngine, failure, raised
@@ -218,6 +220,51 @@ def _runs(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+class Telling:
+    """An engine that says which shard steps, and waits to be let go on in the first."""
+
+    portfolios = 0
+
+    def __init__(self, shard: int, says: int, go: int) -> None:
+        self.state = State(shard=shard, shards=3)
+        self._says, self._go = says, go
+
+    def next_deadline(self) -> int | None:
+        return T0 if self.state.shard < 2 else None
+
+    def next_begin(self) -> int | None:
+        return None
+
+    def step(self, record: Record, **_: object) -> list[bytes]:
+        os.write(self._says, str(record.shard).encode())
+        if record.shard == 0:
+            os.read(self._go, 1)
+        return []
+
+
+def test_what_takes_long_waits_for_what_does_not() -> None:
+    said, says = os.pipe()
+    go, goes = os.pipe()
+    there = Decider(lambda shard, _: cast("Engine", Telling(shard, says, go)), 3)
+    try:
+        for shard in range(3):
+            there.engine(shard, 3)
+        lines = [line._connection for line in there._lines]
+        for shard in range(3):  # the first two end a round
+            step: tuple[object, ...] = ("step", shard, [(0, T0 + 1, b"")], {})
+            lines[shard].send_bytes(pickle.dumps(step))
+            if not shard:
+                assert os.read(said, 1) == b"0"
+        os.write(goes, b".")
+        for line in lines:
+            assert line.poll(WITHIN_S)
+        assert os.read(said, 2) == b"21"
+    finally:
+        there.close()
+        for end in (said, says, go, goes):
+            os.close(end)
 
 
 def test_repeats_and_garbage_are_what_they_are_here(decider: Decider) -> None:

@@ -119,3 +119,14 @@ def test_a_shard_is_deaf_until_a_record_may_open_a_round(clock: Clock) -> None:
     assert ticker.seconds_deaf(engine(begins=None)) == timing.DEAF_MAX_S
     ticker.heard(clock.now + 5 * MS)
     assert ticker.seconds_deaf(engine(begins=T0 + 50 * MS)) == pytest.approx(0.014)
+
+
+def test_a_shard_is_not_deaf_to_what_lets_an_open_round_end(clock: Clock) -> None:
+    ticker = Ticker(0)
+    clock.now = T0 + 30 * MS
+    due = T0 + 40 * MS
+    assert ticker.seconds_deaf(engine(deadline=due, begins=None)) == pytest.approx(0.009)
+    assert ticker.seconds_deaf(engine(deadline=due, begins=T0 + 35 * MS)) == pytest.approx(0.004)
+    clock.now = due
+    ticker.rest(50 * MS)  # a tick is on its way: it may be delivered at any moment
+    assert ticker.seconds_deaf(engine(deadline=due, begins=None)) == 0.0
