@@ -20,7 +20,7 @@ from schemas.journal import RoundsPaced
 __all__ = ["Pace", "Pacer", "Told"]
 
 LOOK_EVERY = 50 * MILLISECOND
-AIM = 0.7
+AIM = 0.75
 """The share of the time that is to be spent: above it what comes waits for what came before."""
 ROOM_MIN = 0.2
 LEAST_MS, LARGEST_MS = 50, 2_000
@@ -30,8 +30,8 @@ decide like that so often on end, all go on doing so: what comes at once and is 
 overload."""
 ACTIVE = 1_000 * MILLISECOND
 """Who has not decided for so long, or for three spacings, has stopped."""
-COST_FADE, RECORDS_FADE = 0.06, 0.15
-"""Weights of a new measurement beside those before it."""
+COST_FADE, RECORDS_RISE, RECORDS_FADE = 0.06, 0.5, 0.15
+"""Weights of a new measurement beside those before it; more of what comes is believed sooner."""
 LATE, LATE_MOST = 150 * MILLISECOND, 1_000 * MILLISECOND
 """Records that waited longer than the first have gathered and are to be worked off: up to twice
 the spacing where they waited the second longer."""
@@ -109,7 +109,8 @@ class Pace:
             passed = now - self._looked_at
             if passed < LOOK_EVERY:
                 return
-            self._records += RECORDS_FADE * (self._records_took / passed - self._records)
+            more = self._records_took / passed - self._records
+            self._records += (RECORDS_RISE if more > 0 else RECORDS_FADE) * more
             self._records_took = 0
             self._late, self._worst = max(0, self._worst - LATE), 0
             self._looked_at = now
