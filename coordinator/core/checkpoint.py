@@ -32,7 +32,7 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 1
+FORMAT = 2
 _PORTFOLIO = TypeAdapter(Portfolio)
 _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])

@@ -69,11 +69,12 @@ class Fold:
             self.step(record)
 
     def _again(self, position: int) -> bytes:
-        """The checkpoint of that state, the newest we wrote.
+        """The checkpoint of that state, wherever it is: a zombie may write older ones behind it.
 
-        Where it is gone somebody else has taken the shard over, and goes on from later ones.
+        Where it is gone, whoever deleted it goes on from later ones.
         """
-        for body, _ in checkpoints(self._reader, self.engine.state.shard):
+        for record in _readable(self._reader, self.engine.state.shard):
+            body = record.payload.partition(b"\n")[2]
             if checkpoint_position(body) == position:
                 return body
         raise CheckpointError(f"the checkpoint of position {position} is gone, or damaged")

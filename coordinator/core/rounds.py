@@ -47,14 +47,14 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
     due = state.clock + (0 if scheduled else state.parameters.window_ms * MILLISECOND)
     if portfolio.last_round_at is not None:
         spacing = max(state.parameters.round_spacing_ms, state.pace_ms) * MILLISECOND
-        due = max(due, _in_turn(state, due, portfolio.last_round_at + spacing))
+        due = max(due, _take_turn(state, due, portfolio.last_round_at + spacing))
     state.timers.arm(f"round\t{portfolio.name}", due)
 
 
-def _in_turn(state: State, due: int, spaced: int) -> int:
-    """When a round may come that has to wait for its spacing: after the others that wait.
+def _take_turn(state: State, due: int, spaced: int) -> int:
+    """The next turn of the shard, for a round that has to wait for its spacing.
 
-    No later than one more spacing: a turn that is further away than that was never taken.
+    No later than one more spacing, so that a turn left far ahead by a wider pace is cut.
     """
     if spaced <= due or not state.stagger_ms:
         return spaced

@@ -17,14 +17,13 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from time import perf_counter_ns
 from typing import Any, TypeAlias, cast
 
-from coordinator.core.engine import (
-    Engine,
-)
+from coordinator.core.engine import Engine, EngineError
 from coordinator.core.ports import Record
 from coordinator.shells.live.collecting import collect_seldom, settle
 from coordinator.shells.live.remote_engine import (
@@ -41,6 +40,7 @@ from schemas.entries import opening
 __all__ = ["Decider", "DeciderGone"]
 
 _ROUND = opening(RoundClosed)
+GONE = "the deciding process has ended"
 WORKERS = (signal.SIGTERM, signal.SIGINT)
 """Signals that are the worker's to obey: it ends, and then the deciding process does."""
 EngineFactory: TypeAlias = Callable[[int, int], Engine]
@@ -48,7 +48,7 @@ EngineFactory: TypeAlias = Callable[[int, int], Engine]
 
 
 Question: TypeAlias = tuple[Any, ...]
-"""What, of which shard, and more."""
+"""What, of which shard, who asks, and more."""
 
 
 class DeciderGone(Exception):
@@ -77,18 +77,27 @@ class Decider:
         for _, theirs in pairs:
             theirs.close()
         self._lines = [_Line(ours) for ours, _ in pairs]
+        self._numbers = count()
 
     def engine(self, shard: int, shards: int) -> RemoteEngine:
         """The engine of a shard, at the beginning of its journal."""
-        return RemoteEngine(self.ask, shard, shards)
+        return RemoteEngine(self.ask, shard, next(self._numbers), shards)
 
     def settle(self) -> None:
         """What the engines hold now stays: it is not searched for garbage again."""
-        self.ask("settle", 0)
+        self.ask("settle", 0, -1)
 
-    def ask(self, what: str, shard: int, *more: Any) -> Any:
-        """The answer. Raises what was raised over there, and DeciderGone."""
-        found = self._lines[shard].ask(what, shard, *more)
+    def check(self) -> None:
+        """Raises DeciderGone where it has ended. Its end is left for `close` to wait for."""
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            raise DeciderGone(GONE)
+
+    def ask(self, what: str, shard: int, number: int, *more: Any) -> Any:
+        """The answer. Raises what was raised over there, and DeciderGone.
+
+        number: who asks. A shard's engine answers only the one it was made for last.
+        """
+        found = self._lines[shard].ask(what, shard, number, *more)
         if isinstance(found, Failure):
             raise raised(found)
         return found
@@ -115,7 +124,7 @@ class _Line:
                 self._connection.send_bytes(message)
                 answer = self._connection.recv_bytes()
         except (EOFError, OSError) as error:
-            raise DeciderGone("the deciding process has ended") from error
+            raise DeciderGone(GONE) from error
         return pickle.loads(answer)  # noqa: S301 - our own fork wrote it
 
     def close(self) -> None:
@@ -130,23 +139,23 @@ def _serve(connections: Sequence[Connection], make: EngineFactory) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, WORKERS)
     collect_seldom()
-    engines: dict[int, Engine] = {}
+    there = _There(make)
     code = 0
     try:
         asking = selectors.DefaultSelector()
         for connection in connections:
             asking.register(connection, selectors.EVENT_READ)
-        rounds: deque[tuple[Connection, Question]] = deque()
+        long: deque[tuple[Connection, Question]] = deque()
         while True:
-            for key, _ in asking.select(0 if rounds else None):
+            for key, _ in asking.select(0 if long else None):
                 connection = cast("Connection", key.fileobj)
                 question: Question = pickle.loads(connection.recv_bytes())  # noqa: S301 - as above
-                if _ends_a_round(engines, *question):
-                    rounds.append((connection, question))
+                if there.takes_long(*question):
+                    long.append((connection, question))
                 else:
-                    _answer(connection, question, engines, make)
-            if rounds:
-                _answer(*rounds.popleft(), engines, make)
+                    _answer(connection, question, there)
+            if long:
+                _answer(*long.popleft(), there)
     except (EOFError, OSError):
         pass
     except BaseException:  # noqa: BLE001 - no memory left even to say so
@@ -155,70 +164,82 @@ def _serve(connections: Sequence[Connection], make: EngineFactory) -> None:
         os._exit(code)
 
 
-def _ends_a_round(engines: Mapping[int, Engine], what: str, shard: int, *more: Any) -> bool:
-    """Whether it takes long: what does not comes before it."""
-    if what != "step":
-        return False
-    deadline = engines[shard].next_deadline()
-    return deadline is not None and more[0][-1][1] > deadline
-
-
-def _answer(
-    connection: Connection, question: Question, engines: dict[int, Engine], make: EngineFactory
-) -> None:
-    what, shard, *more = question
+def _answer(connection: Connection, question: Question, there: _There) -> None:
     try:
-        answer = _ANSWERS[what](engines, make, shard, *more)
+        answer = there.answer(*question)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised over there
         answer = failure(error)
     connection.send_bytes(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL))
 
 
-def _made(engines: dict[int, Engine], make: EngineFactory, shard: int, shards: int) -> Seen:
-    engines[shard] = make(shard, shards)
-    return _seen(engines[shard])
+class _There:
+    """The engines over there, each with the number of whoever had it made."""
+
+    def __init__(self, make: EngineFactory) -> None:
+        self._make = make
+        self._engines: dict[int, tuple[int, Engine]] = {}
+
+    def takes_long(self, what: str, shard: int, number: int, *more: Any) -> bool:
+        """Whether what does not take long goes first: all but a step that ends no round."""
+        if what == "make":
+            return False
+        if what != "step":
+            return True
+        made_for, engine = self._engines[shard]
+        deadline = engine.next_deadline()
+        return number == made_for and deadline is not None and more[0][-1][1] > deadline
+
+    def answer(self, what: str, shard: int, number: int, *more: Any) -> Any:
+        """What is asked. Raises EngineError for whoever has a successor."""
+        if what == "settle":
+            return settle()
+        if what == "make":
+            self._engines[shard] = number, self._make(shard, *more)
+        made_for, engine = self._engines[shard]
+        if number != made_for:
+            message = f"shard {shard} has another owner in this worker now"
+            raise EngineError(message)
+        return _ANSWERS[what](engine, *more)
 
 
-def _reset(engines: dict[int, Engine], _: EngineFactory, shard: int) -> Seen:
-    engines[shard].reset()
-    return _seen(engines[shard])
+def _made(engine: Engine, _: int) -> Seen:
+    return _seen(engine)
 
 
-def _restored(engines: dict[int, Engine], _: EngineFactory, shard: int, state: bytes) -> Seen:
-    engines[shard].restore(state)
-    return _seen(engines[shard])
+def _reset(engine: Engine) -> Seen:
+    engine.reset()
+    return _seen(engine)
 
 
-def _checkpoint(engines: dict[int, Engine], _: EngineFactory, shard: int) -> bytes:
-    return engines[shard].checkpoint()
+def _restored(engine: Engine, state: bytes) -> Seen:
+    engine.restore(state)
+    return _seen(engine)
 
 
-def _settled(_: dict[int, Engine], __: EngineFactory, ___: int) -> None:
-    settle()
+def _checkpoint(engine: Engine) -> bytes:
+    return engine.checkpoint()
 
 
 def _stepped(
-    engines: dict[int, Engine],
-    _: EngineFactory,
-    shard: int,
-    records: Sequence[tuple[int, int, bytes]],
-    failures: Mapping[str, str],
+    engine: Engine, records: Sequence[tuple[int, int, bytes]], failures: Mapping[str, str]
 ) -> tuple[list[Done], Failure | None]:
     """As many of the records as there are before a failure, a seal, or the end of a round."""
-    engine = engines[shard]
+    shard = engine.state.shard
     done: list[Done] = []
     last = records[-1][0]
     for position, time, payload in records:
         record = Record("journal", shard, position, time, payload)
+        before = engine.state.sealed, engine.state.build
         try:
             began = perf_counter_ns()
             outputs = engine.step(record, failures=failures)
             took = perf_counter_ns() - began
         except Exception as error:  # noqa: BLE001 - what was done before it counts
             return done, failure(error)
-        ends = engine.state.sealed or any(entry.startswith(_ROUND) for entry in outputs)
-        seen = _seen(engine) if ends or outputs or position == last else None
-        done.append(Done(outputs, seen, took))
+        state = engine.state
+        ends = state.sealed or any(entry.startswith(_ROUND) for entry in outputs)
+        told = ends or outputs or position == last or before != (state.sealed, state.build)
+        done.append(Done(outputs, _seen(engine) if told else None, took))
         if ends:
             break
     return done, None
@@ -238,6 +259,5 @@ _ANSWERS: Mapping[str, Callable[..., Any]] = {
     "reset": _reset,
     "restore": _restored,
     "checkpoint": _checkpoint,
-    "settle": _settled,
     "step": _stepped,
 }

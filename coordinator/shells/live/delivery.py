@@ -41,10 +41,6 @@ class Shards(Protocol):
         """These are given away when this returns."""
         ...
 
-    def rest_s(self) -> float:
-        """How long a record may wait for others before it is delivered, seconds."""
-        ...
-
     def deliver(self, shard: int, records: Sequence[Record]) -> None:
         """Records of a journal of ours, in order."""
         ...
@@ -107,9 +103,7 @@ class FaustDelivery:
         self._collected: dict[int, list[Record]] = {}
         self.joined = asyncio.Event()
         self.app = faust_app(settings, "engine", monitor=QuietMonitor())
-        self.app.transport = QuickTransport(
-            self.app.conf.broker_consumer, self.app, rest_s=shards.rest_s
-        )
+        self.app.transport = QuickTransport(self.app.conf.broker_consumer, self.app)
         self._declare()
 
     def _declare(self) -> None:

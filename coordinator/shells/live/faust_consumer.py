@@ -11,8 +11,7 @@ position, so that a message too many does no harm. It must never reach into Faus
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from aiokafka.errors import ConsumerStoppedError
 from faust.sensors.monitor import Monitor
@@ -22,8 +21,8 @@ from faust.transport.drivers.aiokafka import Consumer, Transport
 __all__ = ["AsItIs", "QuickTransport", "QuietMonitor"]
 
 FETCH_S = 1.0
-REST_MIN_S, REST_MAX_S = 0.002, 0.006
-"""What comes shortly after each other is fetched together, longer while every shard is deaf."""
+REST_S = 0.004
+"""What comes shortly after each other is fetched together."""
 
 
 class _QuickConsumer(Consumer):
@@ -43,8 +42,7 @@ class _QuickConsumer(Consumer):
                 elif not self.should_stop:
                     await self._pass_on(found or {}, active)
                 if found:
-                    rest = cast("QuickTransport", self.transport).rest_s()
-                    await asyncio.sleep(min(max(rest, REST_MIN_S), REST_MAX_S))
+                    await asyncio.sleep(REST_S)
         except ConsumerStoppedError:
             if not self.transport.app.should_stop:
                 raise
@@ -87,16 +85,9 @@ class _QuickConsumer(Consumer):
 
 
 class QuickTransport(Transport):
-    """Faust's transport to Kafka with that consumer.
-
-    rest_s: asked after each fetch how long the next one may wait, seconds.
-    """
+    """Faust's transport to Kafka with that consumer."""
 
     Consumer: ClassVar[Any] = _QuickConsumer
-
-    def __init__(self, *args: Any, rest_s: Callable[[], float], **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.rest_s = rest_s
 
 
 class AsItIs(Schema[bytes, bytes]):

@@ -84,8 +84,6 @@ class Owner:
         self.reason = ""
         self.position = -1
         self.moved_at = time.monotonic()
-        self.deaf_until = 0.0
-        """Until then (monotonic, s) no record that is delivered could open a round."""
         self.fault: BaseException | None = None
 
     # -- from other threads ------------------------------------------------------------------------
@@ -269,7 +267,6 @@ class Owner:
         records: list[Record] = []
         while not self._stopping.is_set():
             deaf_s = ticker.seconds_deaf(shard.engine)
-            self.deaf_until = time.monotonic() + deaf_s
             quiet = shard.engine.next_begin() is None
             records = self._inbox.take(
                 most=READ_TOGETHER if quiet else BATCH_RECORDS,

@@ -27,7 +27,7 @@ LEAST_MS, LARGEST_MS = 50, 2_000
 AT_ONCE, ON_END, SOME = 2, 2, 0.3
 """A round no later than so many spacings after the last one had waited for its turn. Where some
 decide like that so often on end, all go on doing so: what comes at once and is soon done is no
-overload."""
+overload, and makes nothing wider."""
 ACTIVE = 1_000 * MILLISECOND
 """Who has not decided for so long, or for three spacings, has stopped."""
 COST_FADE, RECORDS_RISE, RECORDS_FADE = 0.06, 0.5, 0.15
@@ -72,12 +72,12 @@ class Pace:
         self._cost = 0.0
         self._worst = self._late = 0
         self._records_took = 0
-        self._records = 0.0
+        self._records = self._records_before = 0.0
         self._looked_at = time.monotonic_ns() if now is None else now
         self._changed_at = self._looked_at
 
     def stepped(
-        self, portfolios: Sequence[bytes], took: int, *, journal_time: int, now: int, shard: int = 0
+        self, portfolios: Sequence[bytes], took: int, *, shard: int, journal_time: int, now: int
     ) -> None:
         """A record took so long, ns, with the rounds of these portfolios, and that ended now."""
         with self._lock:
@@ -85,7 +85,8 @@ class Pace:
                 self._records_took += took
                 return
             self._decided = True
-            near = AT_ONCE * max(self.spacing_ms, LEAST_MS) * MILLISECOND
+            # One that takes turns may have to wait for one more spacing.
+            near = (AT_ONCE * max(self.spacing_ms, LEAST_MS) + self.spacing_ms) * MILLISECOND
             each = took / len(portfolios)
             for name in portfolios:
                 self._cost += COST_FADE * (each - self._cost) if self._cost else each
@@ -109,15 +110,17 @@ class Pace:
             passed = now - self._looked_at
             if passed < LOOK_EVERY:
                 return
-            more = self._records_took / passed - self._records
+            share, before = self._records_took / passed, self._records_before
+            self._records_before = share
+            more = min(share, before) - self._records  # one look alone is no trend
             self._records += (RECORDS_RISE if more > 0 else RECORDS_FADE) * more
             self._records_took = 0
             self._late, self._worst = max(0, self._worst - LATE), 0
             self._looked_at = now
-            needed = self._needed(now) if self._decided else None
-            self._decided = False
-            if needed is None:
+            if not self._decided:
                 return
+            self._decided = False
+            needed = self._needed(now)
             wider = needed > self.spacing_ms * (1 + DIFFERS)
             closer = needed < self.spacing_ms * CLOSER and now - self._changed_at > CLOSER_AFTER
             if wider or closer:
@@ -130,22 +133,22 @@ class Pace:
         here = self._shares.get(shard, 0)
         return int(self.spacing_ms * TURNS / here) if here else 0
 
-    def _needed(self, now: int) -> int | None:
+    def _needed(self, now: int) -> int:
         """Spacing at which rounds take what they may, ms; 0 if the least will do.
 
-        None while no pace would change anything: whoever decides does so now and then.
+        No wider than it is while few decide again and again: they may only close up.
         """
         active = now - max(ACTIVE, 3 * self.spacing_ms * MILLISECOND)
         while self._deciding and next(iter(self._deciding.values()))[0] < active:
             self._deciding.popitem(last=False)
-        steady = sum(on_end for _, on_end, _ in self._deciding.values())
-        if not steady or steady < SOME * len(self._deciding):
-            return None
         self._shares = Counter(shard for _, _, shard in self._deciding.values())
         room = max(AIM - self._records, ROOM_MIN)
         needed = len(self._deciding) * self._cost / room / MILLISECOND
         if needed <= LEAST_MS:
             return 0
+        steady = sum(on_end for _, on_end, _ in self._deciding.values())
+        if steady < SOME * len(self._deciding):
+            return min(int(needed), self.spacing_ms)
         gathered = 1 + min(self._late / LATE_MOST, 1.0)
         return min(int(needed * max(gathered, 1.0 if self.spacing_ms else FIRST)), LARGEST_MS)
 
@@ -161,6 +164,7 @@ class Pacer:
         self._shard = shard
         self._pace = pace
         self._asked: tuple[Told, int] | None = None
+        self._told_at = -CLOSER_AFTER
 
     def wanted(self, told: Told, now: int) -> Told | None:
         """What is wanted instead of the shard's present pace; None while that fits."""
@@ -172,13 +176,14 @@ class Pacer:
             self._asked = None
         spacing, stagger = self._pace.spacing_ms, self._pace.stagger_ms(self._shard)
         if not _differs(spacing, told.spacing_ms, DIFFERS):
-            if not _differs(stagger, told.stagger_ms, STAGGER_DIFFERS):
+            soon = now - self._told_at < CLOSER_AFTER
+            if soon or not _differs(stagger, told.stagger_ms, STAGGER_DIFFERS):
                 return None
             spacing = told.spacing_ms
         wanted = Told(spacing, stagger)
         if wanted == told:
             return None
-        self._asked = wanted, now
+        self._asked, self._told_at = (wanted, now), now
         return wanted
 
     def entry(self, at: int, wanted: Told) -> bytes:

@@ -62,7 +62,7 @@ def _engine(settings: Settings, *, unseal: bool) -> int:
         nonlocal sealed
         worker = EngineWorker(
             settings, metrics=metrics, health=health, engines=decider.engine,
-            settle=decider.settle, unseal=unseal,
+            settle=decider.settle, check=decider.check, unseal=unseal,
         )  # fmt: skip
         await worker.run(stop)
         sealed = worker.sealed

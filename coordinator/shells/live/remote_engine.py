@@ -54,7 +54,7 @@ class Done(NamedTuple):
 
     outputs: list[bytes]
     seen: Seen | None
-    """None for one that said nothing and has others behind it: nobody acts on how that stood."""
+    """None for one that said nothing, changed neither seal nor build, and has others behind it."""
     took: int
 
 
@@ -100,17 +100,17 @@ def raised(found: Failure) -> Exception:
 class RemoteEngine:
     """An engine of the deciding process, as its owner sees it: `coordinator.core.deciding`.
 
-    ask: what of which shard, and more. For one thread.
+    ask: what, of which shard, who asks, and more. number: who we are. For one thread.
     """
 
-    def __init__(self, ask: Callable[..., Any], shard: int, shards: int) -> None:
+    def __init__(self, ask: Callable[..., Any], shard: int, number: int, shards: int) -> None:
         self._ask = ask
-        self._shard = shard
+        self._shard = shard, number
         self._expected: deque[Record] = deque()
         self._done: deque[Done] = deque()
         self._failed: Failure | None = None
         self._took = 0
-        self._seen: Seen = ask("make", shard, shards)
+        self._seen: Seen = ask("make", *self._shard, shards)
 
     @property
     def state(self) -> Seen:
@@ -199,7 +199,7 @@ class RemoteEngine:
             self._expected.clear()
             self._expected.append(record)
         batch = [(one.position, one.journal_time, one.payload) for one in self._expected]
-        done, self._failed = self._ask("step", self._shard, batch, dict(failures))
+        done, self._failed = self._ask("step", *self._shard, batch, dict(failures))
         self._done.extend(done)
         for _ in range(len(done) + (self._failed is not None)):
             self._expected.popleft()
@@ -207,18 +207,18 @@ class RemoteEngine:
     def reset(self) -> None:
         """Back to the beginning of the journal."""
         self._forget()
-        self._seen = self._ask("reset", self._shard)
+        self._seen = self._ask("reset", *self._shard)
 
     def restore(self, checkpoint: bytes) -> None:
         """Start from a checkpoint. Raises CheckpointError."""
         self._forget()
-        self._seen = self._ask("restore", self._shard, checkpoint)
+        self._seen = self._ask("restore", *self._shard, checkpoint)
 
     def checkpoint(self) -> bytes:
         """The whole state, to restore from."""
         if self._done:
             raise RuntimeError("outputs of expected records are not taken yet")
-        state: bytes = self._ask("checkpoint", self._shard)
+        state: bytes = self._ask("checkpoint", *self._shard)
         return state
 
     def _forget(self) -> None:

@@ -23,6 +23,7 @@ from coordinator.log.kafka import KafkaLog, LoopThread
 from coordinator.log.kafka.options import client_options
 from coordinator.settings import Settings
 from coordinator.shells.live.collecting import settle
+from coordinator.shells.live.decider import DeciderGone
 from coordinator.shells.live.delivery import FaustDelivery
 from coordinator.shells.live.ending import ended
 from coordinator.shells.live.layout import await_layout
@@ -58,7 +59,10 @@ def _started(at: int, shards: int) -> EngineStarted:
 
 
 class EngineWorker:
-    """One worker. `run` until told to stop; raises WorkerFailed when it cannot go on."""
+    """One worker. `run` until told to stop; raises WorkerFailed when it cannot go on.
+
+    check: raises DeciderGone where nobody decides any more, also while no shard is ours.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class EngineWorker:
         engines: EngineFactory = _engine,
         started: StartedFactory = _started,
         settle: Callable[[], None] = settle,
+        check: Callable[[], None] = lambda: None,
         unseal: bool = False,
     ) -> None:
         self._settings = settings
@@ -77,6 +82,7 @@ class EngineWorker:
         self._engines = engines
         self._started = started
         self._settle_engines = settle
+        self._check = check
         worker = settings.worker
         self._owner_settings = OwnerSettings(
             queue_records_max=worker.queue_records_max,
@@ -124,11 +130,6 @@ class EngineWorker:
         owner = self._owners.get(shard)
         if owner is not None:
             owner.deliver(*records)
-
-    def rest_s(self) -> float:
-        """How long a record may wait for others before it is delivered, seconds."""
-        until = min((owner.deaf_until for owner in list(self._owners.values())), default=0.0)
-        return max(0.0, until - time.monotonic())
 
     def _owner(self, number: int) -> Owner:
         shards = self._settings.worker.shards
@@ -188,6 +189,7 @@ class EngineWorker:
                 raise WorkerFailed(f"nobody asks for our membership: {asking.exception()!r}")
             self._look_at_group(membership.away_s())
             await self._look()
+            self._look_at_decider()
             self._settle()
             if self._owners and all(owner.drained for owner in self._owners.values()):
                 self.sealed = True
@@ -197,6 +199,13 @@ class EngineWorker:
                 await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
             except TimeoutError:
                 continue
+
+    def _look_at_decider(self) -> None:
+        """Raises WorkerFailed where it has ended; a shard that met it was named by `_look`."""
+        try:
+            self._check()
+        except DeciderGone as error:
+            raise WorkerFailed(str(error)) from error
 
     def _look_at_group(self, away_s: float) -> None:
         """Into health; out of the group for too long, also after having been in it, ends us."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -108,6 +109,30 @@ def test_what_is_rebuilt_from_is_not_kept_in_memory_but_read_again(
     monkeypatch.setitem(INPUTS, CashMoved, broken)
     money = Inputs({("portfolios", 0): 6}).make("portfolios", "CashMoved", T0 + 50, **MONEY)
     Router(log, shards=1).accept([money.raw], journal_times=[money.at])
-    monkeypatch.setattr("coordinator.core.fold.checkpoints", lambda *_: [])
+    monkeypatch.setattr("coordinator.core.fold._readable", lambda *_: iter(()))
     with pytest.raises(CheckpointError, match="is gone"):
         owner.pump()
+
+
+def test_older_states_that_a_zombie_wrote_behind_ours_do_not_hide_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = journal(5)
+    zombie = Shard(log, engine(0, 1))
+    zombie.begin()
+    late = Inputs({("signals", 0): 50}).signal("s", "A", T0 + 40)
+    Router(log, shards=1).accept([late.raw], journal_times=[late.at])
+    owner = Shard(log, engine(0, 1))
+    owner.recover()
+    owner.checkpoint()
+    for record in islice(log.read("journal", 0), 3):
+        zombie.step(record)
+        zombie.checkpoint()
+    monkeypatch.setitem(INPUTS, CashMoved, broken)
+    money = Inputs({("portfolios", 0): 6}).make("portfolios", "CashMoved", T0 + 50, **MONEY)
+    Router(log, shards=1).accept([money.raw], journal_times=[money.at])
+    owner.pump()
+    (quarantined,) = (
+        record for record in log.read("decisions", 0) if b'"RecordQuarantined"' in record.payload
+    )
+    assert b"CashMoved" in quarantined.payload

@@ -14,7 +14,13 @@ import pytest
 
 from coordinator.core import engine as engine_module
 from coordinator.core.checkpoint import CheckpointError
-from coordinator.core.engine import Engine, EngineSealedError, EvolveFailed, NotStarted
+from coordinator.core.engine import (
+    Engine,
+    EngineError,
+    EngineSealedError,
+    EvolveFailed,
+    NotStarted,
+)
 from coordinator.core.evolve import evolve_input
 from coordinator.core.ports import Append, Record
 from coordinator.core.shard import Shard
@@ -22,6 +28,8 @@ from coordinator.core.state import State
 from coordinator.log.memory import MemoryLog
 from coordinator.shells.live.decider import Decider, DeciderGone
 from coordinator.shells.live.remote_engine import RemoteEngine, failure, raised
+from schemas.entries import Stamp, encode_journal
+from schemas.journal import ClockTicked, EngineSealed
 from tests.journals import HOUR, MS, SECOND, T0, Inputs, engine, lay, zero_clock
 
 WITHIN_S = 30.0
@@ -185,12 +193,57 @@ def test_every_kind_of_error_keeps_its_kind(error: Exception) -> None:
     assert str(again) == str(error)
 
 
+def test_an_owner_with_a_successor_is_refused(decider: Decider) -> None:
+    """It hung in the broker while its shard was given away and came back to this worker."""
+    log = journal()
+    old: RemoteEngine = decider.engine(0, 1)
+    everything = records(log)
+    for record in everything[:10]:
+        old.step(record)
+    new: RemoteEngine = decider.engine(0, 1)
+    for ask in (old.checkpoint, old.reset, lambda: old.step(everything[10])):
+        with pytest.raises(EngineError, match="another owner"):
+            ask()
+    assert [new.step(record) for record in everything] == local(log)
+
+
+def test_a_seal_and_a_start_among_quiet_records_are_told(decider: Decider) -> None:
+    log = journal()
+    tail = records(log)[-1]
+    at, next_at = tail.position + 1, tail.journal_time + SECOND
+    sealed = EngineSealed(event_id="seal", event_time=next_at)
+    log.append([Append("journal", 0, encode_journal(Stamp("journal", "", 0, -1, next_at), sealed))])
+    log.append([Append("journal", 0, records(log)[0].payload)])
+    for number in range(3):
+        tick = ClockTicked(event_id=f"t{number}", event_time=next_at + number)
+        entry = encode_journal(Stamp("journal", "", 0, -1, tick.event_time), tick)
+        log.append([Append("journal", 0, entry)])
+    there: RemoteEngine = decider.engine(0, 1)
+    found = {}
+    everything = records(log)
+    for record in everything:
+        if not there.ahead:
+            there.expect(everything[record.position :])
+        there.step(record)
+        found[record.position] = there.state.sealed
+    assert [n for n, is_sealed in found.items() if is_sealed] == [at]
+
+
+def test_a_deciding_process_that_runs_passes_the_check(decider: Decider) -> None:
+    decider.check()
+    decider.engine(0, 1)
+    decider.check()
+
+
 def test_a_deciding_process_that_was_killed_is_missed_at_once() -> None:
     there = Decider(make, 1)
     engine_there = there.engine(0, 1)
     os.kill(there.pid, signal.SIGKILL)
     with pytest.raises(DeciderGone):
         engine_there.checkpoint()
+    os.waitid(os.P_PID, there.pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(DeciderGone):
+        there.check()
     there.close()
 
 
@@ -253,7 +306,7 @@ def test_what_takes_long_waits_for_what_does_not() -> None:
             there.engine(shard, 3)
         lines = [line._connection for line in there._lines]
         for shard in range(3):  # the first two end a round
-            step: tuple[object, ...] = ("step", shard, [(0, T0 + 1, b"")], {})
+            step: tuple[object, ...] = ("step", shard, shard, [(0, T0 + 1, b"")], {})
             lines[shard].send_bytes(pickle.dumps(step))
             if not shard:
                 assert os.read(said, 1) == b"0"

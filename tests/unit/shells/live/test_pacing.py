@@ -57,14 +57,16 @@ class World:
         waiting = self.behind_ms + ms
         done = min(waiting, ms / demand) if demand else waiting
         self.behind_ms = waiting - done
-        self.pace.stepped((), int(done * self.records * MS), journal_time=0, now=self.now)
+        self.pace.stepped((), int(done * self.records * MS), shard=0, journal_time=0, now=self.now)
         self.owed += done * self.portfolios / max(self.told.spacing_ms, 50)
         while self.owed >= 1:
             self.owed -= 1
             self.turn += 1
             name = str(self.turn % self.portfolios).encode()
             reached = self.now - int(self.behind_ms * MS)
-            self.pace.stepped([name], int(self.round_ms * MS), journal_time=reached, now=self.now)
+            self.pace.stepped(
+                [name], int(self.round_ms * MS), shard=0, journal_time=reached, now=self.now
+            )
 
 
 def test_a_process_with_room_is_never_slowed_down() -> None:
@@ -139,10 +141,47 @@ def test_the_pace_is_kept_while_nobody_asks_for_more() -> None:
     spacing = world.run(30_000)
     assert spacing > 0
     world.portfolios = 0
-    assert world.run(60_000) == spacing
     asked = world.asked
+    assert world.run(60_000) == spacing
+    assert world.asked == asked
     world.portfolios = 20
-    assert world.run(30_000) == spacing
+    for _ in range(100):
+        assert world.run(100) == pytest.approx(spacing, rel=0.2)  # the first are few
+
+
+def test_a_pace_closes_up_where_who_decides_has_the_time() -> None:
+    world = World(portfolios=2_000, round_ms=2.0)
+    world.run(20_000)
+    assert world.pace.spacing_ms > 1_000
+    pace, now = world.pace, world.now
+    for _ in range(60):  # three portfolios decide twice within half a second, then rest
+        for pause in (500, 1_500):
+            for name in (b"a", b"b", b"c"):
+                pace.stepped([name], 2 * MS, shard=0, journal_time=now, now=now)
+            now += pause * MS
+            pace.look(now)
+    assert pace.spacing_ms == 0
+
+
+def test_who_decides_seldom_makes_nothing_wider() -> None:
+    pace, now = Pace(now=T0), T0
+    for _ in range(40):
+        for number in range(200):
+            name = f"p{number}".encode()
+            pace.stepped([name], 5 * MS, shard=0, journal_time=now, now=now)
+        now += 900 * MS
+        pace.look(now)
+    assert pace.spacing_ms == 0
+
+
+def test_one_record_that_takes_long_is_no_trend() -> None:
+    world = World(portfolios=20)
+    spacing = world.run(30_000)
+    asked = world.asked
+    for _ in range(20):
+        world.pace.stepped((), 40 * MS, shard=0, journal_time=0, now=world.now)
+        world.run(1_000)
+    assert world.told.spacing_ms == spacing
     assert world.asked == asked
 
 
@@ -154,7 +193,7 @@ def test_portfolios_of_a_shard_share_the_spacing_among_them() -> None:
         for number in range(20):
             name = f"p{number}".encode()
             shard = int(number >= 15)
-            pace.stepped([name], 5 * MS, journal_time=now, now=now, shard=shard)
+            pace.stepped([name], 5 * MS, shard=shard, journal_time=now, now=now)
         pace.look(now)
     spacing = pace.spacing_ms
     assert spacing > 100

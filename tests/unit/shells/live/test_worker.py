@@ -12,6 +12,7 @@ import pytest
 
 import coordinator.shells.live.worker as module
 from coordinator.settings import Settings, WorkerSettings
+from coordinator.shells.live.decider import DeciderGone
 from coordinator.shells.live.owner import Phase
 from coordinator.shells.live.worker import EngineWorker, WorkerFailed
 from coordinator.telemetry.health import Health
@@ -32,7 +33,6 @@ class FakeOwner:
         self.moved_at = time.monotonic()
         self.fault: BaseException | None = None
         self.drained = False
-        self.deaf_until = 0.0
         self.started = self.stopped = False
 
     def start(self) -> None:
@@ -73,10 +73,18 @@ class Bench(EngineWorker):
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.seen = Metrics()
         self.checks = Health(expected=("group",))
-        super().__init__(settings, metrics=self.seen, health=self.checks, settle=lambda: None)
+        self.decider_gone = False
+        super().__init__(
+            settings, metrics=self.seen, health=self.checks, settle=lambda: None,
+            check=self._decider_is_there,
+        )  # fmt: skip
         self.made: list[FakeOwner] = []
         self.ends: dict[int, int] | None = None
         self.prepare: Callable[[FakeOwner], None] = lambda _: None
+
+    def _decider_is_there(self) -> None:
+        if self.decider_gone:
+            raise DeciderGone("the deciding process has ended")
 
     def _owner(self, number: int) -> Any:
         owner = FakeOwner(number)
@@ -206,6 +214,20 @@ def test_a_shard_that_halts_ends_the_worker() -> None:
     with pytest.raises(WorkerFailed, match="shard 1 halted: Diverged: other bytes") as failed:
         running(worker)
     assert failed.value.__cause__ is fault
+
+
+def test_a_worker_without_a_shard_ends_with_its_deciding_process(
+    deliveries: list[FakeDelivery],
+) -> None:
+    worker = Bench()
+
+    async def then(_: asyncio.Event) -> None:
+        await until(lambda: bool(deliveries))
+        deliveries[0].give()
+        worker.decider_gone = True
+
+    with pytest.raises(WorkerFailed, match="the deciding process has ended"):
+        running(worker, then)
 
 
 def test_a_shard_that_stands_still_behind_its_journal_ends_the_worker() -> None:
