@@ -56,6 +56,9 @@ def faust_app(settings: Settings, name: str, **more: Any) -> faust.App:
             "broker_credentials": _credentials(settings.kafka),
             "broker_commit_interval": 1.0,
             "broker_session_timeout": worker.session_timeout_ms / 1000,
+            # A join is answered once all known members have joined or this is over: members that a
+            # restarted broker remembers never will, and the request must outlive it.
+            "broker_rebalance_timeout": worker.session_timeout_ms / 1000,
             "broker_heartbeat_interval": worker.heartbeat_ms / 1000,
             "broker_request_timeout": max(40.0, worker.session_timeout_ms / 1000 * 2),
             "broker_max_poll_interval": 300.0,
