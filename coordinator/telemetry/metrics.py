@@ -165,7 +165,7 @@ class Metrics:
 
         self.stage_seconds = make.histogram(
             "stage_seconds",
-            "From a signal to its decision, by stage.",
+            "From a signal to its decision, by stage; shards without portfolios are left out.",
             "stage",
             buckets=_LATENCY_S,
         )

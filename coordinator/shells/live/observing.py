@@ -58,10 +58,13 @@ class Observer:
         self._recovering = False
         self._since = 0
 
-    def applied(self, record: Record, said: Sequence[bytes], began: int) -> None:
+    def applied(
+        self, record: Record, said: Sequence[bytes], began: int, *, portfolios: int = 1
+    ) -> None:
         """A record was applied, from `began` (ns) until now, and made the engine say these.
 
-        What is applied to recover has waited for that, not for a stage: it has none.
+        What is applied to recover has waited for that, not for a stage: it has none. Nor has a
+        signal of a shard without portfolios: it is on its way to no decision.
         """
         now = time.time_ns()
         self._applied.inc()
@@ -69,7 +72,7 @@ class Observer:
             for entry in said:
                 self._name(entry)
             return
-        if record.payload.startswith(_SIGNAL):
+        if portfolios and record.payload.startswith(_SIGNAL):
             found = _APPENDED_AT.search(record.payload)
             if found is not None:
                 appended_at = int(found.group(1))

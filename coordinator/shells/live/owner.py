@@ -333,7 +333,7 @@ class Owner:
             rounds, took, journal_time=record.journal_time, now=time.monotonic_ns(),
             shard=self.number,
         )  # fmt: skip
-        self._observer.applied(record, fresh, began)
+        self._observer.applied(record, fresh, began, portfolios=shard.engine.portfolios)
         if fresh:
             publisher.say(fresh, record.journal_time)
         if publisher.full:

@@ -115,3 +115,14 @@ def test_arrivals_are_forgotten_on_a_shard_without_rounds(monkeypatch: pytest.Mo
         observer.applied(signal(number, number * SECOND), [], began=number * SECOND)
         assert len(observer._arrived) <= 60 * 5 // 4 + 1
     assert list(observer._arrived)[-1] == 499 * SECOND
+
+
+def test_a_signal_where_nobody_decides_is_on_its_way_to_no_decision() -> None:
+    metrics = Metrics()
+    observer = Observer(0, metrics)
+    for portfolios in (0, 0, 2):
+        now = time.time_ns()
+        observer.applied(signal(now, now), [], now, portfolios=portfolios)
+    shown = metrics.render().decode()
+    assert 'coordinator_stage_seconds_count{stage="queue"} 1.0' in shown
+    assert 'coordinator_records_total{stage="applied"} 3.0' in shown
