@@ -23,13 +23,14 @@ from multiprocessing.connection import Connection
 from time import perf_counter_ns
 from typing import Any, TypeAlias, cast
 
-from coordinator.core.engine import Engine, EngineError
+from coordinator.core.engine import Engine
 from coordinator.core.ports import Record
 from coordinator.shells.live.collecting import collect_seldom, settle
 from coordinator.shells.live.remote_engine import (
     Done,
     Failure,
     RemoteEngine,
+    Replaced,
     Seen,
     failure,
     raised,
@@ -190,7 +191,7 @@ class _There:
         return number == made_for and deadline is not None and more[0][-1][1] > deadline
 
     def answer(self, what: str, shard: int, number: int, *more: Any) -> Any:
-        """What is asked. Raises EngineError for whoever has a successor."""
+        """What is asked. Raises Replaced for whoever has a successor."""
         if what == "settle":
             return settle()
         if what == "make":
@@ -198,7 +199,7 @@ class _There:
         made_for, engine = self._engines[shard]
         if number != made_for:
             message = f"shard {shard} has another owner in this worker now"
-            raise EngineError(message)
+            raise Replaced(message)
         return _ANSWERS[what](engine, *more)
 
 

@@ -32,6 +32,7 @@ from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.pacing import Pace, Pacer, Told
 from coordinator.shells.live.phases import OwnerSettings, Phase, SealedByThisBuild
 from coordinator.shells.live.publishing import Publisher
+from coordinator.shells.live.remote_engine import Replaced
 from coordinator.shells.live.timing import Ticker
 from schemas.decisions import RoundClosed
 from schemas.entries import Stamp, encode_journal, opening
@@ -123,6 +124,9 @@ class Owner:
                 failures = 0 if time.monotonic() - began > BACKOFF_S[-1] * 2 else failures + 1
                 self._enter(Phase.WAITING, str(error))
                 self._stopping.wait(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+            except Replaced as error:
+                self._enter(Phase.STOPPED, str(error))
+                return
             except BaseException as error:  # noqa: BLE001 - whatever it is, this shard halts and says so
                 self._halt(error)
                 return

@@ -23,10 +23,14 @@ from coordinator.core.engine import (
 from coordinator.core.ports import Record
 from schemas.entries import GENESIS
 
-__all__ = ["Done", "Failure", "RemoteEngine", "Seen", "failure", "raised"]
+__all__ = ["Done", "Failure", "RemoteEngine", "Replaced", "Seen", "failure", "raised"]
 
 TOGETHER_MAX = 256
 TOGETHER_BYTES = 1 << 20
+
+
+class Replaced(EngineError):
+    """The shard has another owner in this worker now: this one hung, and is to say nothing more."""
 
 
 class Seen(NamedTuple):
@@ -73,6 +77,7 @@ _KINDS: Mapping[str, type[Exception]] = {
         EngineError,
         EngineSealedError,
         NotStarted,
+        Replaced,
         WrongShards,
         MemoryError,
         OSError,

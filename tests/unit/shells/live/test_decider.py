@@ -16,7 +16,6 @@ from coordinator.core import engine as engine_module
 from coordinator.core.checkpoint import CheckpointError
 from coordinator.core.engine import (
     Engine,
-    EngineError,
     EngineSealedError,
     EvolveFailed,
     NotStarted,
@@ -27,7 +26,7 @@ from coordinator.core.shard import Shard
 from coordinator.core.state import State
 from coordinator.log.memory import MemoryLog
 from coordinator.shells.live.decider import Decider, DeciderGone
-from coordinator.shells.live.remote_engine import RemoteEngine, failure, raised
+from coordinator.shells.live.remote_engine import RemoteEngine, Replaced, failure, raised
 from schemas.entries import Stamp, encode_journal
 from schemas.journal import ClockTicked, EngineSealed
 from tests.journals import HOUR, MS, SECOND, T0, Inputs, engine, lay, zero_clock
@@ -202,7 +201,7 @@ def test_an_owner_with_a_successor_is_refused(decider: Decider) -> None:
         old.step(record)
     new: RemoteEngine = decider.engine(0, 1)
     for ask in (old.checkpoint, old.reset, lambda: old.step(everything[10])):
-        with pytest.raises(EngineError, match="another owner"):
+        with pytest.raises(Replaced, match="another owner"):
             ask()
     assert [new.step(record) for record in everything] == local(log)
 

@@ -17,6 +17,7 @@ from coordinator.log.memory import MemoryLog
 from coordinator.shells.live import owner as module
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
+from coordinator.shells.live.remote_engine import Replaced
 from coordinator.telemetry.metrics import Metrics
 from schemas.entries import GENESIS, decode_output, encode_output
 from schemas.journal import EngineSealed
@@ -226,6 +227,26 @@ def test_a_zombies_other_output_while_it_runs_halts(bench: Bench) -> None:
         owner.deliver(record)
     assert owner.join(WITHIN_S)
     assert isinstance(owner.fault, Diverged)
+
+
+def test_one_that_has_a_successor_ends_and_says_nothing_more(bench: Bench) -> None:
+    """Its shard was given away while it hung, and came back to this worker."""
+    owner = bench.running()
+
+    def refused(*_: Any) -> Any:
+        raise Replaced("shard 0 has another owner in this worker now")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shard, "step", refused)
+        for record in bench.lay("a"):
+            owner.deliver(record)
+        assert owner.join(WITHIN_S)
+    assert (owner.phase, owner.fault) == (Phase.STOPPED, None)
+    assert "another owner" in owner.reason
+    assert bench.said() == 0
+    bench.running()
+    until(lambda: bench.said() == 1, "its successor answers")
+    bench.audit()
 
 
 @pytest.mark.parametrize("what", ["end", "read decisions", "read journal", "append"])
