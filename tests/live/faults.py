@@ -48,15 +48,19 @@ def _overload(rig: Rig, rng: random.Random) -> None:
     end = time.monotonic() + SHED_WITHIN_S
     _pause(workers)
     rig.feed.burst(LAG_MAX + rng.randrange(LAG_MAX // 4))
-    while _said(rig, "signals_shed") == before:
-        if time.monotonic() > end:
-            rig.wrong["overload that shed nothing"] += 1
-            break
+    while _said(rig, "signals_shed") == before and time.monotonic() < end:
         _pause(workers)
         time.sleep(STANDS_S)
         _resume(workers)
         time.sleep(GOES_S)
     _resume(workers)
+    # Where stuttering was too little to get below what is held, it is once they go on.
+    end = time.monotonic() + SHED_WITHIN_S
+    while _said(rig, "signals_shed") == before:
+        if time.monotonic() > end:
+            rig.wrong["overload that shed nothing"] += 1
+            break
+        time.sleep(GOES_S)
 
 
 def _pause(parts: list[Part]) -> None:
