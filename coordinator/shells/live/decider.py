@@ -46,8 +46,6 @@ WORKERS = (signal.SIGTERM, signal.SIGINT)
 """Signals that are the worker's to obey: it ends, and then the deciding process does."""
 EngineFactory: TypeAlias = Callable[[int, int], Engine]
 """Makes the engine of a shard of so many."""
-
-
 Question: TypeAlias = tuple[Any, ...]
 """What, of which shard, who asks, and more."""
 

@@ -97,6 +97,13 @@ def test_after_a_checkpoint_a_rebuild_does_not_go_back_to_the_beginning(
     assert owner.engine.position == at
 
 
+def break_the_next(log: MemoryLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record comes that cannot be applied: the state before it has to be built again."""
+    monkeypatch.setitem(INPUTS, CashMoved, broken)
+    money = Inputs({("portfolios", 0): 6}).make("portfolios", "CashMoved", T0 + 50, **MONEY)
+    Router(log, shards=1).accept([money.raw], journal_times=[money.at])
+
+
 def test_what_is_rebuilt_from_is_not_kept_in_memory_but_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -106,9 +113,7 @@ def test_what_is_rebuilt_from_is_not_kept_in_memory_but_read_again(
     owner.checkpoint()
     body = owner.engine.checkpoint()
     assert not [held for held in gc.get_referents(vars(owner._fold)) if held == body]
-    monkeypatch.setitem(INPUTS, CashMoved, broken)
-    money = Inputs({("portfolios", 0): 6}).make("portfolios", "CashMoved", T0 + 50, **MONEY)
-    Router(log, shards=1).accept([money.raw], journal_times=[money.at])
+    break_the_next(log, monkeypatch)
     monkeypatch.setattr("coordinator.core.fold._readable", lambda *_: iter(()))
     with pytest.raises(CheckpointError, match="is gone"):
         owner.pump()
@@ -128,9 +133,7 @@ def test_older_states_that_a_zombie_wrote_behind_ours_do_not_hide_it(
     for record in islice(log.read("journal", 0), 3):
         zombie.step(record)
         zombie.checkpoint()
-    monkeypatch.setitem(INPUTS, CashMoved, broken)
-    money = Inputs({("portfolios", 0): 6}).make("portfolios", "CashMoved", T0 + 50, **MONEY)
-    Router(log, shards=1).accept([money.raw], journal_times=[money.at])
+    break_the_next(log, monkeypatch)
     owner.pump()
     (quarantined,) = (
         record for record in log.read("decisions", 0) if b'"RecordQuarantined"' in record.payload
