@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from coordinator.core.chain import follow
 from coordinator.core.checkpoint import CheckpointError
@@ -20,7 +21,7 @@ from schemas.entries import Stamp, decode_head, decode_journal, encode_journal, 
 from schemas.journal import ClockTicked, EngineStarted
 from schemas.registry import SchemaError
 
-__all__ = ["Diverged", "JournalReplaced", "OtherBuild", "Recovery", "Shard"]
+__all__ = ["Diverged", "JournalReplaced", "OtherBuild", "Recovery", "Shard", "WrittenDown"]
 
 _STARTED = opening(EngineStarted)
 
@@ -62,6 +63,15 @@ class Recovery:
     records: int
     outputs_equal: int
     outputs_missing: int
+
+
+class WrittenDown(NamedTuple):
+    """A state that is to be a checkpoint, as it was at a journal position and a seq."""
+
+    append: Append
+    position: int
+    seq: int
+    next_output: int
 
 
 class Shard:
@@ -255,18 +265,31 @@ class Shard:
         return self.engine.decisions - self._checkpointed
 
     def checkpoint(self) -> int:
-        """Write the state down, to recover from, with where its next output stands or will.
+        """Write the state down, to recover from. Returns the checkpoint's position.
 
-        Everything said so far must have been published. Returns the checkpoint's position.
+        Everything said so far must have been published.
+        """
+        written = self.written_down()
+        position = self._log.append([written.append])[0]
+        self.wrote(written)
+        return position
+
+    def written_down(self) -> WrittenDown:
+        """The state as it is now, to be appended, with where its next output stands or will.
+
+        Everything said so far must have been published. Records may be applied meanwhile; `wrote`
+        says that it stands in the log.
         """
         self._checkpointed = self.engine.decisions
         next_output = self._next_output()
         payload = b"%d\n%b" % (next_output, self.engine.checkpoint())
-        entry = Append("checkpoints", self.number, payload, self.engine.clock)
-        written = self._log.append([entry])[0]
-        self._fold.rebase(self.engine.position)
-        self._known = (self.engine.seq, next_output)
-        return written
+        append = Append("checkpoints", self.number, payload, self.engine.clock)
+        return WrittenDown(append, self.engine.position, self.engine.seq, next_output)
+
+    def wrote(self, written: WrittenDown) -> None:
+        """The log has that state from now on."""
+        self._fold.rebase(written.position)
+        self._known = (written.seq, written.next_output)
 
     def _next_output(self) -> int:
         """Where the first output stands that the engine has not said, or will stand.

@@ -2,7 +2,8 @@
 
 `python -m tests.bench.live [--bursts N] [--seconds S] [--workers N] [--record]`: starts a broker, a
 router and workers of its own; 100 signals at once, then 100/s and 500/s, 10 portfolios over 100
-instruments on 3 of 8 shards; then one worker stops for a minute under 500/s and catches up. After
+instruments on 3 of 8 shards; then one worker stops for a minute under 500/s and catches up. The
+first seconds of a stream stand apart: the engine finds its pace, the broker compiles. After
 that the same loads with two workers, and with the portfolios on all shards, where they share less
 of their work. What each process took of a core tells what saturates first.
 """
@@ -32,6 +33,7 @@ from tests.live.world import World
 
 STAGES = ("route", "ingest", "queue", "window", "solve", "publish", "total", "checkpoint")
 WARM_UP = 5
+FIRST_S = 10.0
 BUSY_SHARDS = 3
 
 
@@ -69,6 +71,7 @@ async def _phases(load: Load, args: Any, cores: Cores) -> dict[str, Any]:
     await load.bursts(WARM_UP, size=100, pause_s=1.0)
     phases: dict[str, Callable[[], Awaitable[Figures]]] = {
         "100 at once": lambda: load.bursts(args.bursts, size=100, pause_s=1.0),
+        "100/s, its first seconds": lambda: load.steady(100, seconds=FIRST_S),
         "100/s": lambda: load.steady(100, seconds=args.seconds),
         "500/s": lambda: load.steady(500, seconds=args.seconds),
     }

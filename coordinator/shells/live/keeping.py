@@ -1,25 +1,39 @@
-"""Keeping: which of a shard's checkpoints stay in the topic, and which go.
+"""Keeping: a shard's checkpoints on their way to the topic, which of them stay, and which go.
 
-Place in the flow: told by the owner of each checkpoint it wrote. The newest two stay, for the next
-recovery, and the state at the last seal: who verifies what was decided behind it begins there. A
-topic is only ever cut at its beginning, so that one is written down again before it would go. It
-must never delete a checkpoint before what replaces it is there.
+Place in the flow: in the owner's thread, which goes on while one is written. The newest two stay,
+for the next recovery, and the state at the last seal: who verifies what was decided behind it
+begins there. A topic is only ever cut at its beginning, so that one is written down again before it
+would go. It must never delete a checkpoint before what replaces it is there.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Protocol
 
 from coordinator.core.checkpoint import is_sealed
 from coordinator.core.ports import Append, Log, Unreadable
+from coordinator.core.shard import Shard, WrittenDown
+from coordinator.log.kafka.sending import Sent
 
-__all__ = ["CARRY_AFTER", "KEPT", "Kept", "KeptLog"]
+__all__ = ["CARRY_AFTER", "KEPT", "Checkpoints", "Kept", "KeptLog", "WritingLog", "sooner"]
 
 TOPIC = "checkpoints"
 KEPT = 2
 CARRY_AFTER = 10
 """Behind a seal so many are waited for before older ones go: the seal's is rarely written again."""
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def sooner(shard: int) -> float:
+    """By what part of the interval a shard's first checkpoint comes sooner.
+
+    Shards that began together write theirs apart: multiples of the golden ratio, modulo 1.
+    """
+    return shard * GOLDEN % 1
 
 
 class KeptLog(Log, Protocol):
@@ -27,6 +41,14 @@ class KeptLog(Log, Protocol):
 
     def truncate(self, topic: str, shard: int, before: int) -> int:
         """Delete what lies before a position; returns where the topic begins then."""
+        ...
+
+
+class WritingLog(KeptLog, Protocol):
+    """One that can be told to append without waiting."""
+
+    def append_soon(self, batch: Sequence[Append]) -> Future[list[Sent]]:
+        """Start an append."""
         ...
 
 
@@ -74,3 +96,41 @@ class Kept:
             again = Append(TOPIC, self._shard, record.payload, record.journal_time)
             return log.append([again])[0]
         return None
+
+
+class Checkpoints:
+    """One shard's checkpoints, one at a time: `begin`, and `settle` until it is there.
+
+    took: told how many seconds one needed.
+    """
+
+    def __init__(
+        self, log: WritingLog, shard: Shard, *, took: Callable[[float], None] = lambda _: None
+    ) -> None:
+        self._log = log
+        self._shard = shard
+        self._took = took
+        self._kept = Kept(shard.number)
+        self._kept.begin(log)
+        self._sending: tuple[WrittenDown, bool, float, Future[list[Sent]]] | None = None
+
+    def begin(self) -> None:
+        """Write the state down as it is now; all that was said must have been published."""
+        self.settle(wait=True)
+        began = time.monotonic()
+        sealed = self._shard.engine.state.sealed
+        written = self._shard.written_down()
+        self._sending = written, sealed, began, self._log.append_soon([written.append])
+
+    def settle(self, *, wait: bool = False) -> None:
+        """Once the log has it, older ones go. Raises LogUnavailable."""
+        if self._sending is None:
+            return
+        written, sealed, began, sending = self._sending
+        if not (wait or sending.done()):
+            return
+        (sent,) = sending.result()
+        self._sending = None
+        self._shard.wrote(written)
+        self._kept.wrote(self._log, sent.offset, sealed=sealed)
+        self._took(time.monotonic() - began)

@@ -27,12 +27,12 @@ from coordinator.log.kafka import KafkaLog
 from coordinator.log.kafka.headers import key_of
 from coordinator.shells.live.decider import DeciderGone
 from coordinator.shells.live.inbox import Inbox
-from coordinator.shells.live.keeping import Kept
+from coordinator.shells.live.keeping import sooner
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.pacing import Pace, Pacer, Told
 from coordinator.shells.live.phases import OwnerSettings, Phase, SealedByThisBuild
-from coordinator.shells.live.publishing import Publisher
 from coordinator.shells.live.remote_engine import Replaced
+from coordinator.shells.live.session import Session
 from coordinator.shells.live.timing import Ticker
 from schemas.decisions import RoundClosed
 from schemas.entries import Stamp, encode_journal, opening
@@ -80,7 +80,6 @@ class Owner:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"shard-{number}", daemon=True)
         self._log = structlog.get_logger("owner").bind(shard=number)
-        self._kept = Kept(number)
         self.phase = Phase.RECOVERING
         self.reason = ""
         self.position = -1
@@ -166,33 +165,30 @@ class Owner:
             shard = Shard(
                 log, self._engine(), checkpoint_every=1 << 60, ours=self._started(time.time_ns())
             )
-            publisher = self._recover(log, shard)
+            session = Session(log, shard, wake=self._inbox.wake, observer=self._observer)
+            self._recover(session)
             if not self._stopping.is_set() and self.phase is not Phase.SEALED:
                 self._enter(Phase.RUNNING)
-                self._serve(log, shard, publisher)
-            self._flush(publisher)
+                self._serve(session)
+            session.flush()
             if self.phase is Phase.SEALED or shard.decided:
-                self._checkpoint(log, shard, publisher)
+                session.checkpoint()
+            session.checkpoints.settle(wait=True)
 
-    def _recover(self, log: KafkaLog, shard: Shard) -> Publisher:
+    def _recover(self, session: Session) -> None:
         """Checkpoint, decisions' tail, journal up to its present end; says that we begin."""
+        log, shard = session.log, session.shard
         began = time.monotonic()
         self._observer.recovering()
         if not log.end("journal", self.number):
             self._begin_build(log)
-        # Asked before the tail is read: what a zombie adds meanwhile is looked at twice, not never.
-        said = log.end("decisions", self.number)
         shard.begin()
-        self._kept.begin(log)
-        wake, repeated = self._inbox.wake, self._observer.repeated
-        publisher = Publisher(log, self.number, wake=wake, end=said, repeated=repeated)
-        end = log.end("journal", self.number)
-        records = self._read_on(log, shard, publisher, end)
+        records = self._read_on(session, log.end("journal", self.number))
         while shard.engine.state.sealed and not self._stopping.is_set():
-            records += self._pass_seal(log, shard, publisher)
-        publisher.flush()
+            records += self._pass_seal(session)
+        session.publisher.flush()
         if self._stopping.is_set():  # the journal was not read to its end: nothing can be judged
-            return publisher
+            return
         found = shard.recovered(records)
         took = time.monotonic() - began
         self._observer.recovered(took)
@@ -201,7 +197,6 @@ class Owner:
             records=records, outputs_equal=found.outputs_equal,
             outputs_missing=found.outputs_missing, position=shard.engine.position,
         )  # fmt: skip
-        return publisher
 
     def _begin_build(self, log: KafkaLog) -> None:
         """Say in the journal that from now on this build decides."""
@@ -209,48 +204,52 @@ class Owner:
         entry = encode_journal(Stamp("journal", "", 0, -1, event.event_time), event)
         log.append([Append("journal", self.number, entry)])
 
-    def _pass_seal(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> int:
+    def _pass_seal(self, session: Session) -> int:
         """Another build goes on behind a seal; the one that was sealed, only when told so.
 
         Returns the records applied. What routers appended behind the seal is the next build's.
         """
+        log, shard = session.log, session.shard
         position = shard.engine.position
         behind = log.read("journal", self.number, position + 1)
         if not any(record.payload.startswith(_STARTED) for record in behind):
             if shard.engine.state.build == self._started(time.time_ns()).build:
-                self._refuse_seal(log, shard, publisher)
+                self._refuse_seal(session)
             self._begin_build(log)
         shard.behind_seal = True
-        count = self._read_on(log, shard, publisher, log.end("journal", self.number))
+        count = self._read_on(session, log.end("journal", self.number))
         shard.behind_seal = False
         return count
 
-    def _refuse_seal(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
+    def _refuse_seal(self, session: Session) -> None:
         """Our own build was sealed: it leaves the checkpoint that the next one begins at."""
         if self._settings.unseal:
             return
-        kept = checkpoints(log, self.number)
-        if all(checkpoint_position(body) != shard.engine.position for body, _ in kept):
-            self._checkpoint(log, shard, publisher)
+        kept = checkpoints(session.log, self.number)
+        at = session.shard.engine.position
+        if all(checkpoint_position(body) != at for body, _ in kept):
+            session.checkpoint()
+            session.checkpoints.settle(wait=True)
         message = (
             f"shard {self.number} was sealed for another build; start that one, or this one "
             "with --unseal"
         )
         raise SealedByThisBuild(message)
 
-    def _read_on(self, log: KafkaLog, shard: Shard, publisher: Publisher, end: int) -> int:
+    def _read_on(self, session: Session, end: int) -> int:
         """Apply what the journal holds beyond the engine, up to `end`; returns the records.
 
         It ends at a seal, unless the shard goes on behind one.
         """
         count = 0
+        shard = session.shard
         state = shard.engine.state
         if not state.sealed or shard.behind_seal:
-            there = log.read("journal", self.number, state.position + 1, end)
+            there = session.log.read("journal", self.number, state.position + 1, end)
             while (records := list(islice(there, READ_TOGETHER))) and self._goes_on(shard):
                 shard.engine.expect(records)
                 for record in records:
-                    self._apply(shard, publisher, record)
+                    self._apply(session, record)
                     count += 1
                     shard.behind_seal &= shard.engine.state.sealed
                     if not self._goes_on(shard):
@@ -263,11 +262,13 @@ class Owner:
             return False
         return shard.engine.ahead or not self._stopping.is_set()
 
-    def _serve(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
+    def _serve(self, session: Session) -> None:
         """Apply what comes until the stop or a seal."""
+        shard = session.shard
         ticker = Ticker(self.number)
         pacer = Pacer(self.number, self._pace)
-        checkpointed = asked = time.monotonic()
+        asked = time.monotonic()
+        checkpointed = asked - self._settings.checkpoint_s * sooner(self.number)
         records: list[Record] = []
         while not self._stopping.is_set():
             deaf_s = ticker.seconds_deaf(shard.engine)
@@ -284,49 +285,50 @@ class Owner:
             for record in records:
                 if self._stopping.is_set() and not shard.engine.ahead:
                     break
-                self._take(log, shard, publisher, record, ticker)
+                self._take(session, record, ticker)
                 asked = time.monotonic()
-            self._keep_pace(log, shard, pacer)
+            self._keep_pace(session, pacer)
             if self._inbox.beyond(shard.engine.position):
-                self._look_for_more(log, shard, publisher)
-            self._published(publisher)
+                self._look_for_more(session)
+            session.published()
+            session.checkpoints.settle()
             now = time.monotonic()
             if not self._inbox.waiting and now - asked > LOOK_FOR_MORE_S:
                 asked = now
-                self._look_for_more(log, shard, publisher)
+                self._look_for_more(session)
             if shard.engine.state.sealed:
                 self._enter(Phase.SEALED, "the journal was sealed")
                 return
             if not self._inbox.waiting and ticker.due(shard.engine):
-                self._tick(log, shard, publisher, ticker)
+                self._tick(session, ticker)
             full = shard.decided >= self._settings.checkpoint_decisions
             if full or now - checkpointed > self._settings.checkpoint_s:
                 checkpointed = now
-                self._checkpoint(log, shard, publisher)
+                session.checkpoint()
 
-    def _look_for_more(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
+    def _look_for_more(self, session: Session) -> None:
         """What nobody delivered. Raises JournalReplaced where there is less than there was."""
-        end = log.end("journal", self.number)
-        if end <= shard.engine.position:
-            shard.refuse_other_journal()
-        self._read_on(log, shard, publisher, end)
+        end = session.log.end("journal", self.number)
+        if end <= session.shard.engine.position:
+            session.shard.refuse_other_journal()
+        self._read_on(session, end)
 
-    def _take(
-        self, log: KafkaLog, shard: Shard, publisher: Publisher, record: Record, ticker: Ticker
-    ) -> None:
+    def _take(self, session: Session, record: Record, ticker: Ticker) -> None:
         """A delivered record: passed over when applied already, after what lies before it."""
+        shard = session.shard
         expected = shard.engine.position + 1
         if record.position < expected:
             return
         if record.position > expected:
-            self._read_on(log, shard, publisher, record.position)
+            self._read_on(session, record.position)
             if self._stopping.is_set():  # it may have stopped before the gap was closed
                 return
         if record.position > shard.engine.position and not shard.engine.state.sealed:
-            self._apply(shard, publisher, record)
+            self._apply(session, record)
         ticker.heard(record.journal_time)
 
-    def _apply(self, shard: Shard, publisher: Publisher, record: Record) -> None:
+    def _apply(self, session: Session, record: Record) -> None:
+        shard, publisher = session.shard, session.publisher
         began = time.time_ns()
         fresh = shard.step(record)
         took = shard.engine.took or time.time_ns() - began
@@ -341,42 +343,29 @@ class Owner:
         if fresh:
             publisher.say(fresh, record.journal_time)
         if publisher.full:
-            self._flush(publisher)
-        self._published(publisher, urgent_only=True)
+            session.flush()
+        session.published(urgent_only=True)
 
-    def _published(self, publisher: Publisher, *, urgent_only: bool = False) -> None:
-        if done := publisher.flush_soon(urgent_only=urgent_only):
-            self._observer.published(done)
-
-    def _flush(self, publisher: Publisher) -> None:
-        if done := publisher.flush():
-            self._observer.published(done)
-
-    def _tick(self, log: KafkaLog, shard: Shard, publisher: Publisher, ticker: Ticker) -> None:
+    def _tick(self, session: Session, ticker: Ticker) -> None:
         """Put the time into the journal, and apply the tick where nothing stands before it."""
+        log, shard = session.log, session.shard
         at = time.time_ns()
         entry = ticker.entry(at)
         sent = log.append_soon([Append("journal", self.number, entry)]).result()[0]
         ticker.ticked(shard.engine, sent.at)
         if sent.offset == shard.engine.position + 1:
             tick = Record("journal", self.number, sent.offset, sent.at, entry)
-            self._apply(shard, publisher, tick)
+            self._apply(session, tick)
         else:
             ticker.rest(TICK_REST)
 
-    def _keep_pace(self, log: KafkaLog, shard: Shard, pacer: Pacer) -> None:
+    def _keep_pace(self, session: Session, pacer: Pacer) -> None:
         """Say in the journal that rounds have to lie further apart, or need not any more."""
+        shard = session.shard
         state = shard.engine.state
         told = Told(state.pace_ms, state.stagger_ms)
         wanted = pacer.wanted(told, time.monotonic_ns())
         if wanted is not None and shard.engine.portfolios:
             self._log.info("rounds_paced", **wanted._asdict())
             entry = pacer.entry(time.time_ns(), wanted)
-            log.append([Append("journal", self.number, entry)])
-
-    def _checkpoint(self, log: KafkaLog, shard: Shard, publisher: Publisher) -> None:
-        """Write the state down once all that was said is there; older ones go."""
-        began = time.monotonic()
-        self._flush(publisher)
-        self._kept.wrote(log, shard.checkpoint(), sealed=shard.engine.state.sealed)
-        self._observer.checkpointed(time.monotonic() - began)
+            session.log.append([Append("journal", self.number, entry)])

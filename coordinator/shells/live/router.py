@@ -39,8 +39,10 @@ POLL_MS = 200
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 COMMIT_EVERY_S = 0.2
 HOLD_S = 0.1
-GATHER_S = 0.005
+GATHER_S = 0.015
 """A fetch costs the same for one message as for many: what comes so close goes together."""
+MORE_MS = 5
+"""For so long what gathered is waited for: it is fetched once what was fetched ahead is taken."""
 IDS_EVERY_S = 30.0
 CLOSE_S = 5.0
 ANSWER_OLD_S = 5.0
@@ -162,9 +164,7 @@ class LiveRouter:
             if pressure.holding:
                 await _pause(stop, HOLD_S)
                 continue
-            found = await consumer.getmany(
-                timeout_ms=POLL_MS, max_records=self._settings.worker.fetch_records_max
-            )
+            found = await self._fetched(consumer)
             assignment.refuse_failed()
             now = time.monotonic()
             if now - asked_at > IDS_EVERY_S:
@@ -180,6 +180,22 @@ class LiveRouter:
                 done, committed_at = {}, now
         if done:
             await self._commit(consumer, done, ids)
+
+    async def _fetched(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
+        """What is there, with what gathered behind it: the consumer has fetched the first ahead."""
+        most = self._settings.worker.fetch_records_max
+        found: dict[TopicPartition, list[Any]] = await consumer.getmany(
+            timeout_ms=POLL_MS, max_records=most
+        )
+        count = sum(map(len, found.values()))
+        if 0 < count < most:
+            more = await consumer.getmany(timeout_ms=MORE_MS, max_records=most - count)
+            for where, run in more.items():
+                before = found.get(where, [])
+                # Assigned anew meanwhile, it begins at what was committed: all of it comes again.
+                goes_on = not before or before[-1].offset < run[0].offset
+                found[where] = [*before, *run] if goes_on else run
+        return found
 
     def _tell(self, *, ours: bool, pressure: Pressure) -> None:
         """Into health: held is ready while we know why; who holds blindly is not.

@@ -12,13 +12,15 @@ from coordinator.core.fold import checkpoints
 from coordinator.core.ports import Record
 from coordinator.core.route import Router
 from coordinator.core.shard import Shard
+from coordinator.log.errors import LogUnavailable
 from coordinator.log.memory import MemoryLog
-from coordinator.shells.live.keeping import CARRY_AFTER, KEPT, Kept
+from coordinator.shells.live.keeping import CARRY_AFTER, KEPT, Checkpoints, Kept, sooner
 from replay.verify import Result, verify
 from schemas.journal import EngineSealed
 from tests.journals import DAY, HOUR, T0, engine, tick_all, zero_clock
 from tests.support.cut_log import CutLog
 from tests.unit.replay.sealed_runs import OURS, Build, lived_by
+from tests.unit.shells.live.fakes import HeldLog
 
 OLD, NEW = Build("old"), Build(OURS)
 
@@ -148,3 +150,58 @@ def test_a_seal_of_ones_own_takes_the_place_of_the_one_before(log: CutLog) -> No
             kept.wrote(log, shard.checkpoint(), sealed=True)
     assert before not in seals(log, 0)
     assert len(seals(log, 0)) >= 1
+
+
+@pytest.fixture
+def held() -> HeldLog:
+    """One shard that has decided; appends arrive when told so."""
+    lived = lived_by([NEW], MemoryLog(clock=zero_clock))
+    assert isinstance(lived, MemoryLog)
+    return HeldLog(lived)
+
+
+def recovered(log: HeldLog) -> Shard:
+    shard = Shard(log, engine(0, 2), checkpoint_every=1 << 60)
+    shard.recover()
+    return shard
+
+
+def test_a_shard_goes_on_while_its_state_is_on_its_way(held: HeldLog) -> None:
+    shard = recovered(held)
+    took: list[float] = []
+    writing = Checkpoints(held, shard, took=took.append)
+    position, seq = shard.engine.position, shard.engine.seq
+    writing.begin()
+    tick_all(held.memory, shards=2, at=T0 + DAY)
+    shard.pump()
+    assert shard.engine.position > position
+    there = held.memory.end("checkpoints", 0)
+    writing.settle()
+    assert not took
+    held.through()
+    writing.settle()
+    assert len(took) == 1
+    assert held.memory.end("checkpoints", 0) == there + 1
+    (body, _), *_ = checkpoints(held, 0)
+    fresh = engine(0, 2)
+    fresh.restore(body)
+    assert (fresh.position, fresh.seq) == (position, seq)
+    again = recovered(held)
+    assert again.engine.last_hash == shard.engine.last_hash
+
+
+def test_a_state_that_did_not_arrive_is_said_and_deletes_nothing(held: HeldLog) -> None:
+    shard = recovered(held)
+    writing = Checkpoints(held, shard)
+    writing.begin()
+    held.fail()
+    with pytest.raises(LogUnavailable, match="lost"):
+        writing.settle()
+    assert not held.truncated
+
+
+def test_shards_that_began_together_write_their_first_checkpoints_apart() -> None:
+    for shards in (2, 8, 64):
+        parts = sorted(sooner(shard) for shard in range(shards))
+        apart = [after - before for before, after in zip(parts, [*parts[1:], 1.0], strict=True)]
+        assert min(apart) > 0.3 / shards

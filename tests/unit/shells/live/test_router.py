@@ -150,3 +150,42 @@ def test_missing_topics_are_waited_for_with_one_word_about_it(
 def test_another_number_of_shards_ends_the_router(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WrongShards):
         sessions(monkeypatch, WrongShards("8, not 4"))
+
+
+def fetched(*answers: dict[str, list[int]], most: int = 2_000) -> tuple[dict[str, list[int]], Any]:
+    """What is routed of a consumer's answers in turn, as offsets, and how it was asked."""
+    left, asked = list(answers), []
+
+    async def getmany(**how: Any) -> dict[str, list[Any]]:
+        asked.append(how["max_records"])
+        return {
+            where: [SimpleNamespace(offset=offset) for offset in run]
+            for where, run in left.pop(0).items()
+        }
+
+    router = LiveRouter(
+        Settings.model_validate({"worker": {"fetch_records_max": most}}),
+        metrics=Metrics(),
+        health=Health(expected=("router",)),
+    )
+    consumer: Any = SimpleNamespace(getmany=getmany)
+    found = asyncio.run(router._fetched(consumer))
+    return {where: [one.offset for one in run] for where, run in found.items()}, asked
+
+
+def test_what_gathered_behind_the_fetch_ahead_goes_with_it() -> None:
+    found, asked = fetched({"a": [3]}, {"a": [4, 5], "b": [0]}, most=10)
+    assert found == {"a": [3, 4, 5], "b": [0]}
+    assert asked == [10, 9]
+
+
+@pytest.mark.parametrize("first", [{}, {"a": [1, 2], "b": [7]}])
+def test_nothing_more_is_fetched_behind_nothing_or_enough(first: dict[str, list[int]]) -> None:
+    found, asked = fetched(first, most=3)
+    assert found == first
+    assert asked == [3]
+
+
+def test_a_partition_that_begins_again_meanwhile_is_routed_once_and_without_a_hole() -> None:
+    found, _ = fetched({"a": [10, 11]}, {"a": [5, 6, 7]})
+    assert found == {"a": [5, 6, 7]}  # what is behind 7 is fetched again
