@@ -5,6 +5,7 @@ Place in the flow: chaos. Clients that come through the proxy are told of no oth
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -28,6 +29,15 @@ class TwoDoors(KafkaServer):
     def proxy_port(self) -> int:
         """Where the proxy must listen."""
         return self._record.ports[3]
+
+    def fill_disk(self) -> None:
+        """From now on no file of its can grow: every append fails as on a full disk.
+
+        The limit is the process's own (RLIMIT_FSIZE, of Linux); a restart is without it.
+        """
+        if self.pid is not None:
+            _, most = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (1, most))
 
     def _prepare(
         self, facts: dict[str, str], ports: tuple[int, ...], cancelled: Callable[[], bool]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from tests.live.failing import JUMPS
 from tests.live.rig import GONE, LAG_MAX, ROUTERS, SESSION_S, WORKERS, Rig
 from tests.live.system import Part
 
@@ -130,11 +131,38 @@ def _stall(rig: Rig, rng: random.Random) -> None:
     rig.proxy.flow()
 
 
+def _disk(rig: Rig, rng: random.Random) -> None:
+    """Nothing more fits on the broker's disk: it gives up, and comes back once there is room."""
+    rig.broker.fill_disk()
+    end = time.monotonic() + ENDED_WITHIN_S
+    while rig.broker.running:
+        if time.monotonic() > end:
+            rig.wrong["broker that outlived its disk"] += 1
+            break
+        time.sleep(0.05)
+    time.sleep(rng.choice((0.0, rng.uniform(0.0, LATER_MAX_S))))
+    rig.broker.restart()
+
+
+def _clock(rig: Rig, rng: random.Random) -> None:
+    """The clock of a worker's or router's machine jumps by an hour, and back after a while."""
+    part = rig.parts[rng.choice((*WORKERS, *ROUTERS))]
+    there, back = rng.choice((tuple(JUMPS), tuple(reversed(JUMPS))))
+    _plant(rig, part, there)
+    time.sleep(rng.uniform(0.5, LATER_MAX_S))
+    if part.running:
+        _plant(rig, part, back)
+
+
 def _send(names: tuple[str, ...], rig: Rig, rng: random.Random) -> None:
     """The next send fails: nothing left, or it did and the answer is lost."""
-    part = rig.parts[rng.choice(names)]
+    _plant(rig, rig.parts[rng.choice(names)], rng.choice((signal.SIGUSR1, signal.SIGUSR2)))
+
+
+def _plant(rig: Rig, part: Part, number: int) -> None:
+    """Tell a part to fail, and wait until it has."""
     before = part.log.read_text(errors="replace").count('"event":"planted"')
-    part.process.send_signal(rng.choice((signal.SIGUSR1, signal.SIGUSR2)))
+    part.process.send_signal(number)
     end = time.monotonic() + PLANTED_WITHIN_S
     while part.log.read_text(errors="replace").count('"event":"planted"') == before:
         if time.monotonic() > end or not part.running:
@@ -149,12 +177,14 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "worker killed": lambda rig, rng: _kill(WORKERS, rig, rng),
         "decider killed": _deciding,
         "broker killed": _broker,
+        "broker's disk full": _disk,
         "worker terminated": _term,
         "worker zombie": lambda rig, rng: _zombie(WORKERS, rig, rng),
         "router zombie": lambda rig, rng: _zombie(ROUTERS, rig, rng),
         "link stalled": _stall,
         "worker's send fails": lambda rig, rng: _send(WORKERS, rig, rng),
         "router's send fails": lambda rig, rng: _send(ROUTERS, rig, rng),
+        "clock jumps": _clock,
         "overloaded": _overload,
         "database killed": _database,
         "projector killed": lambda rig, rng: _kill(rig.projectors, rig, rng),

@@ -265,7 +265,7 @@ class Owner:
     def _serve(self, session: Session) -> None:
         """Apply what comes until the stop or a seal."""
         shard = session.shard
-        ticker = Ticker(self.number)
+        ticker = Ticker(self.number, session.broker)
         pacer = Pacer(self.number, self._pace)
         asked = time.monotonic()
         checkpointed = asked - self._settings.checkpoint_s * sooner(self.number)
@@ -281,11 +281,11 @@ class Owner:
             )
             shard.engine.expect(records)
             if records:
-                self._pace.waited(time.time_ns() - records[0].journal_time)
+                self._pace.waited(session.broker.now() - records[0].journal_time)
             for record in records:
                 if self._stopping.is_set() and not shard.engine.ahead:
                     break
-                self._take(session, record, ticker)
+                self._take(session, record)
                 asked = time.monotonic()
             self._keep_pace(session, pacer)
             if self._inbox.beyond(shard.engine.position):
@@ -313,7 +313,7 @@ class Owner:
             session.shard.refuse_other_journal()
         self._read_on(session, end)
 
-    def _take(self, session: Session, record: Record, ticker: Ticker) -> None:
+    def _take(self, session: Session, record: Record) -> None:
         """A delivered record: passed over when applied already, after what lies before it."""
         shard = session.shard
         expected = shard.engine.position + 1
@@ -325,7 +325,7 @@ class Owner:
                 return
         if record.position > shard.engine.position and not shard.engine.state.sealed:
             self._apply(session, record)
-        ticker.heard(record.journal_time)
+        session.broker.heard(record.journal_time)
 
     def _apply(self, session: Session, record: Record) -> None:
         shard, publisher = session.shard, session.publisher
@@ -349,9 +349,9 @@ class Owner:
     def _tick(self, session: Session, ticker: Ticker) -> None:
         """Put the time into the journal, and apply the tick where nothing stands before it."""
         log, shard = session.log, session.shard
-        at = time.time_ns()
-        entry = ticker.entry(at)
+        entry, began = ticker.entry(), session.broker.sending()
         sent = log.append_soon([Append("journal", self.number, entry)]).result()[0]
+        session.broker.told(sent.at, began)
         ticker.ticked(shard.engine, sent.at)
         if sent.offset == shard.engine.position + 1:
             tick = Record("journal", self.number, sent.offset, sent.at, entry)
@@ -367,5 +367,5 @@ class Owner:
         wanted = pacer.wanted(told, time.monotonic_ns())
         if wanted is not None and shard.engine.portfolios:
             self._log.info("rounds_paced", **wanted._asdict())
-            entry = pacer.entry(time.time_ns(), wanted)
+            entry = pacer.entry(session.broker.now(), wanted)
             session.log.append([Append("journal", self.number, entry)])

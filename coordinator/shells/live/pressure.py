@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from coordinator.log.kafka.options import client_options
 from coordinator.settings import Settings
+from coordinator.shells.live.broker_time import BrokerTime
 from coordinator.telemetry.metrics import Metrics
 
 __all__ = ["Pressure", "applied_group"]
@@ -48,6 +49,8 @@ class Pressure:
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
         self._log = structlog.get_logger("router")
+        self.broker = BrokerTime()
+        """Ages are by the clock that appends; who sends tells it what was acknowledged."""
         self.overloaded = False
         self.holding = True
         """Until the first look: nothing may stand in a journal before its engine's beginning."""
@@ -61,10 +64,14 @@ class Pressure:
     def shed_before(self) -> int | None:
         """Signals appended before this time, ns, are shed now; None before any overload.
 
+        Nothing is as long as only this machine's clock says how old they are.
+
         Once it is over, only what was held by it: the lag may fall between two looks, and what
         waited is routed behind the second.
         """
-        waited = time.time_ns() - self._settings.worker.shed_after_ms * 1_000_000
+        waited = self.broker.now() - self._settings.worker.shed_after_ms * 1_000_000
+        if not self.broker.known:
+            return None
         if self.overloaded:
             return waited
         return None if self._held_until is None else min(waited, self._held_until)
@@ -88,7 +95,7 @@ class Pressure:
     def _judge(self, lag: int) -> None:
         """Hold above the largest lag, and let go well below it."""
         if self.overloaded:
-            self._held_until = time.time_ns()
+            self._held_until = self.broker.now()
         if lag > self._largest:
             if not (self.holding and self.overloaded):
                 self._log.warning("journals_held", lag=lag, largest=self._largest)

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetad
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from coordinator.core.clock import MILLISECOND, SECOND
 from coordinator.log.kafka.layout import TopicsMissing, partitions_of
 from coordinator.log.kafka.options import client_options
 from coordinator.log.kafka.sending import Partition, Sender, SendFailed
@@ -232,10 +233,15 @@ class LiveRouter:
             topic_id=lambda topic: ids[self._prefix + topic],
             shed_before=pressure.shed_before(),
         )
-        await sender.send(fetched.outgoing)
-        oldest = min(run[0].timestamp for run in found.values())
+        began = pressure.broker.sending()
+        journal = f"{self._prefix}journal"
+        for (topic, _), sent in (await sender.send(fetched.outgoing)).items():
+            if topic == journal:
+                pressure.broker.told(sent[-1].at, began)
+        oldest = min(run[0].timestamp for run in found.values()) * MILLISECOND
         metrics = self._metrics
-        metrics.stage_seconds.labels("route").observe(max(0.0, time.time() - oldest / 1000))
+        age = max(0, pressure.broker.now() - oldest)
+        metrics.stage_seconds.labels("route").observe(age / SECOND)
         metrics.records.labels("routed").inc(fetched.routed)
         metrics.records.labels("conflated").inc(fetched.conflated)
         for topic, count in fetched.dead.items():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from coordinator.core.shard import Shard
 from coordinator.log.kafka import KafkaLog
+from coordinator.shells.live.broker_time import BrokerTime
 from coordinator.shells.live.keeping import Checkpoints
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.publishing import Publisher
@@ -26,6 +27,7 @@ class Session:
         self.log = log
         self.shard = shard
         self._observer = observer
+        self.broker = BrokerTime()
         # Asked before the tail is read: what a zombie adds meanwhile is looked at twice, not never.
         end = log.end("decisions", shard.number)
         self.publisher = Publisher(

@@ -1,16 +1,15 @@
 """Ticker: when a shard has to be told the time, by its deadline or because it idled.
 
-Place in the flow: beside a shard's owner. The engine's time is the broker's; how far that is ahead
-of this machine's clock is estimated from what was heard. An early tick does no harm: the rest is
-waited for, and one millisecond more. It must never make time itself: only the broker's append does.
+Place in the flow: beside a shard's owner. The engine's time is the broker's. An early tick does no
+harm: the rest is waited for, and one millisecond more. It must never make time itself: only the
+broker's append does.
 """
 
 from __future__ import annotations
 
-import time
-
 from coordinator.core.clock import MILLISECOND, SECOND
 from coordinator.core.deciding import Deciding
+from coordinator.shells.live.broker_time import BrokerTime
 from schemas.entries import Stamp, encode_journal
 from schemas.journal import ClockTicked
 
@@ -18,29 +17,21 @@ __all__ = ["Ticker"]
 
 IDLE_TICK = 10 * SECOND
 """An idle shard is told the time this often, so that its clock never lies far behind."""
-AHEAD_KEPT = 60 * SECOND
 DEAF_MAX_S = 0.04
 """Verdicts and figures do not wait for longer, whatever can be decided."""
 
 
 class Ticker:
-    """The time of one shard."""
+    """The time of one shard. broker: what its clock says, as far as is known."""
 
-    def __init__(self, shard: int) -> None:
+    def __init__(self, shard: int, broker: BrokerTime) -> None:
         self._shard = shard
-        self._ahead = 0
-        self._ahead_at = 0
+        self._broker = broker
         self._not_before = 0
-
-    def heard(self, journal_time: int) -> None:
-        """A record came with that time: the broker's clock is there, at least."""
-        now = time.time_ns()
-        if journal_time - now > self._ahead or now - self._ahead_at > AHEAD_KEPT:
-            self._ahead, self._ahead_at = max(0, journal_time - now), now
 
     def seconds_until(self, engine: Deciding) -> float:
         """How long nothing has to be said, seconds; 0 when a tick is due."""
-        return max(0.0, (self._due_at(engine) - time.time_ns()) / SECOND)
+        return max(0.0, (self._due_at(engine) - self._broker.now()) / SECOND)
 
     def seconds_deaf(self, engine: Deciding) -> float:
         """For so long no record opens a round, or lets one end: they may wait for each other, s."""
@@ -48,34 +39,34 @@ class Ticker:
         sooner = min((end for end in ends if end is not None), default=None)
         if sooner is None:
             return DEAF_MAX_S
-        left = sooner - MILLISECOND - self._ahead - time.time_ns()
+        left = sooner - MILLISECOND - self._broker.now()
         return min(max(0.0, left / SECOND), DEAF_MAX_S)
 
     def due(self, engine: Deciding) -> bool:
         """Whether a tick is due now."""
-        return time.time_ns() >= self._due_at(engine)
+        return self._broker.now() >= self._due_at(engine)
 
     def _due_at(self, engine: Deciding) -> int:
-        """When, by this machine's clock."""
+        """When, by the broker's clock."""
         deadline = engine.next_deadline()
         at = engine.clock + IDLE_TICK
         if deadline is not None:
             # Topics know milliseconds, and a timer fires with the first record after it.
             at = min(at, (deadline // MILLISECOND + 1) * MILLISECOND)
-        return max(at - self._ahead, self._not_before)
+        return max(at, self._not_before)
 
-    def entry(self, at: int) -> bytes:
+    def entry(self) -> bytes:
         """The tick's journal entry."""
+        at = self._broker.now()
         event = ClockTicked(event_id=f"tick {at}", event_time=at)
         return encode_journal(Stamp("journal", "", 0, -1, at), event)
 
     def rest(self, at_least: int) -> None:
         """Say nothing for so long, ns: what was said is still on its way to the engine."""
-        self._not_before = max(self._not_before, time.time_ns() + at_least)
+        self._not_before = max(self._not_before, self._broker.now() + at_least)
 
     def ticked(self, engine: Deciding, journal_time: int) -> None:
         """A tick was appended at that time; one that was too early waits for what is missing."""
-        self.heard(journal_time)
         deadline = engine.next_deadline()
         missing = 0 if deadline is None else deadline - journal_time
-        self._not_before = time.time_ns() + max(0, min(missing, IDLE_TICK)) + MILLISECOND
+        self._not_before = self._broker.now() + max(0, min(missing, IDLE_TICK)) + MILLISECOND

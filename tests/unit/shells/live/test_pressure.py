@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaConnectionError
 
 import coordinator.shells.live.pressure as module
 from coordinator.settings import Settings, WorkerSettings
+from coordinator.shells.live.broker_time import BrokerTime
 from coordinator.shells.live.pressure import Pressure
 from coordinator.telemetry.metrics import Metrics
 
@@ -87,19 +88,25 @@ def test_it_holds_above_the_largest_lag_sheds_from_half_and_ends_at_a_quarter(
     ]  # fmt: skip
 
 
+def test_nothing_is_shed_by_this_machines_clock_alone() -> None:
+    pressure = made()
+    pressure._judge(101)
+    assert pressure.shed_before() is None
+
+
 def test_what_waited_longer_than_told_is_shed() -> None:
     pressure = made()
     pressure._judge(101)
+    pressure.broker.told(time.time_ns(), pressure.broker.sending())
     before = pressure.shed_before()
     assert before is not None
     assert 0 <= time.time_ns() - 1_000 * 1_000_000 - before < 5_000_000_000
 
 
-def test_what_was_held_is_shed_though_the_pressure_is_over_at_the_next_look(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_was_held_is_shed_though_the_pressure_is_over_at_the_next_look() -> None:
     pressure, second, now = made(), 1_000_000_000, [0]
-    monkeypatch.setattr(module, "time", SimpleNamespace(time_ns=lambda: now[0]))
+    pressure.broker = BrokerTime(monotonic=lambda: now[0], guess=lambda: 0)
+    pressure.broker.told(0, 0)
     pressure._judge(101)
     now[0] = 10 * second
     pressure._judge(20)
