@@ -21,7 +21,7 @@ from schemas.entries import Stamp, decode_head, decode_journal, encode_journal, 
 from schemas.journal import ClockTicked, EngineStarted
 from schemas.registry import SchemaError
 
-__all__ = ["Diverged", "JournalReplaced", "OtherBuild", "Recovery", "Shard", "WrittenDown"]
+__all__ = ["Diverged", "JournalReplaced", "OtherBuild", "Recovery", "Shard", "Snapshot"]
 
 _STARTED = opening(EngineStarted)
 
@@ -35,10 +35,15 @@ class OtherBuild(Exception):
 
 
 class Diverged(Exception):
-    """The engine says something else than the log holds: halt, something is not deterministic."""
+    """The engine says something else than the log holds: halt, something is not deterministic.
 
-    def __init__(self, shard: int, position: int, reason: str) -> None:
-        super().__init__(f"shard {shard}, journal position {position}: {reason}")
+    position: of the journal, or of what `of` says.
+    """
+
+    def __init__(
+        self, shard: int, position: int, reason: str, *, of: str = "journal position"
+    ) -> None:
+        super().__init__(f"shard {shard}, {of} {position}: {reason}")
         self.shard = shard
         self.position = position
 
@@ -65,8 +70,8 @@ class Recovery:
     outputs_missing: int
 
 
-class WrittenDown(NamedTuple):
-    """A state that is to be a checkpoint, as it was at a journal position and a seq."""
+class Snapshot(NamedTuple):
+    """A state that is to be a checkpoint: what to append, and where the engine stood."""
 
     append: Append
     position: int
@@ -261,7 +266,7 @@ class Shard:
 
     @property
     def decided(self) -> int:
-        """Decisions since the last checkpoint."""
+        """Decisions since the state was last taken for a checkpoint."""
         return self.engine.decisions - self._checkpointed
 
     def checkpoint(self) -> int:
@@ -269,12 +274,12 @@ class Shard:
 
         Everything said so far must have been published.
         """
-        written = self.written_down()
-        position = self._log.append([written.append])[0]
-        self.wrote(written)
+        taken = self.snapshot()
+        position = self._log.append([taken.append])[0]
+        self.wrote(taken)
         return position
 
-    def written_down(self) -> WrittenDown:
+    def snapshot(self) -> Snapshot:
         """The state as it is now, to be appended, with where its next output stands or will.
 
         Everything said so far must have been published. Records may be applied meanwhile; `wrote`
@@ -284,12 +289,12 @@ class Shard:
         next_output = self._next_output()
         payload = b"%d\n%b" % (next_output, self.engine.checkpoint())
         append = Append("checkpoints", self.number, payload, self.engine.clock)
-        return WrittenDown(append, self.engine.position, self.engine.seq, next_output)
+        return Snapshot(append, self.engine.position, self.engine.seq, next_output)
 
-    def wrote(self, written: WrittenDown) -> None:
+    def wrote(self, taken: Snapshot) -> None:
         """The log has that state from now on."""
-        self._fold.rebase(written.position)
-        self._known = (written.seq, written.next_output)
+        self._fold.rebase(taken.position)
+        self._known = (taken.seq, taken.next_output)
 
     def _next_output(self) -> int:
         """Where the first output stands that the engine has not said, or will stand.

@@ -35,7 +35,7 @@ STAGES: Mapping[str, str] = {
     "publish": "From the decision to the broker's acknowledgement of it.",
     "total": "The whole way of a round's first signal, ingest to publish.",
     "route": "Beside the way: from the oldest record that a router fetched to its entry.",
-    "checkpoint": "Beside the way: from a state written down to the topic; the shard goes on meanwhile.",
+    "checkpoint": "Beside the way: from a state written down to the topic; the shard goes on.",
 }
 """Where a signal's time goes."""
 

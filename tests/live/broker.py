@@ -31,13 +31,15 @@ class TwoDoors(KafkaServer):
         return self._record.ports[3]
 
     def fill_disk(self) -> None:
-        """From now on no file of its can grow: every append fails as on a full disk.
+        """From now on no file of its can grow: to a broker every append fails as on a full disk.
 
-        The limit is the process's own (RLIMIT_FSIZE, of Linux); a restart is without it.
+        The limit is the process's own (RLIMIT_FSIZE, of Linux); a restart is without it. Raises
+        ProcessLookupError where it does not run.
         """
-        if self.pid is not None:
-            _, most = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (1, most))
+        if self.pid is None:
+            raise ProcessLookupError("the broker does not run")
+        _, most = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (1, most))
 
     def _prepare(
         self, facts: dict[str, str], ports: tuple[int, ...], cancelled: Callable[[], bool]

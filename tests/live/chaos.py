@@ -63,6 +63,11 @@ class Plan:
     rate: float = 100.0
     minutes: float = 60.0
 
+    def command(self, rounds: int) -> str:
+        """What does so many of its rounds again."""
+        only = "" if set(self.kinds) == set(FAULTS) else f' --only "{",".join(self.kinds)}"'
+        return f"ops/chaos --rounds {rounds} --seed {self.seed} --rate {self.rate:g}{only}"
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -96,8 +101,7 @@ class Outcome:
         }
         every = [wait for waits in self.waits.values() for wait in waits]
         return {
-            "command": f"ops/chaos --rounds {self.rounds} --seed {self.plan.seed} "
-            f"--rate {self.plan.rate:g}",
+            "command": self.plan.command(self.rounds),
             "rounds": self.rounds, "seed": self.plan.seed, "seconds": round(self.seconds, 1),
             "signals_sent": self.sent, "signals_not_acknowledged": self.not_acknowledged,
             "longest_wait": {"p50_s": _at(every, 50), "p99_s": _at(every, 99)},
@@ -252,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kinds_help = f"kinds, by comma, of: {', '.join(FAULTS)}"
     parser.add_argument("--only", default=",".join(FAULTS), help=kinds_help)
     parser.add_argument("--rate", type=float, default=100.0, help="signals per second")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the results go")
+    parser.add_argument("--record", action="store_true", help="keep the result in tests/bench")
     parser.add_argument("--keep", type=Path, help="a folder for the parts' logs, kept")
     options = parser.parse_args(arguments)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it complains of what we do to it
@@ -270,8 +274,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(failure, file=sys.stderr)
             return USAGE
     found = outcome.as_dict()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(found, indent=1) + "\n")
+    if options.record:
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     _table(found)
     return 0 if outcome.held else VIOLATION
 

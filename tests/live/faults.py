@@ -20,6 +20,7 @@ __all__ = ["FAULTS", "OF_STORES", "Fault"]
 
 Fault = Callable[[Rig, random.Random], None]
 LATER_MAX_S = 3.0
+HALF = 0.5
 PLANTED_WITHIN_S = 20.0
 SHED_WITHIN_S = 30.0
 ENDED_WITHIN_S = 40.0
@@ -149,6 +150,8 @@ def _clock(rig: Rig, rng: random.Random) -> None:
     part = rig.parts[rng.choice((*WORKERS, *ROUTERS))]
     there, back = rng.choice((tuple(JUMPS), tuple(reversed(JUMPS))))
     _plant(rig, part, there)
+    if rng.random() < HALF:  # what it knows of the broker's time must outlive a failed send
+        _plant(rig, part, signal.SIGUSR1)
     time.sleep(rng.uniform(0.5, LATER_MAX_S))
     if part.running:
         _plant(rig, part, back)

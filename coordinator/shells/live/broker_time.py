@@ -1,9 +1,10 @@
 """Broker time: what the log's clock says now, as far as its answers told us.
 
-Place in the flow: beside a shard's owner, and in a router. Deadlines and ages are in the time that
-the broker gives to records; this machine's clock may be wrong, and may jump. It is the first guess;
-each append that is acknowledged corrects it, and between two of them only the monotonic clock
-counts. It must never give an event its time: only the broker's append does.
+Place in the flow: beside a shard's owner, and in a router, for as long as they live. Deadlines and
+ages are in the time that the broker gives to records; this machine's clock may be wrong, and may
+jump. It is asked once, for a first guess; what is acknowledged or read bounds the broker's, and
+between two answers only the monotonic clock counts. It must never order anything: only the broker's
+append does.
 """
 
 from __future__ import annotations
@@ -17,37 +18,41 @@ __all__ = ["BrokerTime"]
 
 
 class BrokerTime:
-    """An estimate, ns. monotonic: a clock that never jumps; guess: of this machine, asked once."""
+    """An estimate, ns UTC. For one thread.
+
+    monotonic: a clock that never jumps; guess: what this machine believes, asked once.
+    """
 
     def __init__(
         self,
         *,
         monotonic: Callable[[], int] = time.monotonic_ns,
-        guess: Callable[[], int] = time.time_ns,
+        guess: Callable[[], int] | None = None,
     ) -> None:
-        self._monotonic = monotonic
-        self._ahead = guess() - monotonic()
+        self.monotonic = monotonic
+        """The clock that `told` and `at` are told by, ns."""
+        self._ahead = (guess or time.time_ns)() - monotonic()
         self.known = False
-        """Whether it was told: until then it is what this machine's clock says."""
+        """Whether an answer has told it; until then it rests on the guess, and on what was read."""
 
     def now(self) -> int:
-        """The broker's time."""
-        return self._monotonic() + self._ahead
+        """The broker's time, ns UTC."""
+        return self.at(self.monotonic())
 
-    def sending(self) -> int:
-        """When something is sent, for `told`."""
-        return self._monotonic()
+    def at(self, monotonic: int) -> int:
+        """The broker's time when the monotonic clock said so, as known today, ns UTC."""
+        return monotonic + self._ahead
 
-    def told(self, at: int, sent: int) -> None:
-        """What was sent then is acknowledged now, and was appended at that time of the broker.
+    def told(self, *, appended_at: int, sent: int) -> None:
+        """An append is acknowledged now. appended_at: its time, ns UTC; sent: monotonic, ns.
 
         The broker's clock was there in between, or up to a millisecond further: topics know no
         smaller ones. An estimate that agrees stays.
         """
-        self.known = True
-        earliest, latest = at - self._monotonic(), at + MILLISECOND - sent
+        earliest, latest = appended_at - self.monotonic(), appended_at + MILLISECOND - sent
         self._ahead = min(max(self._ahead, earliest), latest)
+        self.known = True
 
-    def heard(self, at: int) -> None:
+    def heard(self, journal_time: int) -> None:
         """A record of that time was read: the broker's clock is there, at least."""
-        self._ahead = max(self._ahead, at - self._monotonic())
+        self._ahead = max(self._ahead, journal_time - self.monotonic())

@@ -12,11 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from coordinator.core.checkpoint import is_sealed
 from coordinator.core.ports import Append, Log, Unreadable
-from coordinator.core.shard import Shard, WrittenDown
+from coordinator.core.shard import Shard, Snapshot
 from coordinator.log.kafka.sending import Sent
 
 __all__ = ["CARRY_AFTER", "KEPT", "Checkpoints", "Kept", "KeptLog", "WritingLog", "sooner"]
@@ -53,7 +54,7 @@ class WritingLog(KeptLog, Protocol):
 
 
 class Kept:
-    """The checkpoints of one shard. `begin` with a log, then `wrote` after each."""
+    """The checkpoints of one shard. `find` those of a log, then `wrote` after each."""
 
     def __init__(self, shard: int) -> None:
         self._shard = shard
@@ -61,7 +62,7 @@ class Kept:
         self._written = 0
         self._seal: int | None = None
 
-    def begin(self, log: KeptLog) -> None:
+    def find(self, log: KeptLog) -> None:
         """Find what is there, and the state at the last seal among it."""
         self._there.clear()
         self._written, self._seal = 0, None
@@ -98,39 +99,67 @@ class Kept:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _OnItsWay:
+    """A checkpoint that was sent. arrived: when it was there, monotonic seconds, once it is."""
+
+    taken: Snapshot
+    sealed: bool
+    began: float
+    sending: Future[list[Sent]]
+    arrived: list[float] = field(default_factory=list)
+
+
 class Checkpoints:
     """One shard's checkpoints, one at a time: `begin`, and `settle` until it is there.
 
-    took: told how many seconds one needed.
+    wake: called from another thread when it is. took: told how many seconds it was on its way.
     """
 
     def __init__(
-        self, log: WritingLog, shard: Shard, *, took: Callable[[float], None] = lambda _: None
+        self,
+        log: WritingLog,
+        shard: Shard,
+        *,
+        wake: Callable[[], None] = lambda: None,
+        took: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._log = log
         self._shard = shard
+        self._wake = wake
         self._took = took
         self._kept = Kept(shard.number)
-        self._kept.begin(log)
-        self._sending: tuple[WrittenDown, bool, float, Future[list[Sent]]] | None = None
+        self._kept.find(log)
+        self._way: _OnItsWay | None = None
 
     def begin(self) -> None:
-        """Write the state down as it is now; all that was said must have been published."""
+        """Write the state down as it is now; all that was said must have been published.
+
+        Waits for the one before it. Raises LogUnavailable.
+        """
         self.settle(wait=True)
         began = time.monotonic()
         sealed = self._shard.engine.state.sealed
-        written = self._shard.written_down()
-        self._sending = written, sealed, began, self._log.append_soon([written.append])
+        taken = self._shard.snapshot()
+        way = _OnItsWay(taken, sealed, began, self._log.append_soon([taken.append]))
+        self._way = way
+
+        def through(_: Future[list[Sent]]) -> None:
+            way.arrived.append(time.monotonic())
+            self._wake()
+
+        way.sending.add_done_callback(through)
 
     def settle(self, *, wait: bool = False) -> None:
-        """Once the log has it, older ones go. Raises LogUnavailable."""
-        if self._sending is None:
+        """Once the log has it, older ones go, which the log is asked for and waited for.
+
+        Raises LogUnavailable, also where the state did not get there.
+        """
+        way = self._way
+        if way is None or not (wait or way.sending.done()):
             return
-        written, sealed, began, sending = self._sending
-        if not (wait or sending.done()):
-            return
-        (sent,) = sending.result()
-        self._sending = None
-        self._shard.wrote(written)
-        self._kept.wrote(self._log, sent.offset, sealed=sealed)
-        self._took(time.monotonic() - began)
+        (sent,) = way.sending.result()
+        self._way = None
+        self._shard.wrote(way.taken)
+        self._kept.wrote(self._log, sent.offset, sealed=way.sealed)
+        self._took((way.arrived or [time.monotonic()])[0] - way.began)

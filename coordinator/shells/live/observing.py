@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from coordinator.core.clock import SECOND
 from coordinator.core.ports import Record
@@ -39,9 +39,15 @@ WAITING_MAX = 10_000
 
 
 class Observer:
-    """Measures one shard. Used by its owner's thread."""
+    """Measures one shard. Used by its owner's thread.
 
-    def __init__(self, shard: int, metrics: Metrics) -> None:
+    now: the time that journal times are compared with, ns UTC.
+    """
+
+    def __init__(
+        self, shard: int, metrics: Metrics, *, now: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._now = now
         self._shard = str(shard)
         self._metrics = metrics
         stage = metrics.stage_seconds.labels
@@ -66,7 +72,7 @@ class Observer:
         What is applied to recover has waited for that, not for a stage: it has none. Nor has a
         signal of a shard without portfolios: it is on its way to no decision.
         """
-        now = time.time_ns()
+        now = self._now()
         self._applied.inc()
         if self._recovering:
             for entry in said:
@@ -89,7 +95,7 @@ class Observer:
                 self._waiting.append((self._said, now, arrived))
             self._said += 1
         for _ in range(rounds):
-            self._solve.observe((now - began) / SECOND / rounds)
+            self._solve.observe(max(0, now - began) / SECOND / rounds)
 
     def _count(self, entry: bytes) -> int | None:
         """A round's window; when its first signal arrived, where a signal opened it."""
@@ -122,7 +128,7 @@ class Observer:
 
     def published(self, count: int) -> None:
         """So many outputs more were acknowledged by the log."""
-        now = time.time_ns()
+        now = self._now()
         self._published.inc(count)
         if self._recovering:
             return
@@ -139,7 +145,7 @@ class Observer:
 
     def recovering(self) -> None:
         """What is applied from now on was journaled before, or while the shard had no owner."""
-        self._recovering, self._since = True, time.time_ns()
+        self._recovering, self._since = True, self._now()
         self._arrived.clear()
 
     def recovered(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 import structlog
@@ -25,6 +25,7 @@ from coordinator.core.shard import Diverged, JournalReplaced, OtherBuild, Shard
 from coordinator.log.errors import LogClosed, LogUnavailable
 from coordinator.log.kafka import KafkaLog
 from coordinator.log.kafka.headers import key_of
+from coordinator.shells.live.broker_time import BrokerTime
 from coordinator.shells.live.decider import DeciderGone
 from coordinator.shells.live.inbox import Inbox
 from coordinator.shells.live.keeping import sooner
@@ -55,7 +56,8 @@ class Owner:
     """Runs one shard. `start`, then `deliver` what comes; `stop` hands it over.
 
     open_log: makes a log of its own for each try. engine: makes an engine. started: makes the event
-    that says this build begins. pace: shared by the shards of one process.
+    that says this build begins. pace: shared by the shards of one process. broker_time: of this
+    shard's broker, for as long as we live.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Owner:
         settings: OwnerSettings,
         observer: Observer,
         pace: Pace | None = None,
+        broker_time: BrokerTime | None = None,
     ) -> None:
         self.number = number
         self._open_log = open_log
@@ -75,6 +78,7 @@ class Owner:
         self._started = started
         self._settings = settings
         self._observer = observer
+        self._broker_time = BrokerTime() if broker_time is None else broker_time
         self._pace = pace if pace is not None else Pace()
         self._inbox = Inbox(records_max=settings.queue_records_max)
         self._stopping = threading.Event()
@@ -161,12 +165,17 @@ class Owner:
     def _own(self) -> None:
         """From recovery to the stop, on one connection to the log."""
         self._enter(Phase.RECOVERING)
+        self._observer.recovering()
+        began = time.monotonic()
         with self._open_log() as log:
             shard = Shard(
                 log, self._engine(), checkpoint_every=1 << 60, ours=self._started(time.time_ns())
             )
-            session = Session(log, shard, wake=self._inbox.wake, observer=self._observer)
-            self._recover(session)
+            session = Session(
+                log, shard, wake=self._inbox.wake, observer=self._observer,
+                broker_time=self._broker_time,
+            )  # fmt: skip
+            self._recover(session, began)
             if not self._stopping.is_set() and self.phase is not Phase.SEALED:
                 self._enter(Phase.RUNNING)
                 self._serve(session)
@@ -175,11 +184,12 @@ class Owner:
                 session.checkpoint()
             session.checkpoints.settle(wait=True)
 
-    def _recover(self, session: Session) -> None:
-        """Checkpoint, decisions' tail, journal up to its present end; says that we begin."""
+    def _recover(self, session: Session, began: float) -> None:
+        """Checkpoint, decisions' tail, journal up to its present end; says that we begin.
+
+        began: when this shard was taken, monotonic seconds.
+        """
         log, shard = session.log, session.shard
-        began = time.monotonic()
-        self._observer.recovering()
         if not log.end("journal", self.number):
             self._begin_build(log)
         shard.begin()
@@ -265,7 +275,7 @@ class Owner:
     def _serve(self, session: Session) -> None:
         """Apply what comes until the stop or a seal."""
         shard = session.shard
-        ticker = Ticker(self.number, session.broker)
+        ticker = Ticker(self._broker_time)
         pacer = Pacer(self.number, self._pace)
         asked = time.monotonic()
         checkpointed = asked - self._settings.checkpoint_s * sooner(self.number)
@@ -280,8 +290,7 @@ class Owner:
                 linger_s=deaf_s if quiet else 0.0,
             )
             shard.engine.expect(records)
-            if records:
-                self._pace.waited(session.broker.now() - records[0].journal_time)
+            self._note_waiting(shard, records)
             for record in records:
                 if self._stopping.is_set() and not shard.engine.ahead:
                     break
@@ -290,7 +299,7 @@ class Owner:
             self._keep_pace(session, pacer)
             if self._inbox.beyond(shard.engine.position):
                 self._look_for_more(session)
-            session.published()
+            session.publish_soon()
             session.checkpoints.settle()
             now = time.monotonic()
             if not self._inbox.waiting and now - asked > LOOK_FOR_MORE_S:
@@ -325,14 +334,20 @@ class Owner:
                 return
         if record.position > shard.engine.position and not shard.engine.state.sealed:
             self._apply(session, record)
-        session.broker.heard(record.journal_time)
+
+    def _note_waiting(self, shard: Shard, records: Sequence[Record]) -> None:
+        """How long the first of them that is not applied yet has waited, if we can tell."""
+        new = next((one for one in records if one.position > shard.engine.position), None)
+        if new is not None and self._broker_time.known:
+            self._pace.waited(self._broker_time.now() - new.journal_time)
 
     def _apply(self, session: Session, record: Record) -> None:
         shard, publisher = session.shard, session.publisher
-        began = time.time_ns()
+        before = time.monotonic_ns()
         fresh = shard.step(record)
-        took = shard.engine.took or time.time_ns() - began
-        began = time.time_ns() - took  # it may have been decided with the records before it
+        took = shard.engine.took or time.monotonic_ns() - before
+        self._broker_time.heard(record.journal_time)
+        began = self._broker_time.now() - took  # it may be decided with the records before it
         self.position, self.moved_at = record.position, time.monotonic()
         rounds = [key_of(entry) or b"" for entry in fresh if entry.startswith(_ROUND)]
         self._pace.stepped(
@@ -344,14 +359,14 @@ class Owner:
             publisher.say(fresh, record.journal_time)
         if publisher.full:
             session.flush()
-        session.published(urgent_only=True)
+        session.publish_soon(urgent_only=True)
 
     def _tick(self, session: Session, ticker: Ticker) -> None:
         """Put the time into the journal, and apply the tick where nothing stands before it."""
         log, shard = session.log, session.shard
-        entry, began = ticker.entry(), session.broker.sending()
+        entry, began = ticker.entry(), self._broker_time.monotonic()
         sent = log.append_soon([Append("journal", self.number, entry)]).result()[0]
-        session.broker.told(sent.at, began)
+        self._broker_time.told(appended_at=sent.at, sent=began)
         ticker.ticked(shard.engine, sent.at)
         if sent.offset == shard.engine.position + 1:
             tick = Record("journal", self.number, sent.offset, sent.at, entry)
@@ -367,5 +382,5 @@ class Owner:
         wanted = pacer.wanted(told, time.monotonic_ns())
         if wanted is not None and shard.engine.portfolios:
             self._log.info("rounds_paced", **wanted._asdict())
-            entry = pacer.entry(session.broker.now(), wanted)
+            entry = pacer.entry(self._broker_time.now(), wanted)
             session.log.append([Append("journal", self.number, entry)])

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from coordinator.core.clock import MILLISECOND
 from coordinator.log.kafka.options import client_options
 from coordinator.settings import Settings
 from coordinator.shells.live.broker_time import BrokerTime
@@ -35,9 +36,12 @@ def applied_group(settings: Settings) -> str:
 
 
 class Pressure:
-    """Watches the lag between the journals' ends and what the engines have applied."""
+    """Watches the lag between the journals' ends and what the engines have applied.
 
-    def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
+    broker_time: by which signals are old; whoever sends tells it what is acknowledged.
+    """
+
+    def __init__(self, settings: Settings, *, metrics: Metrics, broker_time: BrokerTime) -> None:
         self._settings = settings
         self._metrics = metrics
         self._largest = settings.worker.journal_lag_max
@@ -49,15 +53,14 @@ class Pressure:
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
         self._log = structlog.get_logger("router")
-        self.broker = BrokerTime()
-        """Ages are by the clock that appends; who sends tells it what was acknowledged."""
+        self._broker_time = broker_time
         self.overloaded = False
         self.holding = True
         """Until the first look: nothing may stand in a journal before its engine's beginning."""
         self.answered_at = time.monotonic()
         """When the cluster last answered a look, seconds; at first the beginning."""
         self._held_until: int | None = None
-        """What was appended before, ns, was held, whenever it comes to be routed."""
+        """What was appended before was held, whenever it comes to be routed; monotonic, ns."""
         self.unknown = "nobody has looked yet how far the engines are"
         """Why the last look did not tell the lag; empty when it did."""
 
@@ -69,12 +72,15 @@ class Pressure:
         Once it is over, only what was held by it: the lag may fall between two looks, and what
         waited is routed behind the second.
         """
-        waited = self.broker.now() - self._settings.worker.shed_after_ms * 1_000_000
-        if not self.broker.known:
+        if not self._broker_time.known:
             return None
+        now = self._broker_time.now()
+        waited = now - self._settings.worker.shed_after_ms * MILLISECOND
         if self.overloaded:
             return waited
-        return None if self._held_until is None else min(waited, self._held_until)
+        if self._held_until is None:
+            return None
+        return min(waited, self._broker_time.at(self._held_until))
 
     async def watch(self) -> None:
         """Look again and again; a cluster that does not answer changes nothing."""
@@ -95,7 +101,7 @@ class Pressure:
     def _judge(self, lag: int) -> None:
         """Hold above the largest lag, and let go well below it."""
         if self.overloaded:
-            self._held_until = self.broker.now()
+            self._held_until = self._broker_time.monotonic()
         if lag > self._largest:
             if not (self.holding and self.overloaded):
                 self._log.warning("journals_held", lag=lag, largest=self._largest)

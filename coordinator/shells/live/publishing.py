@@ -16,6 +16,7 @@ from coordinator.core.ports import Append, LogReader
 from coordinator.core.shard import Diverged
 from coordinator.log.kafka.sending import Sent
 from coordinator.log.live import begin_of
+from coordinator.shells.live.broker_time import BrokerTime
 from schemas.canonical import digest
 from schemas.decisions import RoundClosed
 from schemas.entries import decode_head, opening
@@ -79,6 +80,7 @@ class Publisher:
 
     wake: called from another thread when a send is through. end: where the partition ended when the
     owner had read it. repeated: told how many outputs of somebody else were found.
+    broker_time: told what is acknowledged.
     """
 
     def __init__(
@@ -89,7 +91,10 @@ class Publisher:
         wake: Callable[[], None],
         end: int,
         repeated: Callable[[int], None] = lambda _: None,
+        broker_time: BrokerTime | None = None,
     ) -> None:
+        self._broker_time = BrokerTime() if broker_time is None else broker_time
+        self._sent = 0
         self._log = log
         self._shard = shard
         self._wake = wake
@@ -157,6 +162,7 @@ class Publisher:
                 break
             batch.append(Append("decisions", self._shard, entry, time))
             size += len(entry)
+        self._sent = self._broker_time.monotonic()
         self._sending = self._log.append_soon(batch)
         del self._waiting[: len(batch)]
         self._waiting_bytes -= size
@@ -170,11 +176,12 @@ class Publisher:
             return 0
         sent = self._sending.result()  # a failed one stays: nothing is ever sent behind it
         self._sending = None
+        self._broker_time.told(appended_at=sent[-1].at, sent=self._sent)
         expected = self._end
         for one in sent:
             if one.offset < expected:
                 reason = f"the topic was cut or made anew: it goes on at {one.offset}"
-                raise Diverged(self._shard, expected, reason)
+                raise Diverged(self._shard, expected, reason, of="decisions position")
             if one.offset > expected:
                 self._look_at(expected, one.offset)
             expected = one.offset + 1
@@ -203,7 +210,7 @@ class Publisher:
     def _refuse_gap(self, seq: int, newest: int) -> None:
         """Somebody ahead of us says what comes next: no reader can go on behind a gap."""
         if self._ours and seq > max(newest, self._furthest) + 1:
-            raise Diverged(self._shard, seq, f"an output with seq {seq} stands behind a gap")
+            raise Diverged(self._shard, seq, "it stands behind a gap", of="output with seq")
         self._furthest = max(self._furthest, seq)
 
     def _look_back(self, wanted: dict[int, str], stop: int) -> None:
@@ -222,4 +229,4 @@ class Publisher:
 
     def _compare(self, seq: int, found: str, known: str | None) -> None:
         if known not in (None, found):
-            raise Diverged(self._shard, seq, f"another output stands at seq {seq}")
+            raise Diverged(self._shard, seq, "somebody said otherwise", of="output with seq")

@@ -19,23 +19,32 @@ __all__ = ["Session"]
 
 
 class Session:
-    """Make it before the shard begins. wake: called when what was sent is through."""
+    """Make it before the shard begins: it asks the log, and raises LogUnavailable.
+
+    wake: called when what was sent is through. broker_time: told what is acknowledged.
+    """
 
     def __init__(
-        self, log: KafkaLog, shard: Shard, *, wake: Callable[[], None], observer: Observer
+        self,
+        log: KafkaLog,
+        shard: Shard,
+        *,
+        wake: Callable[[], None],
+        observer: Observer,
+        broker_time: BrokerTime,
     ) -> None:
         self.log = log
         self.shard = shard
         self._observer = observer
-        self.broker = BrokerTime()
         # Asked before the tail is read: what a zombie adds meanwhile is looked at twice, not never.
         end = log.end("decisions", shard.number)
         self.publisher = Publisher(
-            log, shard.number, wake=wake, end=end, repeated=observer.repeated
-        )
-        self.checkpoints = Checkpoints(log, shard, took=observer.checkpointed)
+            log, shard.number, wake=wake, end=end, repeated=observer.repeated,
+            broker_time=broker_time,
+        )  # fmt: skip
+        self.checkpoints = Checkpoints(log, shard, wake=wake, took=observer.checkpointed)
 
-    def published(self, *, urgent_only: bool = False) -> None:
+    def publish_soon(self, *, urgent_only: bool = False) -> None:
         """Take note of what is through, and send what waits: of a round, or all."""
         if done := self.publisher.flush_soon(urgent_only=urgent_only):
             self._observer.published(done)

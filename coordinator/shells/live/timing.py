@@ -22,16 +22,15 @@ DEAF_MAX_S = 0.04
 
 
 class Ticker:
-    """The time of one shard. broker: what its clock says, as far as is known."""
+    """The time of one shard, as the broker's clock has it."""
 
-    def __init__(self, shard: int, broker: BrokerTime) -> None:
-        self._shard = shard
-        self._broker = broker
+    def __init__(self, broker_time: BrokerTime) -> None:
+        self._now = broker_time.now
         self._not_before = 0
 
     def seconds_until(self, engine: Deciding) -> float:
         """How long nothing has to be said, seconds; 0 when a tick is due."""
-        return max(0.0, (self._due_at(engine) - self._broker.now()) / SECOND)
+        return max(0.0, (self._due_at(engine) - self._now()) / SECOND)
 
     def seconds_deaf(self, engine: Deciding) -> float:
         """For so long no record opens a round, or lets one end: they may wait for each other, s."""
@@ -39,12 +38,12 @@ class Ticker:
         sooner = min((end for end in ends if end is not None), default=None)
         if sooner is None:
             return DEAF_MAX_S
-        left = sooner - MILLISECOND - self._broker.now()
+        left = sooner - MILLISECOND - self._now()
         return min(max(0.0, left / SECOND), DEAF_MAX_S)
 
     def due(self, engine: Deciding) -> bool:
         """Whether a tick is due now."""
-        return self._broker.now() >= self._due_at(engine)
+        return self._now() >= self._due_at(engine)
 
     def _due_at(self, engine: Deciding) -> int:
         """When, by the broker's clock."""
@@ -57,16 +56,16 @@ class Ticker:
 
     def entry(self) -> bytes:
         """The tick's journal entry."""
-        at = self._broker.now()
+        at = self._now()
         event = ClockTicked(event_id=f"tick {at}", event_time=at)
         return encode_journal(Stamp("journal", "", 0, -1, at), event)
 
     def rest(self, at_least: int) -> None:
         """Say nothing for so long, ns: what was said is still on its way to the engine."""
-        self._not_before = max(self._not_before, self._broker.now() + at_least)
+        self._not_before = max(self._not_before, self._now() + at_least)
 
     def ticked(self, engine: Deciding, journal_time: int) -> None:
         """A tick was appended at that time; one that was too early waits for what is missing."""
         deadline = engine.next_deadline()
         missing = 0 if deadline is None else deadline - journal_time
-        self._not_before = self._broker.now() + max(0, min(missing, IDLE_TICK)) + MILLISECOND
+        self._not_before = self._now() + max(0, min(missing, IDLE_TICK)) + MILLISECOND

@@ -22,6 +22,7 @@ from coordinator.core.ports import Record
 from coordinator.log.kafka import KafkaLog, LoopThread
 from coordinator.log.kafka.options import client_options
 from coordinator.settings import Settings
+from coordinator.shells.live.broker_time import BrokerTime
 from coordinator.shells.live.collecting import settle
 from coordinator.shells.live.decider import DeciderGone
 from coordinator.shells.live.delivery import FaustDelivery
@@ -132,15 +133,16 @@ class EngineWorker:
             owner.deliver(*records)
 
     def _owner(self, number: int) -> Owner:
-        shards = self._settings.worker.shards
+        shards, broker_time = self._settings.worker.shards, BrokerTime()
         return Owner(
             number,
             open_log=lambda: KafkaLog(self._settings.kafka, io=self._io),
             engine=lambda: self._engines(number, shards),
             started=lambda at: self._started(at, shards),
             settings=self._owner_settings,
-            observer=Observer(number, self._metrics),
+            observer=Observer(number, self._metrics, now=broker_time.now),
             pace=self._pace,
+            broker_time=broker_time,
         )
 
     def _release(self, number: int) -> Owner | None:

@@ -53,7 +53,7 @@ def test_a_sealed_state_in_parts_is_carried_on_whole(
         seal = write(7, sealed=True)
         assert seal > 1  # in parts
         kept = Kept(0)
-        kept.begin(log)
+        kept.find(log)
         for position in range(8, 8 + 3 * CARRY_AFTER):
             kept.wrote(log, write(position), sealed=False)
             bodies = [r.payload.partition(b"\n")[2] for r in log.read("checkpoints", 0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import count
 
@@ -49,7 +50,7 @@ def owner_of(log: CutLog) -> Owner:
         shard.behind_seal = True
         shard.recover()
         shard.behind_seal = False
-        one.begin(log)
+        one.find(log)
     return Owner(log, shards, kept)
 
 
@@ -193,11 +194,37 @@ def test_a_shard_goes_on_while_its_state_is_on_its_way(held: HeldLog) -> None:
 def test_a_state_that_did_not_arrive_is_said_and_deletes_nothing(held: HeldLog) -> None:
     shard = recovered(held)
     writing = Checkpoints(held, shard)
+    for _ in range(3):
+        writing.begin()
+        held.through()
+        writing.settle()
+    deleted = list(held.truncated)
+    assert deleted
+    base, known = shard._fold._base, shard._known
+    tick_all(held.memory, shards=2, at=T0 + DAY)
+    shard.pump()
     writing.begin()
     held.fail()
     with pytest.raises(LogUnavailable, match="lost"):
         writing.settle()
-    assert not held.truncated
+    assert held.truncated == deleted
+    assert (shard._fold._base, shard._known) == (base, known)
+
+
+def test_a_checkpoint_that_arrives_wakes_its_owner_and_waits_for_it_no_longer(
+    held: HeldLog,
+) -> None:
+    woken: list[bool] = []
+    took: list[float] = []
+    shard = recovered(held)
+    writing = Checkpoints(held, shard, wake=lambda: woken.append(True), took=took.append)
+    writing.begin()
+    assert not woken
+    held.through()
+    assert woken == [True]
+    time.sleep(0.3)
+    writing.settle()
+    assert took[0] < 0.3
 
 
 def test_shards_that_began_together_write_their_first_checkpoints_apart() -> None:

@@ -91,9 +91,8 @@ def test_more_outputs_than_are_remembered_pair_no_others(monkeypatch: pytest.Mon
     """The first ones keep their own moments; what does not fit has none."""
     monkeypatch.setattr(observing, "WAITING_MAX", 2)
     clock = [100 * SECOND]
-    monkeypatch.setattr(time, "time_ns", lambda: clock[0])
     metrics = Metrics()
-    observer = Observer(0, metrics)
+    observer = Observer(0, metrics, now=lambda: clock[0])
     for position in range(4):
         observer.applied(Record("journal", 0, position, 1, b"{}"), [b"x"], clock[0])
         clock[0] += 10 * SECOND

@@ -15,14 +15,16 @@ from coordinator.core.shard import Diverged, OtherBuild, Shard
 from coordinator.log.errors import LogUnavailable
 from coordinator.log.memory import MemoryLog
 from coordinator.shells.live import owner as module
+from coordinator.shells.live.broker_time import BrokerTime
 from coordinator.shells.live.observing import Observer
 from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
+from coordinator.shells.live.pacing import Pace
 from coordinator.shells.live.remote_engine import Replaced
 from coordinator.telemetry.metrics import Metrics
 from schemas.entries import GENESIS, decode_output, encode_output
 from schemas.journal import EngineSealed
 from schemas.verdicts import ClockJumped
-from tests.journals import Inputs, engine, outputs, started
+from tests.journals import HOUR, Inputs, engine, outputs, started
 from tests.unit.shells.live.fakes import FakeLog
 
 WITHIN_S = 20.0
@@ -46,7 +48,14 @@ class Bench:
         self.owners: list[Owner] = []
         self.metrics = Metrics()
 
-    def owner(self, *, build: str = "build", **settings: Any) -> Owner:
+    def owner(
+        self,
+        *,
+        build: str = "build",
+        pace: Pace | None = None,
+        broker_time: BrokerTime | None = None,
+        **settings: Any,
+    ) -> Owner:
         told = {"queue_records_max": 1_000, "checkpoint_decisions": 500, "checkpoint_s": 600.0}
         made = Owner(
             0,
@@ -55,6 +64,8 @@ class Bench:
             started=lambda at: started(at, build),
             settings=OwnerSettings(**(told | settings)),
             observer=Observer(0, self.metrics),
+            pace=pace,
+            broker_time=broker_time,
         )
         self.owners.append(made)
         return made
@@ -360,3 +371,56 @@ def test_a_tick_behind_what_is_not_delivered_yet_is_not_said_again_and_again(
     until(lambda: bench.said() == 1, "found by itself")
     ended(owner)
     assert bench.memory.end("journal", 0) - end < 200
+
+
+def wrong_by(nanoseconds: int) -> BrokerTime:
+    """What a machine believes whose clock is wrong by so much."""
+    guess = time.time_ns() + nanoseconds
+    return BrokerTime(guess=lambda: guess)
+
+
+@pytest.mark.parametrize("wrong", [-HOUR, HOUR])
+def test_an_idle_shard_is_told_the_time_whatever_its_machines_clock_says(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, wrong: int
+) -> None:
+    monkeypatch.setattr("coordinator.shells.live.timing.IDLE_TICK", 50_000_000)
+    bench.running(broker_time=wrong_by(wrong))
+    end, began = bench.memory.end("journal", 0), time.monotonic()
+    until(lambda: bench.memory.end("journal", 0) > end + 4, "ticks")
+    assert bench.memory.end("journal", 0) - end < 2 + (time.monotonic() - began) / 0.05 * 2
+
+
+class Heard(Pace):
+    """Notes how long records are said to have waited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.longest = 0
+
+    def waited(self, nanoseconds: int) -> None:
+        self.longest = max(self.longest, nanoseconds)
+
+
+@pytest.mark.parametrize("wrong", [0, HOUR])
+def test_a_clock_that_is_ahead_makes_no_record_wait(bench: Bench, wrong: int) -> None:
+    pace = Heard()
+    owner = bench.running(pace=pace, broker_time=wrong_by(wrong))
+    for _ in range(20):
+        owner.deliver(*bench.lay())
+        time.sleep(0.01)
+    until(lambda: bench.said() == 60, "sixty")
+    assert 0 < pace.longest < WITHIN_S * 1_000_000_000
+
+
+def test_a_repeat_has_not_waited(bench: Bench) -> None:
+    pace = Heard()
+    owner = bench.running(pace=pace)
+    records = bench.lay()
+    owner.deliver(*records)
+    until(lambda: bench.said() == 3, "three")
+    time.sleep(1.0)
+    pace.longest = 0
+    owner.deliver(*records)
+    owner.deliver(*bench.lay())
+    until(lambda: bench.said() == 6, "six")
+    assert pace.longest < 900_000_000

@@ -8,11 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from structlog.testing import capture_logs
 
 from coordinator.core.engine import WrongShards
 from coordinator.log.kafka.layout import TopicsMissing
+from coordinator.log.kafka.sending import Sent
 from coordinator.settings import Settings
+from coordinator.shells.live.broker_time import BrokerTime
 from coordinator.shells.live.pressure import Pressure
 from coordinator.shells.live.router import AGAIN, ANSWER_OLD_S, LiveRouter, WatcherEnded
 from coordinator.telemetry.health import Health
@@ -27,7 +30,7 @@ class Bench:
     def __init__(self, *, ours: bool = True) -> None:
         self.health = Health(expected=("router",))
         self.router = LiveRouter(Settings(), metrics=Metrics(), health=self.health)
-        self.pressure = Pressure(Settings(), metrics=Metrics())
+        self.pressure = Pressure(Settings(), metrics=Metrics(), broker_time=BrokerTime())
         self.assigned = {("signals", 0)} if ours else set()
 
     async def getmany(self, **_: Any) -> dict[Any, Any]:
@@ -189,3 +192,19 @@ def test_nothing_more_is_fetched_behind_nothing_or_enough(first: dict[str, list[
 def test_a_partition_that_begins_again_meanwhile_is_routed_once_and_without_a_hole() -> None:
     found, _ = fetched({"a": [10, 11]}, {"a": [5, 6, 7]})
     assert found == {"a": [5, 6, 7]}  # what is behind 7 is fetched again
+
+
+def test_a_router_learns_the_brokers_time_from_what_is_acknowledged() -> None:
+    bench = Bench()
+    at = time.time_ns() + 3_600 * 10**9
+    message = SimpleNamespace(offset=0, timestamp=1, key=None, value=b"{}", headers=[])
+
+    async def send(_: Any) -> dict[tuple[str, int], list[Sent]]:
+        return {("signals.dlq", 0): [Sent(0, 5)], ("journal", 3): [Sent(7, at)]}
+
+    unused: Any = SimpleNamespace(shed_before=lambda: None)
+    sender: Any = SimpleNamespace(send=send)
+    found: Any = {TopicPartition("signals", 0): [message]}
+    asyncio.run(bench.router._pass_on(found, sender, unused, {"signals": "id"}))
+    assert bench.router._broker_time.known
+    assert abs(bench.router._broker_time.now() - at) < 10**9

@@ -36,8 +36,8 @@ class Clock:
         self.now = T0
         self.broker = BrokerTime(monotonic=lambda: self.now, guess=lambda: self.now)
 
-    def ticker(self, shard: int = 0) -> Ticker:
-        return Ticker(shard, self.broker)
+    def ticker(self) -> Ticker:
+        return Ticker(self.broker)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_what_is_due_is_so_by_the_brokers_clock(clock: Clock) -> None:
     waiting = engine(deadline=T0 + 100 * MS)
     clock.broker.heard(T0 + 60 * MS)
     assert ticker.seconds_until(waiting) == pytest.approx(0.041)
-    clock.broker.told(T0 + 20 * MS, clock.now)
+    clock.broker.told(appended_at=T0 + 20 * MS, sent=clock.now)
     assert ticker.seconds_until(waiting) == pytest.approx(0.08)
 
 
@@ -96,7 +96,7 @@ def test_a_tick_that_is_still_on_its_way_is_not_repeated_at_once(clock: Clock) -
 
 
 def test_a_tick_says_its_time_and_is_no_message_of_a_topic(clock: Clock) -> None:
-    found = decode_journal(clock.ticker(3).entry())
+    found = decode_journal(clock.ticker().entry())
     assert (found.stamp.topic, found.stamp.offset) == ("journal", -1)
     assert getattr(found.event, "event_time", 0) == T0
 
