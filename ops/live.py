@@ -53,8 +53,10 @@ def main() -> int:
     parser.add_argument("--pace", type=float, default=2.0, help="seconds a session takes")
     parser.add_argument("--sessions", type=int, default=0, help="end after so many; 0: never")
     args = parser.parse_args()
-    # Ctrl-C and SIGTERM both end it the same way, with everything that was started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Ctrl-C and SIGTERM both end it the same way, with everything that was started; also where a
+    # script that started it in the background has Ctrl-C ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="coordinator-live-"))
     try:
         with ExitStack() as stack:
@@ -88,7 +90,7 @@ def servers(folder: Path, stack: ExitStack) -> dict[str, str]:
                 raise
             say(f"goes on without {kind.__name__}: {error}")
             continue
-        stack.callback(server.stop)
+        stack.callback(server.remove)
         settings |= server.settings()
     say("servers are up: " + ", ".join(sorted(settings)))
     return settings

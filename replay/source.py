@@ -18,6 +18,7 @@ from coordinator.core.ports import LogReader, Record
 from coordinator.core.shards import shards_in
 from coordinator.log.live import begin_of, has_broker_times
 from coordinator.log.open import open_reader
+from coordinator.quality.reasons import NO_DECISIONS
 from replay.divergence import ABSENT, Difference
 from replay.errors import NothingToReplay, TimeOutOfRange
 from schemas.base import TIME_MAX
@@ -39,8 +40,7 @@ __all__ = [
 
 Progress = Callable[[int, int, int], None]
 """Called with records done, records there are, and the journal time reached (ns UTC)."""
-NO_DECISIONS = "the log holds no decisions; run coordinator backtest on it first"
-_NO_JOURNAL = "the log holds no journal; import your files, or give another log"
+_NO_JOURNAL = "the log holds no journal: import your files, start a worker, or give another log"
 _PROGRESS_RECORDS = 64
 _NAMED_MAX = 5
 _OURS = ("journal", "decisions", "checkpoints")

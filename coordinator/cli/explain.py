@@ -131,7 +131,8 @@ def _conflicts(told: Explanation) -> Iterator[RenderableType]:
 def _limits(told: Explanation) -> Iterator[RenderableType]:
     at_zero = [one for one in told.binding if one.instrument and one.used == one.bound == 0.0]
     shaping = [one for one in told.binding if one not in at_zero]
-    yield _title(f"Binding limits: {len(shaping)}, and {len(at_zero)} names kept at zero")
+    short = f"{len(at_zero)} names that may not go below zero"
+    yield _title(f"Binding limits: {len(shaping)}, and {short}")
     if shaping:
         rows = table(
             "limit",

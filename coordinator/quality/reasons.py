@@ -34,6 +34,11 @@ _ONCE = opening(AllocationDecided, RoundClosed)
 """What is said once of each decision."""
 
 
+NO_DECISIONS = (
+    "the log holds no decisions: coordinator backtest makes some, or a worker once it is ready"
+)
+
+
 class ExplainError(LookupError):
     """A decision cannot be explained: which and why."""
 
@@ -42,7 +47,7 @@ class NothingDecided(ExplainError):
     """The log holds inputs only."""
 
     def __init__(self) -> None:
-        super().__init__("the log holds no decisions; run coordinator backtest on it first")
+        super().__init__(NO_DECISIONS)
 
 
 class Unfounded(ExplainError):

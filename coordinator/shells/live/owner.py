@@ -200,6 +200,7 @@ class Owner:
         if self._stopping.is_set():  # the journal was not read to its end: nothing can be judged
             return
         found = shard.recovered(records)
+        self._broker_time.heard(shard.engine.clock)
         took = time.monotonic() - began
         self._observer.recovered(took)
         self._log.info(

@@ -194,7 +194,10 @@ class LiveRouter:
         )
         count = sum(map(len, found.values()))
         if 0 < count < most:
-            more = await consumer.getmany(timeout_ms=MORE_MS, max_records=most - count)
+            try:
+                more = await consumer.getmany(timeout_ms=MORE_MS, max_records=most - count)
+            except KafkaError:  # of another partition: the next fetch meets it again
+                return found
             for where, run in more.items():
                 before = found.get(where, [])
                 # Assigned anew meanwhile, it begins at what was committed: all of it comes again.

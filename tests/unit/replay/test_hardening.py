@@ -314,7 +314,7 @@ def test_commands_say_what_is_wrong_and_exit_so(
     bare = on_disk(inputs, tmp_path / "inputs.sqlite")
     assert main(["replay", "--verify", "--log", bare]) == 1
     assert main(["explain", "closing:1", "--log", bare]) == 1
-    assert capsys.readouterr().err.count("run coordinator backtest on it first") == 2
+    assert capsys.readouterr().err.count("coordinator backtest makes some") == 2
     name, forged = forged_decision(run)
     twice = with_records(run, Append("decisions", 1, forged, DAY))
     assert main(["explain", name, "--log", on_disk(twice, tmp_path / "twice.sqlite")]) == 1

@@ -2,128 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from coordinator.core.fold import checkpoints
-from coordinator.core.ports import Append, Record
-from coordinator.core.route import Router
+from coordinator.core.ports import Append
 from coordinator.core.shard import Diverged, OtherBuild, Shard
-from coordinator.log.errors import LogUnavailable
-from coordinator.log.memory import MemoryLog
 from coordinator.shells.live import owner as module
-from coordinator.shells.live.broker_time import BrokerTime
-from coordinator.shells.live.observing import Observer
-from coordinator.shells.live.owner import Owner, OwnerSettings, Phase
-from coordinator.shells.live.pacing import Pace
+from coordinator.shells.live.owner import Phase
 from coordinator.shells.live.remote_engine import Replaced
-from coordinator.telemetry.metrics import Metrics
 from schemas.entries import GENESIS, decode_output, encode_output
-from schemas.journal import EngineSealed
 from schemas.verdicts import ClockJumped
-from tests.journals import HOUR, Inputs, engine, outputs, started
-from tests.unit.shells.live.fakes import FakeLog
-
-WITHIN_S = 20.0
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + WITHIN_S
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.005)
-
-
-class Bench:
-    """One shard's owner on a log in memory, and what a router and a delivery would do."""
-
-    def __init__(self) -> None:
-        self.memory = MemoryLog()
-        self.make = Inputs()
-        self.refusals: list[str] = []
-        self.logs: list[FakeLog] = []
-        self.owners: list[Owner] = []
-        self.metrics = Metrics()
-
-    def owner(
-        self,
-        *,
-        build: str = "build",
-        pace: Pace | None = None,
-        broker_time: BrokerTime | None = None,
-        **settings: Any,
-    ) -> Owner:
-        told = {"queue_records_max": 1_000, "checkpoint_decisions": 500, "checkpoint_s": 600.0}
-        made = Owner(
-            0,
-            open_log=self._open,  # type: ignore[arg-type] # what an owner uses of it
-            engine=lambda: engine(0, 1),
-            started=lambda at: started(at, build),
-            settings=OwnerSettings(**(told | settings)),
-            observer=Observer(0, self.metrics),
-            pace=pace,
-            broker_time=broker_time,
-        )
-        self.owners.append(made)
-        return made
-
-    def _open(self) -> FakeLog:
-        log = FakeLog(self.memory, refuse=self._refuse)
-        self.logs.append(log)
-        return log
-
-    def _refuse(self, what: str) -> None:
-        if self.refusals and what.startswith(self.refusals[0]):
-            self.refusals.pop(0)
-            raise LogUnavailable("fake", "away")
-
-    def running(self, **settings: Any) -> Owner:
-        made = self.owner(**settings)
-        made.start()
-        until(lambda: made.phase is Phase.RUNNING, f"{made.phase}: {made.reason}")
-        return made
-
-    def lay(self, *names: str) -> list[Record]:
-        """A few records; with an unknown source each, every one of them is answered."""
-        before = self.memory.end("journal", 0)
-        raws = [self.make.signal(name, "A", time.time_ns()).raw for name in names or "abc"]
-        Router(self.memory, shards=1).accept(raws)
-        return list(self.memory.read("journal", 0, before))
-
-    def write(self, event: Any) -> None:
-        Router(self.memory, shards=1).write(event, shards=[0], journal_time=None)
-
-    def seal(self) -> None:
-        now = time.time_ns()
-        self.write(EngineSealed(event_id=f"seal {now}", event_time=now, reason="test"))
-
-    def said(self) -> int:
-        return self.memory.end("decisions", 0)
-
-    def audit(self) -> None:
-        """Another owner finds every output there, and nothing else."""
-        found = Shard(self.memory, engine(0, 1)).recover()
-        assert found.outputs_missing == 0
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
-    yield made
-    for owner in made.owners:
-        owner.stop()
-    for owner in made.owners:
-        if owner._thread.ident is not None:
-            assert owner.join(WITHIN_S)
-
-
-def ended(owner: Owner) -> Owner:
-    owner.stop()
-    assert owner.join(WITHIN_S)
-    return owner
+from tests.journals import engine, outputs, started
+from tests.unit.shells.live.owning import WITHIN_S, Bench, ended, until
 
 
 def test_an_empty_journal_is_begun_and_what_is_delivered_is_answered(bench: Bench) -> None:
@@ -371,56 +263,3 @@ def test_a_tick_behind_what_is_not_delivered_yet_is_not_said_again_and_again(
     until(lambda: bench.said() == 1, "found by itself")
     ended(owner)
     assert bench.memory.end("journal", 0) - end < 200
-
-
-def wrong_by(nanoseconds: int) -> BrokerTime:
-    """What a machine believes whose clock is wrong by so much."""
-    guess = time.time_ns() + nanoseconds
-    return BrokerTime(guess=lambda: guess)
-
-
-@pytest.mark.parametrize("wrong", [-HOUR, HOUR])
-def test_an_idle_shard_is_told_the_time_whatever_its_machines_clock_says(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, wrong: int
-) -> None:
-    monkeypatch.setattr("coordinator.shells.live.timing.IDLE_TICK", 50_000_000)
-    bench.running(broker_time=wrong_by(wrong))
-    end, began = bench.memory.end("journal", 0), time.monotonic()
-    until(lambda: bench.memory.end("journal", 0) > end + 4, "ticks")
-    assert bench.memory.end("journal", 0) - end < 2 + (time.monotonic() - began) / 0.05 * 2
-
-
-class Heard(Pace):
-    """Notes how long records are said to have waited."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.longest = 0
-
-    def waited(self, nanoseconds: int) -> None:
-        self.longest = max(self.longest, nanoseconds)
-
-
-@pytest.mark.parametrize("wrong", [0, HOUR])
-def test_a_clock_that_is_ahead_makes_no_record_wait(bench: Bench, wrong: int) -> None:
-    pace = Heard()
-    owner = bench.running(pace=pace, broker_time=wrong_by(wrong))
-    for _ in range(20):
-        owner.deliver(*bench.lay())
-        time.sleep(0.01)
-    until(lambda: bench.said() == 60, "sixty")
-    assert 0 < pace.longest < WITHIN_S * 1_000_000_000
-
-
-def test_a_repeat_has_not_waited(bench: Bench) -> None:
-    pace = Heard()
-    owner = bench.running(pace=pace)
-    records = bench.lay()
-    owner.deliver(*records)
-    until(lambda: bench.said() == 3, "three")
-    time.sleep(1.0)
-    pace.longest = 0
-    owner.deliver(*records)
-    owner.deliver(*bench.lay())
-    until(lambda: bench.said() == 6, "six")
-    assert pace.longest < 900_000_000

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
 from coordinator.core.engine import WrongShards
@@ -155,15 +156,20 @@ def test_another_number_of_shards_ends_the_router(monkeypatch: pytest.MonkeyPatc
         sessions(monkeypatch, WrongShards("8, not 4"))
 
 
-def fetched(*answers: dict[str, list[int]], most: int = 2_000) -> tuple[dict[str, list[int]], Any]:
+def fetched(
+    *answers: dict[str, list[int]] | Exception, most: int = 2_000
+) -> tuple[dict[str, list[int]], Any]:
     """What is routed of a consumer's answers in turn, as offsets, and how it was asked."""
     left, asked = list(answers), []
 
     async def getmany(**how: Any) -> dict[str, list[Any]]:
         asked.append(how["max_records"])
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
         return {
             where: [SimpleNamespace(offset=offset) for offset in run]
-            for where, run in left.pop(0).items()
+            for where, run in answer.items()
         }
 
     router = LiveRouter(
@@ -192,6 +198,13 @@ def test_nothing_more_is_fetched_behind_nothing_or_enough(first: dict[str, list[
 def test_a_partition_that_begins_again_meanwhile_is_routed_once_and_without_a_hole() -> None:
     found, _ = fetched({"a": [10, 11]}, {"a": [5, 6, 7]})
     assert found == {"a": [5, 6, 7]}  # what is behind 7 is fetched again
+
+
+def test_what_was_fetched_is_routed_though_another_partition_fails() -> None:
+    found, asked = fetched({"a": [3]}, KafkaConnectionError())
+    assert (found, len(asked)) == ({"a": [3]}, 2)
+    with pytest.raises(KafkaConnectionError):
+        fetched(KafkaConnectionError())
 
 
 def test_a_router_learns_the_brokers_time_from_what_is_acknowledged() -> None:
