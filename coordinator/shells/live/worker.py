@@ -113,6 +113,8 @@ class EngineWorker:
         for number in sorted(shards - self._owners.keys()):
             owner = self._owner(number)
             self._owners[number] = owner
+            # At once: whoever asks before the next look must not be told that all is well.
+            self._health.set(f"shard {number}", ok=False, reason=Phase.RECOVERING.value)
             owner.start()
         for number in sorted(self._owners.keys() - shards):
             self._release(number)

@@ -294,6 +294,15 @@ def test_a_worker_that_is_told_to_end_was_not_sealed() -> None:
     assert not worker.sealed
 
 
+def test_a_shard_is_not_ready_from_the_moment_it_is_ours() -> None:
+    worker = Bench()
+    worker.checks.set("group", ok=True)
+    assert worker.checks.ready()[0]
+    worker.assigned(frozenset({3}))
+    assert not worker.checks.ready()[0]
+    assert worker.check("shard 3") == (False, "recovering")
+
+
 def test_what_is_assigned_while_it_ends_is_not_begun(deliveries: list[FakeDelivery]) -> None:
     worker = Bench()
 
