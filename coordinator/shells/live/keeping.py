@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,6 +19,7 @@ from coordinator.core.checkpoint import is_sealed
 from coordinator.core.ports import Append, Log, Unreadable
 from coordinator.core.shard import Shard, Snapshot
 from coordinator.log.kafka.sending import Sent
+from coordinator.shells.live.publishing import SendingLog
 
 __all__ = ["CARRY_AFTER", "KEPT", "Checkpoints", "Kept", "KeptLog", "WritingLog", "sooner"]
 
@@ -45,12 +46,8 @@ class KeptLog(Log, Protocol):
         ...
 
 
-class WritingLog(KeptLog, Protocol):
-    """One that can be told to append without waiting."""
-
-    def append_soon(self, batch: Sequence[Append]) -> Future[list[Sent]]:
-        """Start an append."""
-        ...
+class WritingLog(KeptLog, SendingLog, Protocol):
+    """One that can also be told to append without waiting."""
 
 
 class Kept:

@@ -52,17 +52,24 @@ def test_pause_resume_and_mute_count_from_where_they_stand_and_a_stop_is_in_time
             feed(system, [world.message("control", "c", name, **fields)])
             until(f"{name} is routed", lambda: name.encode() in last(log), within_s=20)
 
+        def signals() -> None:
+            """Four, and wait until all stand in the journal: topics have no order among them."""
+            told = [world.signal() for _ in range(4)]
+            feed(system, told)
+            ids = [json.dumps(json.loads(one.value)["event_id"]).encode() for one in told]
+            until("they are routed", lambda: all(i in last(log) for i in ids), within_s=20)
+
         feed(system, world.opening(sessions=1))
         system.await_ready(router, engine)
         order("CoordinationPaused", portfolio="p0")
-        feed(system, [world.signal() for _ in range(4)])
+        signals()
         until("p1 decides", lambda: "p1" in decided(log), within_s=30)
         assert "p0" not in decided(log)
         order("CoordinationResumed", portfolio="p0")
-        feed(system, [world.signal() for _ in range(4)])
+        signals()
         until("p0 decides", lambda: "p0" in decided(log), within_s=30)
         order("StrategyMuted", source="s0")
-        feed(system, [world.signal() for _ in range(4)])
+        signals()
         until("s0 is refused", lambda: len(refused(log)) == 2, within_s=30)
         assert refused(log) == [("s0", "muted")] * 2
 
