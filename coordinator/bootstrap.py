@@ -21,11 +21,12 @@ import coordinator.learning
 import coordinator.solver
 import schemas
 from coordinator.core.engine import Engine
+from coordinator.core.ports import RiskModel
 from coordinator.learning.risk import PriorBlendedCovariance
 from coordinator.solver import CvxAllocator, SolverSettings, numeric_fingerprint, pin_threads
 from schemas.journal import EngineStarted
 
-__all__ = ["Identity", "build_engine", "engine_started", "identity"]
+__all__ = ["Identity", "build_engine", "engine_started", "identity", "risk_model"]
 
 DECIDING = (schemas, coordinator.core, coordinator.solver, coordinator.learning)
 """Packages whose source decides: their bytes, and this file's, are the build."""
@@ -43,8 +44,13 @@ def build_engine(*, shard: int, shards: int) -> Engine:
         shard=shard,
         shards=shards,
         allocator=CvxAllocator(SolverSettings()),
-        risk_model=PriorBlendedCovariance(),
+        risk_model=risk_model(),
     )
+
+
+def risk_model() -> RiskModel:
+    """The risk model of this build."""
+    return PriorBlendedCovariance()
 
 
 @cache

@@ -11,6 +11,7 @@ from projections.rows import (
     AsOf,
     ConflictRow,
     DecisionRow,
+    HoldingChangeRow,
     HoldingRow,
     IncidentRow,
     PortfolioViewRow,
@@ -23,10 +24,10 @@ from projections.rows import (
     TradeRow,
 )
 from schemas.base import parse_time
+from schemas.books import HoldingChanged, PortfolioViewUpdated, ReconciliationDiffered
 from schemas.decisions import (
     AllocationDecided,
     ConflictsDetected,
-    PortfolioViewUpdated,
     QualityScored,
     RoundClosed,
     TradesExpired,
@@ -223,6 +224,11 @@ def _incident(entry: OutputEntry, as_of: AsOf) -> list[Row]:
         portfolio, detail = event.portfolio, event.error
     elif isinstance(event, ClockJumped):
         kind, detail = "clock_jumped", f"{event.step_ms} ms"
+    elif isinstance(event, ReconciliationDiffered):
+        kind, name, event_id = "reconciliation", "PositionsReported", event.report_id
+        portfolio = event.portfolio
+        what = event.instrument or f"cash {event.currency}"
+        detail = f"{what}: {event.folded:f} by fills, {event.reported:f} reported, {event.policy}"
     elif isinstance(event, AlertRaised):
         kind, portfolio, detail = "alert", event.portfolio, f"{event.severity}: {event.message}"
     else:
@@ -247,6 +253,11 @@ def _view(entry: OutputEntry, as_of: AsOf) -> list[Row]:
         traded=event.traded,
         fees=event.fees,
         fills=event.fills,
+        available=event.available,
+        gain=event.gain,
+        unrealised=event.unrealised,
+        concentration=event.concentration,
+        drawdown=event.drawdown,
     )
     return [whole, *_holdings(event, as_of)]
 
@@ -261,8 +272,32 @@ def _holdings(event: PortfolioViewUpdated, as_of: AsOf) -> list[HoldingRow]:
             quantity=holding.quantity,
             price=holding.price,
             weight=holding.weight,
+            cost=holding.cost,
+            unrealised=holding.unrealised,
         )
         for holding in event.holdings
+    ]
+
+
+def _holding_change(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    if not isinstance(event, HoldingChanged):
+        return []
+    return [
+        HoldingChangeRow(
+            as_of=as_of,
+            action_id=event.action_id,
+            portfolio=event.portfolio,
+            instrument=event.instrument,
+            kind=event.kind,
+            at=event.decided_at,
+            quantity_before=event.quantity_before,
+            quantity=event.quantity,
+            into_instrument=event.into,
+            into_quantity=event.into_quantity,
+            cash=event.cash,
+            currency=event.currency,
+        )
     ]
 
 
@@ -294,6 +329,8 @@ _OUTPUTS: dict[type, Callable[[OutputEntry, AsOf], list[Row]]] = {
     RecordQuarantined: _incident,
     ClockJumped: _incident,
     AlertRaised: _incident,
+    ReconciliationDiffered: _incident,
+    HoldingChanged: _holding_change,
     PortfolioViewUpdated: _view,
     TradesExpired: _expired_trades,
 }

@@ -213,7 +213,7 @@ class IncidentRow:
     position: int
     """Of the journal record that caused it."""
     kind: str
-    """input_rejected, quarantined, clock_jumped or alert."""
+    """input_rejected, quarantined, clock_jumped, reconciliation or alert."""
     event: str | None
     event_id: str | None
     portfolio: str | None
@@ -239,6 +239,13 @@ class PortfolioViewRow:
     traded: Decimal
     fees: Decimal
     fills: int
+    available: Decimal | None = None
+    """Settled cash less what open purchases will cost."""
+    gain: Decimal | None = None
+    """NAV less what was paid in."""
+    unrealised: Decimal | None = None
+    concentration: float | None = None
+    drawdown: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +262,29 @@ class HoldingRow:
     quantity: Decimal
     price: float | None
     weight: float
+    cost: Decimal | None = None
+    unrealised: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingChangeRow:
+    """What a corporate action made of one portfolio's holding."""
+
+    view: ClassVar[str] = "holding_changes"
+    key: ClassVar[tuple[str, ...]] = ("action_id", "portfolio")
+
+    as_of: AsOf
+    action_id: str
+    portfolio: str
+    instrument: str
+    kind: str
+    at: int
+    quantity_before: Decimal
+    quantity: Decimal
+    into_instrument: str | None
+    into_quantity: Decimal
+    cash: Decimal
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +383,7 @@ Row: TypeAlias = (
     | IncidentRow
     | PortfolioViewRow
     | HoldingRow
+    | HoldingChangeRow
     | SignalRow
     | WithdrawalRow
     | FillRow
@@ -362,7 +393,7 @@ Row: TypeAlias = (
 
 VIEWS: tuple[type[Row], ...] = (
     DecisionRow, TradeRow, SignalUseRow, ConflictRow, RoundRow, QualityRow, SignalVerdictRow,
-    IncidentRow, PortfolioViewRow, HoldingRow, SignalRow, WithdrawalRow, FillRow, TradeEndRow,
-    PortfolioRow,
+    IncidentRow, PortfolioViewRow, HoldingRow, HoldingChangeRow, SignalRow, WithdrawalRow, FillRow,
+    TradeEndRow, PortfolioRow,
 )  # fmt: skip
 """Every kind of row; each names its view and the columns that identify a row in it."""

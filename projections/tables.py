@@ -23,8 +23,8 @@ from pydantic_core import from_json
 from coordinator.core.chain import ChainBroken
 from coordinator.core.clock import SECOND
 from coordinator.core.ports import Record
+from schemas.books import PortfolioViewUpdated
 from schemas.canonical import digest
-from schemas.decisions import PortfolioViewUpdated
 from schemas.entries import GENESIS, OutputHead, decode_head, opening
 
 __all__ = ["Follower", "Place", "Row", "ViewTables", "change"]

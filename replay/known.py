@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from coordinator.core.rates import Rates
 from schemas.base import parse_time
-from schemas.market import PricesObserved
+from schemas.market import PricesObserved, RatesObserved
 
-__all__ = ["KnownPrices"]
+__all__ = ["KnownPrices", "KnownRates"]
 
 
 @dataclass(slots=True)
@@ -33,3 +34,28 @@ class KnownPrices:
         self.prices.update(news)
         self.times.update(dict.fromkeys(news, at))
         return news
+
+    def split(self, instrument: str, factor: float) -> None:
+        """The price in new units, of which one old one is `factor`."""
+        if instrument in self.prices:
+            self.prices[instrument] /= factor
+
+
+@dataclass(slots=True)
+class KnownRates:
+    """Exchange rates, and the ways that lead from one currency to another."""
+
+    rates: dict[str, float] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    ways: Rates = field(default_factory=Rates)
+
+    def take(self, event: RatesObserved) -> None:
+        """A rate as the engine accepted it."""
+        if event.name not in self.rates:
+            self.ways.add(event.name, len(self.names))
+            self.names.append(event.name)
+        self.rates[event.name] = event.rate
+
+    def between(self, of: str, into: str) -> float | None:
+        """Units of `into` for one of `of`; None where no rate leads there."""
+        return self.ways.between(of, into, [self.rates[name] for name in self.names])

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 
 __all__ = [
     "SESSIONS_A_YEAR",
@@ -90,6 +91,8 @@ class Ledger:
     group: str
     cash: float
     opened_at: int
+    others: dict[str, float] = field(default_factory=dict)
+    """Money of other currencies."""
     holdings: dict[str, float] = field(default_factory=dict)
     paid: dict[str, float] = field(default_factory=dict)
     """Last own execution price, which values a holding that has shown no other."""
@@ -106,38 +109,70 @@ class Ledger:
         self.base = self.cash
 
     def execute(
-        self, instrument: str, quantity: float, price: float, *, fee: float, mid: float | None
+        self,
+        instrument: str,
+        quantity: float,
+        price: float,
+        *,
+        fee: float,
+        mid: float | None,
+        currency: str | None = None,
+        rate: float = 1.0,
     ) -> None:
-        """Book a fill; mid: what the instrument was worth then, which tells the spread paid."""
-        self.cash -= quantity * price + fee
-        held = self.holdings.get(instrument, 0.0) + quantity
-        if abs(held) < 1e-9:  # noqa: PLR2004 - floats of whole units: below this is nothing
+        """Book a fill; mid: what the instrument was worth then, which tells the spread paid.
+
+        currency: of price and fee, None the account's own; rate: one of it in the account's own.
+        """
+        self.pay(-(quantity * price + fee), currency)
+        self.hold(instrument, self.holdings.get(instrument, 0.0) + quantity)
+        self.paid[instrument] = price * rate
+        self.traded += abs(quantity) * price * rate
+        self.fees += fee * rate
+        self.spread += 0.0 if mid is None else quantity * (price - mid) * rate
+
+    def hold(self, instrument: str, quantity: float) -> None:
+        """Hold so many units from now on."""
+        if abs(quantity) < 1e-9:  # noqa: PLR2004 - floats of whole units: below this is nothing
             self.holdings.pop(instrument, None)
         else:
-            self.holdings[instrument] = held
-        self.paid[instrument] = price
-        self.traded += abs(quantity) * price
-        self.fees += fee
-        self.spread += 0.0 if mid is None else quantity * (price - mid)
+            self.holdings[instrument] = quantity
 
-    def move(self, amount: float) -> None:
+    def pay(self, amount: float, currency: str | None = None) -> None:
+        """Money in or out that is gained or paid for something. currency None: its own."""
+        if currency is None:
+            self.cash += amount
+        else:
+            self.others[currency] = self.others.get(currency, 0.0) + amount
+
+    def move(self, amount: float, currency: str | None = None, *, rate: float = 1.0) -> None:
         """Book money paid in (positive) or out, which is no return."""
-        self.cash += amount
-        self.base += amount
+        self.pay(amount, currency)
+        self.base += amount * rate
 
-    def mark(self, at: int, prices: Mapping[str, float]) -> None:
-        """Value everything at prices and close the session."""
+    def mark(
+        self,
+        at: int,
+        prices: Mapping[str, float],
+        rates: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Value everything at prices in its own currency and close the session.
+
+        rates: units of its currency for one of each other one.
+        """
         values = [
             quantity * prices.get(name, self.paid.get(name, 0.0))
             for name, quantity in self.holdings.items()
         ]
-        nav = self.cash + math.fsum(values)
+        cash = math.fsum(
+            (self.cash, *(money * rates.get(one, 0.0) for one, money in self.others.items()))
+        )
+        nav = cash + math.fsum(values)
         if self.base > 0:
             self.growth *= nav / self.base
         self.base = nav
         scale = nav if nav > 0 else math.inf
         gross, net = math.fsum(map(abs, values)) / scale, math.fsum(values) / scale
-        self.marks.append(Mark(at, nav, self.growth, gross, net, self.cash / scale))
+        self.marks.append(Mark(at, nav, self.growth, gross, net, cash / scale))
 
     def curve(self) -> Curve:
         """What was booked and marked so far."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 
-from replay.known import KnownPrices
+from replay.known import KnownPrices, KnownRates
 from replay.pricing import (
     EXACT,
     InstrumentTerms,
@@ -24,10 +24,18 @@ from replay.pricing import (
     fee,
 )
 from schemas.base import Event, parse_time
+from schemas.books import HoldingChanged
 from schemas.canonical import digest
 from schemas.decisions import AllocationDecided, TradesExpired
 from schemas.entries import JournalEntry, Stamp
-from schemas.market import InstrumentDelisted, InstrumentHalted, InstrumentListed, PricesObserved
+from schemas.market import (
+    CorporateActionAnnounced,
+    InstrumentDelisted,
+    InstrumentHalted,
+    InstrumentListed,
+    PricesObserved,
+    RatesObserved,
+)
 from schemas.orders import OrderCancelled, OrderFilled, OrderPartlyFilled
 from schemas.portfolios import (
     CashMoved,
@@ -61,17 +69,27 @@ class _OpenTrade:
 class _Account:
     """One portfolio's money and holdings, folded from the same events as the engine's own."""
 
-    cash: Decimal
+    currency: str
+    cash: dict[str, Decimal]
     costs: Costs
     mandate: Mandate
     holdings: dict[str, Decimal] = field(default_factory=dict)
     waiting: dict[str, _OpenTrade] = field(default_factory=dict)
     said: int = 0
 
-    def spendable(self, nav: Decimal) -> Decimal:
-        """Cash, and what the mandate lets it borrow: a cash floor below 0, fraction of NAV."""
-        borrowing = min(0.0, self.mandate.cash_floor)
-        return self.cash - exact(borrowing) * nav
+    def pay(self, currency: str, amount: Decimal) -> None:
+        """Money in, or out where it is negative."""
+        self.cash[currency] = self.cash.get(currency, _NOTHING) + amount
+
+    def spendable(self, nav: Decimal, currency: str, rates: KnownRates) -> Decimal:
+        """In a currency: all cash, and what the mandate lets it borrow, at the last rates.
+
+        A cash floor below 0, fraction of NAV, lets it borrow.
+        """
+        own = -exact(min(0.0, self.mandate.cash_floor)) * nav
+        for held in sorted(self.cash):
+            own += self.cash[held] * _factor(rates, held, self.currency)
+        return own * _factor(rates, self.currency, currency)
 
     def sellable(self, trade: _OpenTrade) -> Decimal:
         """How much of a sale may be done, positive."""
@@ -80,40 +98,77 @@ class _Account:
         return min(-trade.quantity, max(self.holdings.get(trade.instrument, _NOTHING), _NOTHING))
 
 
+def _factor(rates: KnownRates, of: str, into: str) -> Decimal:
+    """Exactly one for the same currency; nothing where no rate leads there."""
+    return exact(rates.between(of, into) or 0.0)
+
+
 class SimulatedMarket:
     """Open trades of one shard's portfolios, and what becomes of them. No clock in it."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, _Account] = {}
         self._terms: dict[str, InstrumentTerms] = {}
+        self._currencies: dict[str, str] = {}
+        self._rates = KnownRates()
         self._halted: set[str] = set()
         self._closes: dict[str, float] = {}
         self._latest: dict[str, float] = {}
         self._known = KnownPrices()
         self._closed_at = 0
+        self._splits: list[CorporateActionAnnounced] = []
 
     def hear(self, output: Event) -> None:
         """Take in what the engine said: new trades wait for a price, expired ones do no longer."""
-        if isinstance(output, AllocationDecided):
-            account = self._accounts.get(output.portfolio)
-            if account is None:
-                return
-            for trade in output.trades:
-                account.waiting[trade.trade_id] = _OpenTrade(
-                    trade.trade_id, output.portfolio, trade.instrument,
-                    trade.quantity, output.decided_at, output.nav,
-                )  # fmt: skip
-        elif isinstance(output, TradesExpired):
-            account = self._accounts.get(output.portfolio)
-            if account is None:
-                return
-            for trade_id in output.trade_ids:
-                account.waiting.pop(trade_id, None)
+        match output:
+            case AllocationDecided():
+                self._wait(output)
+            case TradesExpired():
+                account = self._accounts.get(output.portfolio)
+                waiting = {} if account is None else account.waiting
+                for trade_id in output.trade_ids:
+                    waiting.pop(trade_id, None)
+            case HoldingChanged():
+                self._change(output)
+
+    def _wait(self, decided: AllocationDecided) -> None:
+        """New trades wait for their price."""
+        account = self._accounts.get(decided.portfolio)
+        if account is None:
+            return
+        for trade in decided.trades:
+            account.waiting[trade.trade_id] = _OpenTrade(
+                trade.trade_id, decided.portfolio, trade.instrument,
+                trade.quantity, decided.decided_at, decided.nav,
+            )  # fmt: skip
+
+    def _change(self, output: HoldingChanged) -> None:
+        """What a corporate action made of a holding."""
+        account = self._accounts.get(output.portfolio)
+        if account is None:
+            return
+        with localcontext(EXACT):
+            account.holdings[output.instrument] = output.quantity
+            account.pay(output.currency, output.cash)
+            if output.into is not None:
+                held = account.holdings.get(output.into, _NOTHING)
+                account.holdings[output.into] = held + output.into_quantity
 
     def see(self, event: Event, at: int) -> list[JournalEntry]:
         """Feedback that follows from an input the engine accepted at journal time `at`."""
         with localcontext(EXACT):
+            self._split(at)
             return self._answer(event, at)
+
+    def _split(self, at: int) -> None:
+        """Put earlier prices in new units, as the engine did when a split took effect."""
+        for one in [one for one in self._splits if one.effective_at < at]:
+            self._splits.remove(one)
+            factor = float((one.ratio or Decimal(1)) / (one.per or Decimal(1)))
+            self._known.split(one.instrument, factor)
+            for prices in (self._closes, self._latest):
+                if one.instrument in prices:
+                    prices[one.instrument] /= factor
 
     def _answer(self, event: Event, at: int) -> list[JournalEntry]:
         match event:
@@ -123,6 +178,11 @@ class SimulatedMarket:
                 self._terms[event.instrument] = InstrumentTerms(
                     event.lot, event.tick, event.price_limit
                 )
+                self._currencies[event.instrument] = event.currency
+            case RatesObserved():
+                self._rates.take(event)
+            case CorporateActionAnnounced(kind="split"):
+                self._splits.append(event)
             case InstrumentHalted():
                 change = self._halted.add if event.halted else self._halted.discard
                 change(event.instrument)
@@ -135,7 +195,9 @@ class SimulatedMarket:
     def _keep_books(self, event: Event) -> None:
         """Portfolios, their terms and their cash; anything else is of no concern here."""
         if isinstance(event, PortfolioOpened) and event.portfolio not in self._accounts:
-            self._accounts[event.portfolio] = _Account(event.cash, event.costs, event.mandate)
+            self._accounts[event.portfolio] = _Account(
+                event.currency, {event.currency: event.cash}, event.costs, event.mandate
+            )
         elif isinstance(event, PortfolioClosed):
             self._accounts.pop(event.portfolio, None)
         elif isinstance(event, MandateChanged):
@@ -146,7 +208,7 @@ class SimulatedMarket:
         elif isinstance(event, CashMoved):
             account = self._accounts.get(event.portfolio)
             if account is not None:
-                account.cash += event.amount
+                account.pay(event.currency, event.amount)
 
     def _trade(self, seen: PricesObserved, at: int) -> list[JournalEntry]:
         """Fill what the snapshot has prices for; then remember what it shows for later."""
@@ -199,18 +261,21 @@ class SimulatedMarket:
         """The signed quantity that can be done, and why it is not all where it is not."""
         if trade.quantity < 0:
             return -account.sellable(trade), "more than is held"
-        spendable = account.spendable(trade.nav)
+        spendable = account.spendable(trade.nav, self._currency(account, trade), self._rates)
         if trade.quantity * price + fee(trade.quantity, price, account.costs) <= spendable:
             return trade.quantity, ""
         most = affordable(spendable, price, costs=account.costs, lot=lot)
         return min(most, trade.quantity), "cash does not cover the rest"
+
+    def _currency(self, account: _Account, trade: _OpenTrade) -> str:
+        return self._currencies.get(trade.instrument, account.currency)
 
     def _execution(
         self, account: _Account, trade: _OpenTrade, done: Decimal, price: Decimal, at: int
     ) -> JournalEntry:
         kind = OrderFilled if done == trade.quantity else OrderPartlyFilled
         paid = fee(done, price, account.costs)
-        account.cash -= done * price + paid
+        account.pay(self._currency(account, trade), -(done * price + paid))
         held = account.holdings.get(trade.instrument, _NOTHING)
         account.holdings[trade.instrument] = held + done
         event = kind(

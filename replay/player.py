@@ -19,6 +19,7 @@ from coordinator.core.ports import Append, Log, Record
 from coordinator.core.shard import Shard
 from replay.market import SimulatedMarket
 from schemas.base import TIME_MAX, InputEvent, Origin
+from schemas.books import HoldingChanged
 from schemas.decisions import AllocationDecided, TradesExpired
 from schemas.entries import (
     JournalEntry,
@@ -39,7 +40,7 @@ CHECKPOINT_DECISIONS = 8
 """The first checkpoint comes after that many decisions, each next after twice as many: few, and the
 last one leaves about half of the run to be verified from it."""
 _DECIDED = opening(AllocationDecided)
-_HEARD = opening(AllocationDecided, TradesExpired)
+_HEARD = opening(HoldingChanged, AllocationDecided, TradesExpired)
 
 
 @dataclass(slots=True)

@@ -55,6 +55,12 @@ class RecordedStates:
         """Whether a checkpoint that was not compared yet is of that journal position or later."""
         return any(one >= position for one in self._waiting)
 
+    def newest(self, position: int) -> Iterator[bytes]:
+        """States of no later than a journal position, the latest first."""
+        for one in sorted(self._waiting, reverse=True):
+            if one <= position:
+                yield from (state for state, _ in self.at(one))
+
     def at(self, position: int) -> Iterator[tuple[bytes, int]]:
         """The states of a journal position, newest first, each with where its outputs go on."""
         for place in reversed(self._waiting.get(position, [])):

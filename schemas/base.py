@@ -27,6 +27,7 @@ from pydantic import (
 __all__ = [
     "Amount",
     "Balance",
+    "Currency",
     "Event",
     "Finite",
     "Holdings",
@@ -186,6 +187,8 @@ Reference = Annotated[
 ]
 """Names joined: "source/signal_id", "portfolio:round", "portfolio:round:instrument"."""
 Text = Annotated[str, Field(max_length=2000)]
+Currency = Annotated[str, Field(min_length=3, max_length=8)]
+"""A code such as USD."""
 Finite = Annotated[float, Field(ge=-1e18, le=1e18)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Price = Annotated[float, Field(gt=1e-9, le=1e12)]

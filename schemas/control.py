@@ -147,6 +147,14 @@ class Parameters(Model):
     """An instrument whose price is older is held, not traded."""
     view_interval_ms: Annotated[int, Field(ge=60_000, le=10**12)] = 86_400_000
     """Portfolio views are emitted at least this often while anything changes."""
+    view_delay_ms: Milliseconds = 1_000
+    """How long after a fill, or money, a portfolio is shown at the latest."""
+    movements_max: Annotated[int, Field(ge=0, le=10**6)] = 10_000
+    """Fills and moves of money kept of a portfolio, to hold an older positions report against."""
+    cash_tolerance: Annotated[float, Field(ge=0, le=1e9)] = 0.005
+    """Reported cash may differ by this much, money: what custodians round away."""
+    volume_sessions: Annotated[int, Field(ge=1, le=250)] = 20
+    """Sessions that an average daily volume is taken over."""
     modes: Annotated[tuple[ModePreset, ...], Field(min_length=1, max_length=100)] = (
         ModePreset(mode="aggressive", risk_aversion=3.0),
         ModePreset(mode="balanced", risk_aversion=8.0),

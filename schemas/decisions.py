@@ -1,4 +1,4 @@
-"""Topic `decisions`, part two: rounds, conflicts, allocations and portfolio views.
+"""Topic `decisions`, part two: rounds, conflicts and allocations.
 
 Keyed by shard; decision_id is "portfolio:round". All weights are fractions of NAV at the decision.
 """
@@ -28,14 +28,11 @@ __all__ = [
     "ConflictKind",
     "ConflictLine",
     "ConflictsDetected",
-    "Holding",
     "Identity",
     "LimitUse",
     "Outcome",
-    "PortfolioViewUpdated",
     "Profile",
     "QualityScored",
-    "ReconciliationDiffered",
     "RoundClosed",
     "Rung",
     "SignalUse",
@@ -324,42 +321,6 @@ class TradesExpired(PortfolioOutput):
     """Sorted."""
 
 
-class Holding(Model):
-    """A position at its present value."""
-
-    instrument: Name
-    """What is held."""
-    quantity: Holdings
-    """Units; short negative."""
-    price: Annotated[float, Field(gt=0)] | None = None
-    """Last known, money per unit; absent: none yet."""
-    weight: Finite
-    """Fraction of NAV."""
-
-
-class PortfolioViewUpdated(PortfolioOutput):
-    """A portfolio as it stands."""
-
-    nav: Balance
-    """Cash and holdings, money."""
-    cash: Balance
-    """Money."""
-    holdings: tuple[Holding, ...]
-    """Sorted by instrument."""
-    gross: Annotated[float, Field(ge=0)]
-    """Sum of absolute weights."""
-    net: Finite
-    """Sum of weights, fraction of NAV."""
-    open_trades: Count
-    """Decided trades that may still fill."""
-    traded: Balance
-    """Value traded since the portfolio opened, both sides."""
-    fees: Balance
-    """Fees paid since the portfolio opened."""
-    fills: Count
-    """Fills since the portfolio opened."""
-
-
 class QualityScored(PortfolioOutput):
     """How good a decision was, in parts between 0 and 1."""
 
@@ -369,16 +330,3 @@ class QualityScored(PortfolioOutput):
     """The whole, 0 to 1."""
     parts: tuple[tuple[Name, Probability], ...]
     """Name and value of each part, 0 to 1, sorted by name."""
-
-
-class ReconciliationDiffered(PortfolioOutput):
-    """A positions report that differs from the folded fills."""
-
-    instrument: Name
-    """What differs."""
-    folded: Holdings
-    """Units that our fills add up to."""
-    reported: Holdings
-    """Units that the custodian reports."""
-    policy: Name
-    """What was done about it."""

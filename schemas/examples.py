@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 from schemas.base import Event
 from schemas.constraints import (
@@ -164,7 +165,7 @@ def _portfolios() -> tuple[Event, ...]:
 
 
 def _orders() -> tuple[Event, ...]:
-    order = {
+    order: dict[str, Any] = {
         "portfolio": "balanced",
         "instrument": _SHARE,
         "trade_id": "balanced:1:600519.SH",

@@ -9,9 +9,21 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import Amount, Finite, InputEvent, Name, Origin, Price, Size, Text, Timestamp
+from schemas.base import (
+    Amount,
+    Currency,
+    Finite,
+    InputEvent,
+    Name,
+    Origin,
+    Price,
+    Size,
+    Text,
+    Timestamp,
+)
 
 __all__ = [
+    "ActionKind",
     "CorporateActionAnnounced",
     "InstrumentDelisted",
     "InstrumentHalted",
@@ -47,7 +59,7 @@ class InstrumentListed(MarketEvent):
     """Smallest tradable quantity; 0: any fraction."""
     tick: Amount
     """Smallest price step, money; 0: none."""
-    currency: Annotated[str, Field(min_length=3, max_length=8)]
+    currency: Currency
     """Of its prices, such as USD."""
     price_limit: Annotated[float, Field(gt=0, le=10)] | None = None
     """Largest daily price move the exchange allows, fraction of the previous close."""
@@ -117,29 +129,46 @@ class PricesObserved(MarketEvent):
 
 
 class RatesObserved(MarketEvent):
-    """An exchange or interest rate."""
+    """An exchange rate, or another rate; the engine acts on exchange rates."""
 
     name: Name
-    """For example EUR/USD or a cash rate's name."""
+    """Of an exchange rate two currencies, such as EUR/USD; else a name such as a cash rate's."""
     rate: Finite
-    """Units of the second per unit of the first, or fraction per year."""
+    """Units of the second currency per unit of the first, above 0; else fraction per year."""
+
+
+ActionKind = Literal["split", "dividend", "spin_off", "redemption"]
+"""What a corporate action does to a holding."""
 
 
 class CorporateActionAnnounced(MarketEvent):
-    """A split, dividend or spin-off with the time it takes effect."""
+    """A split, dividend, spin-off or redemption with the time it takes effect.
+
+    What is held when the engine's clock passes `effective_at` takes part, shorts with their sign;
+    one that is announced later takes effect at once. Of what `effective_at` falls on, other events
+    of that very moment come first.
+    """
 
     instrument: Name
     """Whose holders it concerns."""
-    kind: Literal["split", "dividend", "spin_off"]
-    """What happens to a holding."""
+    kind: ActionKind
+    """split: `ratio` new units for `per` old ones. dividend: `amount` per unit. spin_off: `ratio`
+    units of `into` for `per` of the instrument, which stays. redemption: every unit is paid
+    `amount` and is gone; nothing is traded any more."""
     effective_at: Timestamp
     """From then on prices and holdings reflect it."""
     ratio: Size | None = None
-    """New units per old unit."""
+    """New units for every `per` old ones; of splits and spin-offs, above 0."""
+    per: Size | None = None
+    """Old units, above 0; absent: 1. A third of a share is ratio 1 per 3."""
     amount: Amount | None = None
-    """Money per unit."""
+    """Money per unit, in the instrument's currency; of dividends and redemptions."""
     into: Name | None = None
-    """The instrument received in a spin-off."""
+    """The instrument received in a spin-off, listed before."""
+    pays_at: Timestamp | None = None
+    """When the money arrives; until then it is owed. Absent: at once."""
+    basis_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of a holding's cost that goes with what is received in a spin-off."""
 
 
 class RiskModelPublished(MarketEvent):

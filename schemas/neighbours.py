@@ -107,7 +107,16 @@ CONSUMERS = (
     Consumer("Position Sizing", ("AllocationDecided",)),
     Consumer("Risk Coordination", ("AllocationDecided", "ConflictsDetected")),
     Consumer("Risk Budget", ("AllocationDecided", "ConflictsDetected")),
-    Consumer("Portfolio Management", ("PortfolioViewUpdated",)),
+    Consumer(
+        "Portfolio Management",
+        (
+            "PortfolioViewUpdated",
+            "PortfolioReconciled",
+            "ReconciliationDiffered",
+            "CorporateActionTaken",
+            "HoldingChanged",
+        ),
+    ),
     Consumer("Performance Attribution", ("AllocationDecided",), "contributions of each signal"),
     Consumer("Reporting", ("QualityScored",), "all projections"),
     Consumer("User Interface", ("QualityScored",), "all projections"),

@@ -5,7 +5,18 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import ClassVar
 
-from schemas.base import InputEvent, Money, Name, Origin, Quantity, Reference, Text, UnitPrice
+from schemas.base import (
+    Currency,
+    InputEvent,
+    Money,
+    Name,
+    Origin,
+    Quantity,
+    Reference,
+    Text,
+    Timestamp,
+    UnitPrice,
+)
 
 __all__ = [
     "OrderAccepted",
@@ -43,6 +54,10 @@ class Fill(OrderEvent):
     """Money per unit, above 0."""
     fee: Money = Decimal(0)
     """Money paid beside the price, taxes included; negative: a rebate."""
+    currency: Currency | None = None
+    """Of price and fee; absent: the instrument's own, and no other is taken."""
+    settles_at: Timestamp | None = None
+    """When money and units change hands; absent: at once."""
 
 
 class OrderPartlyFilled(Fill):

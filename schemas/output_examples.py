@@ -5,18 +5,25 @@ from __future__ import annotations
 from decimal import Decimal
 
 from schemas.base import OutputEvent
+from schemas.books import (
+    CorporateActionTaken,
+    CurrencyLine,
+    Holding,
+    HoldingChanged,
+    PortfolioReconciled,
+    PortfolioViewUpdated,
+    ReconciliationDiffered,
+    SectorLine,
+)
 from schemas.decisions import (
     AllocationDecided,
     ConflictKind,
     ConflictLine,
     ConflictsDetected,
-    Holding,
     Identity,
     LimitUse,
-    PortfolioViewUpdated,
     Profile,
     QualityScored,
-    ReconciliationDiffered,
     RoundClosed,
     Rung,
     SignalUse,
@@ -47,7 +54,13 @@ _TRADE = "balanced:1:600519.SH"
 
 def output_examples(at: int) -> tuple[OutputEvent, ...]:
     """One of each, said at a time in nanoseconds UTC."""
-    return (*_verdicts(at), *_rounds(at), _allocation(at), *_portfolio(at))
+    return (
+        *_verdicts(at),
+        *_rounds(at),
+        _allocation(at),
+        *_portfolio(at),
+        *_reports_and_actions(at),
+    )
 
 
 def _verdicts(at: int) -> tuple[OutputEvent, ...]:
@@ -235,7 +248,14 @@ def _portfolio(at: int) -> tuple[OutputEvent, ...]:
             nav=Decimal("999956.70"),
             cash=Decimal("855557.70"),
             holdings=(
-                Holding(instrument=_SHARE, quantity=Decimal(100), price=1443.99, weight=0.144405),
+                Holding(
+                    instrument=_SHARE,
+                    quantity=Decimal(100),
+                    price=1443.99,
+                    weight=0.144405,
+                    cost=Decimal(144_399),
+                    unrealised=Decimal(0),
+                ),
             ),
             gross=0.144405,
             net=0.144405,
@@ -243,13 +263,59 @@ def _portfolio(at: int) -> tuple[OutputEvent, ...]:
             traded=Decimal(144_399),
             fees=Decimal("43.30"),
             fills=1,
+            settled=Decimal("855557.70"),
+            reserved=Decimal(0),
+            available=Decimal("855557.70"),
+            gain=Decimal("-43.30"),
+            unrealised=Decimal(0),
+            accounts=(_account(),),
+            sectors=(SectorLine(sector="Consumer staples", long=0.144405, short=0.0),),
+            concentration=1.0,
+            drawdown=0.0000433,
+            drawdown_max=0.0000433,
         ),
+    )
+
+
+def _reports_and_actions(at: int) -> tuple[OutputEvent, ...]:
+    return (
         ReconciliationDiffered(
             decided_at=at,
             portfolio="balanced",
             instrument=_SHARE,
             folded=Decimal(100),
             reported=Decimal(90),
-            policy="keep what the fills say",
+            policy="stop",
+            report_id="p-4",
         ),
+        PortfolioReconciled(
+            decided_at=at, portfolio="balanced", report_id="p-4", as_of=at, agreed=1, differed=1
+        ),
+        CorporateActionTaken(decided_at=at, action_id="ca-1", instrument=_SHARE, kind="dividend"),
+        HoldingChanged(
+            decided_at=at,
+            portfolio="balanced",
+            action_id="ca-1",
+            instrument=_SHARE,
+            kind="dividend",
+            quantity_before=Decimal(100),
+            quantity=Decimal(100),
+            cash=Decimal(2762),
+            currency="CNY",
+        ),
+    )
+
+
+def _account() -> CurrencyLine:
+    return CurrencyLine(
+        currency="CNY",
+        cash=Decimal("855557.70"),
+        settled=Decimal("855557.70"),
+        cost=Decimal(144_399),
+        paid_in=Decimal(1_000_000),
+        realised=Decimal(0),
+        income=Decimal(0),
+        charges=Decimal("43.30"),
+        exchanged=Decimal(0),
+        corrected=Decimal(0),
     )

@@ -6,10 +6,23 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import Amount, InputEvent, Model, Money, Name, Origin, Quantity, Timestamp
+from schemas.base import (
+    Amount,
+    Currency,
+    InputEvent,
+    Model,
+    Money,
+    Name,
+    Origin,
+    Quantity,
+    Timestamp,
+    UnitPrice,
+)
 
 __all__ = [
+    "CashKind",
     "CashMoved",
+    "CashReport",
     "Costs",
     "Mandate",
     "MandateChanged",
@@ -17,6 +30,7 @@ __all__ = [
     "PortfolioOpened",
     "PositionReport",
     "PositionsReported",
+    "ReportPolicy",
     "Schedule",
 ]
 
@@ -24,6 +38,15 @@ Share = Annotated[float, Field(ge=0, le=100)]
 Bps = Annotated[float, Field(ge=0, le=5_000)]
 Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
 Mode = Annotated[str, Field(min_length=1, max_length=64)]
+CashKind = Literal[
+    "deposit", "withdrawal", "dividend", "fee", "interest", "borrow", "tax", "exchange", "other"
+]
+"""Why money moved. dividend, interest: income. fee, borrow (of what is sold short), tax: charges.
+exchange: one side of a change of currency. The others are paid in or out, and no gain or loss."""
+ReportPolicy = Literal["stop", "trust_report", "trust_fills"]
+"""What is done where a positions report and the folded fills differ. stop: neither is believed, the
+portfolio pauses until somebody resumes it. trust_report: the difference is booked, at the last
+price. trust_fills: it is told, and nothing changes."""
 
 
 class Costs(Model):
@@ -97,7 +120,7 @@ class PortfolioEvent(InputEvent):
 class PortfolioOpened(PortfolioEvent):
     """A portfolio starts with cash and a mandate."""
 
-    currency: Annotated[str, Field(min_length=3, max_length=8)]
+    currency: Currency
     """In which its money is counted, such as USD."""
     cash: Amount
     """Money it starts with."""
@@ -109,6 +132,8 @@ class PortfolioOpened(PortfolioEvent):
     """When it decides."""
     costs: Costs = Costs()
     """What its trading is expected to cost."""
+    reports: ReportPolicy = "stop"
+    """What a positions report that differs from the fills leads to."""
 
 
 class MandateChanged(PortfolioEvent):
@@ -122,6 +147,8 @@ class MandateChanged(PortfolioEvent):
     """When it decides; absent: as before."""
     costs: Costs | None = None
     """What its trading is expected to cost; absent: as before."""
+    reports: ReportPolicy | None = None
+    """What a positions report that differs leads to; absent: as before."""
 
 
 class PortfolioClosed(PortfolioEvent):
@@ -136,10 +163,12 @@ class CashMoved(PortfolioEvent):
 
     amount: Money
     """Money; in positive, out negative."""
-    currency: Annotated[str, Field(min_length=3, max_length=8)]
-    """Of the amount; the portfolio's own."""
-    kind: Literal["deposit", "withdrawal", "dividend", "fee", "interest", "other"] = "other"
+    currency: Currency
+    """Of the amount; the portfolio's own or another, which it then holds."""
+    kind: CashKind = "other"
     """Where it comes from or goes to."""
+    instrument: Name | None = None
+    """What it was paid for, where it was for one."""
 
 
 class PositionReport(Model):
@@ -149,10 +178,22 @@ class PositionReport(Model):
     """What is held."""
     quantity: Quantity
     """Units; short negative."""
+    price: UnitPrice | None = None
+    """What one unit is worth or has cost, in the instrument's currency: a difference is booked at
+    it. Absent: at the last price."""
+
+
+class CashReport(Model):
+    """One currency's cash."""
+
+    currency: Currency
+    """Which."""
+    amount: Money
+    """How much; owed negative."""
 
 
 class PositionsReported(PortfolioEvent):
-    """What a custodian says is held."""
+    """What a custodian says is held; a portfolio's first one, of an empty book, opens it."""
 
     origin: ClassVar[Origin] = Origin.FEEDBACK
 
@@ -161,4 +202,6 @@ class PositionsReported(PortfolioEvent):
     positions: Annotated[tuple[PositionReport, ...], Field(max_length=10_000)]
     """One line per instrument held; what is not listed is not held."""
     cash: Money | None = None
-    """Money held; absent: not reported."""
+    """Money held in the portfolio's own currency; absent: not reported."""
+    balances: Annotated[tuple[CashReport, ...], Field(max_length=200)] = ()
+    """Money held in other currencies; what is not listed is not reported."""

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from schemas import (
+    books,
     constraints,
     control,
     decisions,
@@ -56,6 +57,7 @@ _MODULES = (
     journal,
     verdicts,
     decisions,
+    books,
 )
 
 

@@ -63,6 +63,9 @@ class InputRejection(StrEnum):
     STALE = "stale"
     FUTURE = "future"
     TOO_LATE = "too_late"
+    INCOMPLETE = "incomplete"
+    CONTRADICTORY = "contradictory"
+    OUT_OF_RANGE = "out_of_range"
     UNSUPPORTED = "unsupported"
 
 

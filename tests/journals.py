@@ -117,6 +117,25 @@ class Inputs:
         name = "OrderPartlyFilled" if partly else "OrderFilled"
         return self.make("orders", name, at, **terms, quantity=quantity, price=price, **fields)
 
+    def moved(self, portfolio: str, amount: str, at: int, **fields: Any) -> Input:
+        terms = {"portfolio": portfolio, "amount": amount, "currency": "USD", "kind": "deposit"}
+        return self.make("portfolios", "CashMoved", at, **(terms | fields))
+
+    def rate(self, name: str, rate: float, at: int) -> Input:
+        return self.make("market", "RatesObserved", at, name=name, rate=rate)
+
+    def action(self, instrument: str, kind: str, at: int, **fields: Any) -> Input:
+        terms = {"instrument": instrument, "kind": kind, "effective_at": at}
+        return self.make("market", "CorporateActionAnnounced", at, **(terms | fields))
+
+    def report(
+        self, portfolio: str, units: Mapping[str, str], at: int, *, cash: str | None = None,
+        **fields: Any,
+    ) -> Input:  # fmt: skip
+        lines = [{"instrument": name, "quantity": held} for name, held in units.items()]
+        terms = {"portfolio": portfolio, "as_of": at, "positions": lines, "cash": cash}
+        return self.make("portfolios", "PositionsReported", at, **(terms | fields))
+
 
 def law(examples: int) -> settings:
     """So many examples in the default set, fifty times as many where a profile wants new ones."""

@@ -28,6 +28,7 @@ COMMANDS = {
     "backtest": "backtest",
     "replay": "replay",
     "explain": "explain",
+    "portfolio": "portfolio",
     "events": "events",
     "audit": "audit",
     "schema": "schema",

@@ -41,12 +41,14 @@ class Opinion:
 class Situation:
     """All that a decision is made from.
 
-    prices: (n,) last prices. rows: views that count; without: live views that do not. apart:
+    prices: (n,) last prices, each in its own currency; unit: (n,) weight of one unit. rows: views
+    that count; without: live views that do not. apart:
     conflicts between the views.
     """
 
     problem: AllocationProblem
     prices: Floats
+    unit: Floats
     horizon: float
     rows: Board
     without: list[View]
@@ -66,15 +68,21 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     judged = [view for view in views if view.instrument in picks and view.direction != 0]
     horizon = horizon_of(judged, portfolio, state.parameters)
     covariance = state.market.covariance(
-        names, horizon=horizon, risk_model=risk_model, settings=_risk_settings(state.parameters)
+        names,
+        currency=portfolio.currency,
+        horizon=horizon,
+        risk_model=risk_model,
+        settings=_risk_settings(state.parameters),
     )
     opinion = _opinion(state, views, picks=picks, horizon=horizon, covariance=covariance)
     prices = state.market.price[state.market.columns(names)]
     mu = opinion.combination.mu
-    problem = _problem(state, portfolio, worth, names, prices, covariance, mu)
+    unit = prices * _rates(state, portfolio, names) / worth.nav
+    problem = _problem(state, portfolio, worth, names, unit, covariance, mu)
     return Situation(
         problem,
         prices,
+        unit,
         horizon,
         opinion.combination.board,
         opinion.without,
@@ -119,18 +127,32 @@ def _opinion(
 
 
 def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple[str, ...]:
-    """Priced instruments in the portfolio's currency that are judged, held or being traded."""
+    """Priced instruments that are judged, held or being traded, and a rate leads home from."""
     wanted = {view.instrument for view in views} | set(portfolio.positions)
     wanted |= {trade.instrument for trade in portfolio.open_trades.values()}
     market = state.market
     known, price = market.instruments, market.price
+    leads: dict[str, bool] = {portfolio.currency: True}
     found = []
     for name in sorted(wanted):
         instrument = known.get(name)
-        if instrument is not None and instrument.currency == portfolio.currency:
+        if instrument is None:
+            continue
+        currency = instrument.currency
+        if currency not in leads:
+            leads[currency] = market.rate(currency, portfolio.currency) is not None
+        if leads[currency]:
             found.append((name, instrument.column))
     unpriced = np.isnan(price[[column for _, column in found]]).tolist()
     return tuple(name for (name, _), no in zip(found, unpriced, strict=True) if not no)
+
+
+def _rates(state: State, portfolio: Portfolio, names: tuple[str, ...]) -> Floats:
+    """(n,) units of the portfolio's currency for one of each instrument's."""
+    market = state.market
+    currencies = [market.instruments[name].currency for name in names]
+    rate = {one: market.rate(one, portfolio.currency) or 0.0 for one in sorted(set(currencies))}
+    return np.array([rate[one] for one in currencies])
 
 
 def _risk_settings(parameters: Parameters) -> RiskSettings:
@@ -146,13 +168,12 @@ def _problem(
     portfolio: Portfolio,
     worth: Valuation,
     names: tuple[str, ...],
-    prices: Floats,
+    unit: Floats,
     covariance: Floats,
     mu: Floats,
 ) -> AllocationProblem:
     mandate, costs, nav = portfolio.mandate, portfolio.costs, worth.nav
     n = len(names)
-    unit = prices / nav  # weight of one unit
     positions, open_units = portfolio.positions, working(portfolio)
     held = np.array([float(positions.get(name, 0)) for name in names]) * unit
     may_fill = np.array([open_units.get(name, (0.0, 0.0)) for name in names]).reshape(n, 2)

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from coordinator.core.intake import left_out
+from coordinator.core.reconcile import report_said
 from coordinator.core.shards import shard_of
 from coordinator.core.state import State, View
 from schemas.base import Event, OutputEvent
+from schemas.books import CorporateActionTaken
 from schemas.journal import SignalsShed
 from schemas.market import PricesObserved
+from schemas.portfolios import PositionsReported
 from schemas.signals import SignalIssued, SignalWithdrawn
 from schemas.verdicts import (
     Ending,
@@ -34,7 +37,9 @@ def ours_to_say(state: State, event: OutputEvent) -> bool:
     """
     if isinstance(event, (SignalRejected, SignalExpired)):
         return shard_of(event.source, state.shards) == state.shard
-    if isinstance(event, InputRejected) and event.portfolio is None:
+    if isinstance(event, CorporateActionTaken) or (
+        isinstance(event, InputRejected) and event.portfolio is None
+    ):
         return state.shard == 0
     return True
 
@@ -87,4 +92,5 @@ _ANNOUNCED: dict[type[Event], Callable[[State, Any], list[OutputEvent]]] = {
     SignalWithdrawn: _withdrawn,
     SignalsShed: _shed,
     PricesObserved: left_out,
+    PositionsReported: report_said,
 }

@@ -1,92 +1,46 @@
 """The book: what a portfolio holds, what it is worth, and what its open trades would make of it.
 
-Place in the flow: folded from fills and cash events, read before every decision. Money and
-quantities are exact decimals; only valuation by market prices is in floats.
+Place in the flow: read before every decision; `accounts` is what changes it. Money and quantities
+are exact decimals; only valuation by market prices is in floats. Never changes the state, but for
+`mark`, which a session's close calls.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 
 import numpy as np
 
+from coordinator.core.accounts import EXACT, ZERO
 from coordinator.core.market import Market
 from coordinator.core.ports import Floats
 from coordinator.core.state import Portfolio
-from schemas.base import PLACES_MAX
-from schemas.decisions import Holding, PortfolioViewUpdated
-from schemas.orders import Fill
 
 __all__ = [
-    "EXACT",
     "Valuation",
-    "apply_fill",
     "breaches_limit",
+    "growth_now",
+    "mark",
     "money",
-    "move_cash",
-    "portfolio_view",
+    "reserved",
+    "settled",
     "units_to_come",
     "value",
     "working",
 ]
 
-EXACT = Context(prec=60)
-"""Wide enough that no product or sum of money and quantities is ever rounded."""
-ZERO = Decimal(0)
 _CENT = Decimal("0.01")
-_PLACES = Decimal(1).scaleb(-PLACES_MAX)
 TOLERANCE = 1e-9
-
-
-def move_cash(portfolio: Portfolio, amount: Decimal) -> None:
-    """Money in or out, exactly."""
-    portfolio.cash = EXACT.add(portfolio.cash, amount)
-
-
-def apply_fill(portfolio: Portfolio, fill: Fill, *, done: bool) -> None:
-    """Move cash and position by one execution; done: the trade it serves is finished.
-
-    Shorts are negative quantities. Nothing is rounded.
-    """
-    worth = EXACT.multiply(fill.quantity, fill.price)
-    paid = EXACT.add(worth, fill.fee)
-    held = EXACT.add(portfolio.positions.get(fill.instrument, Decimal(0)), fill.quantity)
-    left = _left_open(portfolio, fill)
-    portfolio.cash = EXACT.subtract(portfolio.cash, paid)
-    portfolio.traded = EXACT.add(portfolio.traded, worth.copy_abs())
-    portfolio.fees = EXACT.add(portfolio.fees, fill.fee)
-    portfolio.fills += 1
-    if held:
-        portfolio.positions[fill.instrument] = held
-    else:
-        portfolio.positions.pop(fill.instrument, None)
-    if fill.trade_id is not None and left is not None:
-        if done or not left:
-            del portfolio.open_trades[fill.trade_id]
-        else:
-            portfolio.open_trades[fill.trade_id].quantity = left
-
-
-def _left_open(portfolio: Portfolio, fill: Fill) -> Decimal | None:
-    """What the fill leaves of its trade, None when it serves none that is open.
-
-    A fill beyond what was decided, or against it, leaves nothing.
-    """
-    trade = portfolio.open_trades.get(fill.trade_id) if fill.trade_id is not None else None
-    if trade is None or trade.instrument != fill.instrument:
-        return None
-    left = EXACT.subtract(trade.quantity, fill.quantity)
-    same_side = left.is_signed() == trade.quantity.is_signed()
-    return left if same_side and left.copy_abs() <= trade.quantity.copy_abs() else ZERO
 
 
 @dataclass(frozen=True, slots=True)
 class Valuation:
-    """A portfolio at the market's last prices.
+    """A portfolio at the market's last prices and rates, in its own currency.
 
-    nav, cash: money as floats. prices, quantities: (k,) of the instruments held, sorted. unpriced:
-    held without any price, valued at nothing.
+    nav, cash: money as floats. instruments: the k held, sorted. quantities, prices: (k,), prices in
+    each one's own currency. rates: (k,) units of the portfolio's currency for one of that.
+    unpriced: held without a price or a rate, instruments or currencies, valued at nothing.
     """
 
     nav: float
@@ -94,31 +48,56 @@ class Valuation:
     instruments: tuple[str, ...]
     quantities: Floats
     prices: Floats
+    rates: Floats
     unpriced: tuple[str, ...]
+
+    @property
+    def values(self) -> Floats:
+        """(k,) money of the portfolio's own currency."""
+        found: Floats = self.quantities * self.prices * self.rates
+        return found
 
     @property
     def weights(self) -> Floats:
         """(k,) fractions of NAV; zeros when NAV is not positive."""
         if self.nav <= 0:
             return np.zeros(len(self.instruments))
-        return self.quantities * self.prices / self.nav
+        return self.values / self.nav
 
 
 def value(portfolio: Portfolio, market: Market) -> Valuation:
     """What the portfolio is worth now."""
     names = tuple(sorted(portfolio.positions))
-    found = [market.price_of(name) for name in names]
-    prices = np.array([0.0 if price is None else price for price in found])
+    known = [market.instruments[name] for name in names]
+    found = market.price[[one.column for one in known]]
     quantities = np.array([float(portfolio.positions[name]) for name in names])
-    cash = float(portfolio.cash)
-    nav = cash + float((quantities * prices).sum())
-    unpriced = tuple(name for name, price in zip(names, found, strict=True) if price is None)
-    return Valuation(nav, cash, names, quantities, prices, unpriced)
+    currencies = {portfolio.currency} | {one.currency for one in known}
+    rate = {
+        currency: market.rate(currency, portfolio.currency)
+        for currency in sorted(currencies | portfolio.accounts.keys())
+    }
+    rates = np.array([rate[one.currency] or 0.0 for one in known])
+    cash = 0.0
+    missing = []
+    for currency in sorted(portfolio.accounts):
+        amount = portfolio.accounts[currency].cash
+        factor = rate[currency]
+        if factor is not None:
+            cash += float(amount) * factor
+        elif amount:
+            missing.append(currency)
+    known_prices = np.nan_to_num(found)
+    nav = cash + float((quantities * known_prices * rates).sum())
+    unpriced = [
+        name
+        for name, price, factor in zip(names, found.tolist(), rates.tolist(), strict=True)
+        if price != price or not factor  # noqa: PLR0124 - NaN is the one value unlike itself
+    ]
+    return Valuation(nav, cash, names, quantities, known_prices, rates, (*unpriced, *missing))
 
 
-def breaches_limit(portfolio: Portfolio, market: Market) -> bool:
+def breaches_limit(portfolio: Portfolio, worth: Valuation) -> bool:
     """Whether what is held breaks a limit of the mandate at the last prices."""
-    worth = value(portfolio, market)
     if worth.nav <= 0:
         return False
     mandate, weights = portfolio.mandate, worth.weights
@@ -128,6 +107,25 @@ def breaches_limit(portfolio: Portfolio, market: Market) -> bool:
         or (weights > mandate.position_max + TOLERANCE).any()
         or (weights < mandate.position_min - TOLERANCE).any()
     )
+
+
+def growth_now(portfolio: Portfolio, worth: Valuation) -> float:
+    """What one unit of money of the opening is worth now, money in and out taken out."""
+    last = portfolio.growth
+    if last.nav <= 0 or worth.unpriced:
+        return last.now
+    return last.now * (worth.nav - last.moved) / last.nav
+
+
+def mark(portfolio: Portfolio, worth: Valuation) -> None:
+    """A session is over: its growth counts; one that cannot be valued goes on to the next close."""
+    if worth.unpriced:
+        return
+    last = portfolio.growth
+    last.now = growth_now(portfolio, worth)
+    last.best = max(last.best, last.now)
+    last.deepest = max(last.deepest, min(1.0, 1.0 - last.now / last.best))
+    last.nav, last.moved = worth.nav, 0.0
 
 
 def units_to_come(portfolio: Portfolio) -> dict[str, Decimal]:
@@ -150,37 +148,27 @@ def working(portfolio: Portfolio) -> dict[str, tuple[float, float]]:
     return found
 
 
-def portfolio_view(portfolio: Portfolio, market: Market, *, at: int) -> PortfolioViewUpdated:
-    """The portfolio as an event, as of the engine's clock `at`."""
-    worth = value(portfolio, market)
-    weights = worth.weights
-    holdings = tuple(
-        Holding(
-            instrument=name,
-            quantity=portfolio.positions[name],
-            price=None if name in worth.unpriced else float(worth.prices[i]),
-            weight=float(weights[i]),
-        )
-        for i, name in enumerate(worth.instruments)
-    )
-    return PortfolioViewUpdated(
-        decided_at=at,
-        portfolio=portfolio.name,
-        nav=money(worth.nav),
-        cash=_said(portfolio.cash),
-        holdings=holdings,
-        gross=float(np.abs(weights).sum()),
-        net=float(weights.sum()),
-        open_trades=len(portfolio.open_trades),
-        traded=_said(portfolio.traded),
-        fees=_said(portfolio.fees),
-        fills=portfolio.fills,
-    )
+def reserved(portfolio: Portfolio, market: Market) -> float:
+    """What open purchases will cost at the last prices, costs included; own currency."""
+    costs = portfolio.costs
+    dearer = 1.0 + (costs.fee_bps + costs.half_spread_bps) * 1e-4
+    total = 0.0
+    for name, (buys, _) in sorted(working(portfolio).items()):
+        price = market.price_of(name)
+        rate = market.rate(market.instruments[name].currency, portfolio.currency)
+        if price is not None and rate is not None:
+            total += buys * price * rate * dearer
+    return total
 
 
-def _said(amount: Decimal) -> Decimal:
-    """Money as an event can spell it: a product of price and quantity may have more places."""
-    return amount.quantize(_PLACES, context=EXACT)
+def settled(portfolio: Portfolio, market: Market, *, at: int) -> float:
+    """Cash that has changed hands, all currencies at their rates; own currency."""
+    total = 0.0
+    for currency in sorted(portfolio.accounts):
+        rate = market.rate(currency, portfolio.currency)
+        if rate is not None:
+            total += float(portfolio.accounts[currency].settled(at)) * rate
+    return total
 
 
 def money(amount: float) -> Decimal:

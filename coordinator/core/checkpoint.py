@@ -17,10 +17,12 @@ from pydantic_core import from_json, to_json
 
 from coordinator.core.clock import Timers
 from coordinator.core.market import Instrument, Market
+from coordinator.core.movements import Movements
 from coordinator.core.remembered import Remembered
 from coordinator.core.state import Portfolio, Source, State, View
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
+from schemas.market import CorporateActionAnnounced
 
 __all__ = [
     "CheckpointError",
@@ -32,11 +34,13 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 2
+FORMAT = 3
 _PORTFOLIO = TypeAdapter(Portfolio)
 _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])
 _INSTRUMENTS = TypeAdapter(list[Instrument])
+_ACTIONS = TypeAdapter(list[CorporateActionAnnounced])
+_MOVEMENTS = TypeAdapter(dict[str, Movements])
 _ARRAYS = {
     "price": "<f8",
     "price_time": "<i8",
@@ -44,8 +48,11 @@ _ARRAYS = {
     "close": "<f8",
     "close_session": "<f8",
     "returns": "<f8",
+    "volume": "<f8",
+    "volumes": "<f8",
 }
-"""Arrays of the market and how their numbers are spelled; all but the last have one row."""
+"""Arrays of the market and how their numbers are spelled; the rings have a row a session."""
+_RINGS = ("returns", "volumes")
 
 
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -95,12 +102,15 @@ class _MarketTree:
     rows: _Count
     closed_at: _Time
     instruments: list[dict[str, Any]]
+    rates: list[str]
     price: str
     price_time: str
     price_session: str
     close: str
     close_session: str
     returns: str
+    volume: str
+    volumes: str
 
 
 _ENGINE = TypeAdapter(_EngineTree)
@@ -124,7 +134,7 @@ def portfolio_digest(portfolio: Portfolio) -> str:
 def _portfolio_bytes(portfolio: Portfolio) -> bytes:
     """One spelling: books in the order of their keys, whatever order they were filled in."""
     tree = _PORTFOLIO.dump_python(portfolio, mode="json")
-    for book in ("positions", "open_trades"):
+    for book in ("accounts", "cost", "positions", "open_trades"):
         tree[book] = dict(sorted(tree[book].items()))
     return to_json(tree)
 
@@ -179,6 +189,8 @@ def _parts(state: State) -> list[_Part]:
         _Part("sources", _SOURCES.dump_json([state.sources[n] for n in sorted(state.sources)])),
         _Part("views", _VIEWS.dump_json([state.views[key] for key in sorted(state.views)])),
         _Part("market", to_json(_market_tree(state.market))),
+        _Part("actions", _ACTIONS.dump_json([state.actions[n] for n in sorted(state.actions)])),
+        _Part("movements", _MOVEMENTS.dump_json(dict(sorted(state.movements.items())))),
     ]
     parts += [
         _Part(f"portfolio {name}", _portfolio_bytes(state.portfolios[name]))
@@ -229,6 +241,7 @@ def _market_tree(market: Market) -> dict[str, Any]:
         "rows": market.rows,
         "closed_at": market.closed_at,
         "instruments": _INSTRUMENTS.dump_python(instruments, mode="json"),
+        "rates": market.rates.names,
         **{name: _array_text(market, name) for name in _ARRAYS},
     }
 
@@ -277,6 +290,8 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.sources = {s.name: s for s in _SOURCES.validate_json(parts["sources"])}
     state.views = {v.key: v for v in _VIEWS.validate_json(parts["views"])}
     _fill_market(state.market, _MARKET.validate_json(parts["market"]))
+    state.actions = {one.event_id: one for one in _ACTIONS.validate_json(parts["actions"])}
+    state.movements = _MOVEMENTS.validate_json(parts["movements"])
     for name, body in parts.items():
         if name.startswith("portfolio "):
             portfolio = _PORTFOLIO.validate_json(body)
@@ -296,8 +311,10 @@ def _fill_market(market: Market, tree: _MarketTree) -> None:
         return
     for name, kind in _ARRAYS.items():
         flat = np.frombuffer(base64.b64decode(getattr(tree, name)), dtype=kind)
-        rows = flat.reshape(-1, len(instruments)) if name == "returns" else flat
+        rows = flat.reshape(-1, len(instruments)) if name in _RINGS else flat
         if rows.shape[-1] != len(instruments):
             message = f"{name} of {rows.shape[-1]} instruments, not {len(instruments)}"
             raise CheckpointError(message)
         setattr(market, name, rows.astype(getattr(market, name).dtype))
+    for name in tree.rates:
+        market.rates.add(name, market.instruments[name].column)

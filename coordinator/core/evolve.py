@@ -9,22 +9,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from coordinator.core.book import apply_fill, move_cash
+from coordinator.core.booking import (
+    await_action,
+    change_holding,
+    move_cash,
+    take_action,
+    take_difference,
+    take_fill,
+    take_report,
+)
 from coordinator.core.listen import drop_view, mute, take_view
 from coordinator.core.rounds import (
     arm_interval,
     arm_view,
+    halt,
     open_round,
     reindex_hearers,
     session_closed,
 )
+from coordinator.core.shown import seen_as
 from coordinator.core.state import OpenTrade, Portfolio, Source, State
 from schemas import control, market, orders, portfolios
 from schemas.base import Event
+from schemas.books import (
+    CorporateActionTaken,
+    HoldingChanged,
+    PortfolioViewUpdated,
+    ReconciliationDiffered,
+)
 from schemas.canonical import canonical_bytes, digest
 from schemas.decisions import (
     AllocationDecided,
-    PortfolioViewUpdated,
     RoundClosed,
     TradesExpired,
 )
@@ -73,20 +88,16 @@ def _prices(state: State, event: market.PricesObserved) -> None:
         session_closed(state)
 
 
+def _rate(state: State, event: market.RatesObserved) -> None:
+    state.market.observe_rate(event.name, event.rate, event.event_time)
+
+
 # -- portfolios ----------------------------------------------------------------------------------
 
 
 def _opened(state: State, event: portfolios.PortfolioOpened) -> None:
-    portfolio = Portfolio(
-        event.portfolio,
-        event.currency,
-        event.mode,
-        event.mandate,
-        event.schedule,
-        event.costs,
-        event.cash,
-        _preset(state.parameters, event.mode) or 0.0,
-    )
+    preset = _preset(state.parameters, event.mode) or 0.0
+    portfolio = Portfolio.opened(event, risk_aversion=preset)
     state.portfolios[event.portfolio] = portfolio
     reindex_hearers(state)
     arm_view(state, portfolio)
@@ -104,6 +115,7 @@ def _mandate(state: State, event: portfolios.MandateChanged) -> None:
     portfolio.risk_aversion = _preset(state.parameters, portfolio.mode) or portfolio.risk_aversion
     portfolio.schedule = event.schedule or portfolio.schedule
     portfolio.costs = event.costs or portfolio.costs
+    portfolio.reports = event.reports or portfolio.reports
     reindex_hearers(state)
     arm_interval(state, portfolio)
     open_round(state, portfolio, "constraint")
@@ -112,29 +124,9 @@ def _mandate(state: State, event: portfolios.MandateChanged) -> None:
 def _portfolio_closed(state: State, event: portfolios.PortfolioClosed) -> None:
     portfolio = state.portfolios[event.portfolio]
     portfolio.closed = True
-    _stop(state, portfolio)
+    halt(state, portfolio)
     state.timers.disarm(f"view\t{portfolio.name}")
     reindex_hearers(state)
-
-
-def _stop(state: State, portfolio: Portfolio) -> None:
-    portfolio.round = None
-    state.timers.disarm(f"round\t{portfolio.name}")
-
-
-def _cash(state: State, event: portfolios.CashMoved) -> None:
-    portfolio = state.portfolios[event.portfolio]
-    move_cash(portfolio, event.amount)
-    if portfolio.schedule.kind == "signals":
-        open_round(state, portfolio, "constraint")
-
-
-def _filled(state: State, event: orders.OrderFilled) -> None:
-    apply_fill(state.portfolios[event.portfolio], event, done=True)
-
-
-def _partly_filled(state: State, event: orders.OrderPartlyFilled) -> None:
-    apply_fill(state.portfolios[event.portfolio], event, done=False)
 
 
 def _order_over(state: State, event: orders.OrderCancelled | orders.OrderRejected) -> None:
@@ -158,7 +150,10 @@ def _registered(state: State, event: control.SourceRegistered) -> None:
 def _parameters(state: State, event: control.ParametersChanged) -> None:
     state.parameters = event.parameters
     state.parameters_digest = digest(canonical_bytes(event.parameters))
-    state.market.resize(window=event.parameters.risk_window_sessions)
+    state.market.resize(
+        window=event.parameters.risk_window_sessions,
+        volume_window=event.parameters.volume_sessions,
+    )
     for name in sorted(state.portfolios):
         portfolio = state.portfolios[name]
         portfolio.risk_aversion = (
@@ -172,7 +167,7 @@ def _paused(state: State, event: control.CoordinationPaused) -> None:
     else:
         state.portfolios[event.portfolio].paused = True
     for portfolio in _meant(state, event.portfolio):
-        _stop(state, portfolio)
+        halt(state, portfolio)
 
 
 def _resumed(state: State, event: control.CoordinationResumed) -> None:
@@ -236,17 +231,12 @@ def _round_closed(state: State, event: RoundClosed) -> None:
     portfolio.rounds = event.round
     portfolio.last_round_at = event.decided_at
     portfolio.signals_used = event.signals_used
-    _stop(state, portfolio)
+    halt(state, portfolio)
 
 
 def _view_shown(state: State, event: PortfolioViewUpdated) -> None:
     portfolio = state.portfolios[event.portfolio]
-    portfolio.view_shown = (
-        str(event.nav),
-        str(event.cash),
-        str(event.fills),
-        str(event.open_trades),
-    )
+    portfolio.view_shown = seen_as(event)
     arm_view(state, portfolio)
 
 
@@ -261,7 +251,7 @@ def _quarantined(state: State, event: RecordQuarantined) -> None:
     portfolio = state.portfolios.get(event.portfolio) if event.portfolio is not None else None
     if portfolio is not None:
         portfolio.paused = True
-        _stop(state, portfolio)
+        halt(state, portfolio)
 
 
 Change = Callable[[State, Any], None]
@@ -270,12 +260,15 @@ _INPUTS: dict[type[Event], Change] = {
     market.InstrumentHalted: _halted,
     market.InstrumentDelisted: _delisted,
     market.PricesObserved: _prices,
+    market.RatesObserved: _rate,
+    market.CorporateActionAnnounced: await_action,
     portfolios.PortfolioOpened: _opened,
     portfolios.PortfolioClosed: _portfolio_closed,
     portfolios.MandateChanged: _mandate,
-    portfolios.CashMoved: _cash,
-    orders.OrderFilled: _filled,
-    orders.OrderPartlyFilled: _partly_filled,
+    portfolios.CashMoved: move_cash,
+    portfolios.PositionsReported: take_report,
+    orders.OrderFilled: take_fill,
+    orders.OrderPartlyFilled: take_fill,
     orders.OrderCancelled: _order_over,
     orders.OrderRejected: _order_over,
     control.SourceRegistered: _registered,
@@ -293,5 +286,8 @@ _OUTPUTS: dict[type[Event], Change] = {
     RoundClosed: _round_closed,
     PortfolioViewUpdated: _view_shown,
     TradesExpired: _trades_expired,
+    ReconciliationDiffered: take_difference,
+    HoldingChanged: change_holding,
+    CorporateActionTaken: take_action,
     RecordQuarantined: _quarantined,
 }

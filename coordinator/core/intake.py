@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from coordinator.core.actions import action_fault
 from coordinator.core.clock import MILLISECOND
+from coordinator.core.rates import currencies
+from coordinator.core.reconcile import report_fault
 from coordinator.core.state import State
 from schemas import constraints, market, orders, outcomes, portfolios
 from schemas.base import Event, InputEvent, OutputEvent
@@ -30,6 +33,7 @@ from schemas.verdicts import InputRejected, InputRejection, SignalRejected, Sign
 __all__ = ["identity_key", "judge", "left_out", "rejected_input", "repeated", "unheard"]
 
 NAMES_SHOWN = 10
+RATE_LEAST, RATE_MOST = 1e-9, 1e9
 UNKNOWN_SOURCE_REMEDY = "register it on control first: SourceRegistered"
 UNSUPPORTED = (
     constraints.SizeCapped,
@@ -37,12 +41,9 @@ UNSUPPORTED = (
     constraints.RiskBudgetChanged,
     constraints.ConflictRuled,
     constraints.PolicyVetoed,
-    market.RatesObserved,
-    market.CorporateActionAnnounced,
     market.RiskModelPublished,
     market.RegimeDeclared,
     outcomes.OutcomeAttributed,
-    portfolios.PositionsReported,
     StrategyRegistered,
 )
 """Part of the language, not yet acted on: the answer says so instead of keeping silent."""
@@ -125,13 +126,18 @@ def judge(state: State, stamp: Stamp, event: Event, key: str | None) -> OutputEv
         return None if reason is None else _rejected_signal(state, event, *reason)
     if _known(state, key):
         return rejected_input(state, event, InputRejection.DUPLICATE)
-    if type(event) is market.PricesObserved and _is_ahead(state, stamp, event):
+    if isinstance(event, _PRICES) and _is_ahead(state, stamp, event):
         return rejected_input(state, event, InputRejection.FUTURE)
     rule = _RULES.get(type(event))
     return None if rule is None else rule(state, event)
 
 
-def _is_ahead(state: State, stamp: Stamp, event: market.PricesObserved) -> bool:
+_PRICES = (market.PricesObserved, market.RatesObserved)
+
+
+def _is_ahead(
+    state: State, stamp: Stamp, event: market.PricesObserved | market.RatesObserved
+) -> bool:
     """Whether prices come from the future: until then, every true one would be older than they."""
     ahead = event.event_time - stamp.appended_at
     return ahead > state.parameters.clock_skew_ms_max * MILLISECOND
@@ -147,7 +153,7 @@ def _signal_fault(
         return SignalRejection.UNKNOWN_SOURCE, UNKNOWN_SOURCE_REMEDY
     if source.strategies and event.strategy not in source.strategies:
         return SignalRejection.UNKNOWN_STRATEGY, event.strategy
-    if event.instrument not in state.market.instruments:
+    if state.market.listed(event.instrument) is None:
         return SignalRejection.UNKNOWN_INSTRUMENT, event.instrument
     if _known(state, key):
         return SignalRejection.DUPLICATE, ""
@@ -238,10 +244,27 @@ def _mandate(state: State, event: portfolios.MandateChanged) -> OutputEvent | No
 
 
 def _cash(state: State, event: portfolios.CashMoved) -> OutputEvent | None:
+    """Money of another currency needs a rate: what was put in is counted at that of its day."""
     fault = _portfolio_fault(state, event)
-    if fault is None and state.portfolios[event.portfolio].currency != event.currency:
-        return rejected_input(state, event, InputRejection.WRONG_CURRENCY, event.currency)
-    return fault
+    if fault is not None:
+        return fault
+    own = state.portfolios[event.portfolio].currency
+    if state.market.rate(event.currency, own) is None:
+        detail = f"no exchange rate leads from {event.currency} to {own}"
+        return rejected_input(state, event, InputRejection.WRONG_CURRENCY, detail)
+    return None
+
+
+def _reported(state: State, event: portfolios.PositionsReported) -> OutputEvent | None:
+    if event.portfolio not in state.portfolios:
+        return rejected_input(state, event, InputRejection.UNKNOWN_PORTFOLIO)
+    return _found(state, event, report_fault(state, event))
+
+
+def _found(
+    state: State, event: Event, fault: tuple[InputRejection, str] | None
+) -> OutputEvent | None:
+    return None if fault is None else rejected_input(state, event, *fault)
 
 
 def _order(state: State, event: orders.OrderEvent) -> OutputEvent | None:
@@ -256,12 +279,13 @@ def _order(state: State, event: orders.OrderEvent) -> OutputEvent | None:
 
 
 def _fill_fault(state: State, event: orders.Fill) -> OutputEvent | None:
-    """A fill is booked in the portfolio's own currency or not at all."""
-    instrument = state.market.instruments.get(event.instrument)
+    """A fill is booked in its instrument's currency or not at all."""
+    instrument = state.market.listed(event.instrument)
     if instrument is None:
         return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, event.instrument)
-    if instrument.currency != state.portfolios[event.portfolio].currency:
-        return rejected_input(state, event, InputRejection.WRONG_CURRENCY, instrument.currency)
+    if event.currency not in (None, instrument.currency):
+        detail = f"{event.currency}, but {event.instrument} is in {instrument.currency}"
+        return rejected_input(state, event, InputRejection.WRONG_CURRENCY, detail)
     return None
 
 
@@ -280,7 +304,7 @@ def _session_rule(parameters: Parameters) -> tuple[str, int]:
 
 
 def _instrument(state: State, event: market.InstrumentHalted) -> OutputEvent | None:
-    if event.instrument in state.market.instruments:
+    if state.market.listed(event.instrument) is not None:
         return None
     return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, event.instrument)
 
@@ -291,6 +315,23 @@ def _prices(state: State, event: market.PricesObserved) -> OutputEvent | None:
     if len(unknown) < len(event.instruments):
         return None
     return _without(state, event, InputRejection.UNKNOWN_INSTRUMENT, unknown)
+
+
+def _rate(state: State, event: market.RatesObserved) -> OutputEvent | None:
+    """Exchange rates count; what another rate would mean for a decision is not known yet."""
+    if currencies(event.name) is None:
+        detail = f"{event.name} is no exchange rate such as EUR/USD"
+        return rejected_input(state, event, InputRejection.UNSUPPORTED, detail)
+    if not RATE_LEAST <= event.rate <= RATE_MOST:
+        return rejected_input(state, event, InputRejection.OUT_OF_RANGE, f"{event.rate:g}")
+    known = state.market.instruments.get(event.name)
+    if known is not None and int(state.market.price_time[known.column]) > event.event_time:
+        return rejected_input(state, event, InputRejection.STALE, event.name)
+    return None
+
+
+def _action(state: State, event: market.CorporateActionAnnounced) -> OutputEvent | None:
+    return _found(state, event, action_fault(state, event))
 
 
 def left_out(state: State, event: market.PricesObserved) -> list[OutputEvent]:
@@ -334,6 +375,7 @@ _RULES: dict[type[Event], Rule] = {
     portfolios.PortfolioClosed: _portfolio_fault,
     portfolios.MandateChanged: _mandate,
     portfolios.CashMoved: _cash,
+    portfolios.PositionsReported: _reported,
     orders.OrderAccepted: _order,
     orders.OrderFilled: _order,
     orders.OrderPartlyFilled: _order,
@@ -342,6 +384,8 @@ _RULES: dict[type[Event], Rule] = {
     market.InstrumentHalted: _instrument,
     market.InstrumentDelisted: _instrument,
     market.PricesObserved: _prices,
+    market.RatesObserved: _rate,
+    market.CorporateActionAnnounced: _action,
     ParametersChanged: _parameters,
     StrategyMuted: _muting,
     CoordinationPaused: _pause,

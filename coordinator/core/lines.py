@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
+from coordinator.core.accounts import EXACT, ZERO
 from coordinator.core.allocate import Situation
 from coordinator.core.board import sums
-from coordinator.core.book import EXACT, ZERO, units_to_come
+from coordinator.core.book import units_to_come
 from coordinator.core.conflicts import Conflict
 from coordinator.core.ports import Allocation, Floats
 from coordinator.core.state import Portfolio, State
@@ -184,7 +185,7 @@ def _quantities(
     """
     after = np.abs(found.problem.start + answer.trades)
     gone = (after < WEIGHT_ZERO * 1e-3).tolist()
-    prices, nav = found.prices.tolist(), found.problem.nav
+    unit = found.unit.tolist()
     units = []
     for i, (name, lots) in enumerate(
         zip(found.problem.instruments, answer.lots.tolist(), strict=True)
@@ -198,7 +199,7 @@ def _quantities(
         elif lot:
             amount = EXACT.multiply(Decimal(round(lots)), lot)
         else:
-            amount = EXACT.quantize(Decimal(repr(lots * nav / prices[i])), _UNITS)
+            amount = EXACT.quantize(Decimal(repr(lots / unit[i])), _UNITS)
         units.append(_exact(amount))
     return units
 

@@ -7,6 +7,7 @@ operations.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.core.ports import Floats, RiskModel, RiskSettings
+from coordinator.core.rates import Rates, currencies
 from coordinator.core.recall import Recall
 from schemas.control import Parameters
 from schemas.market import InstrumentListed, PricesObserved
@@ -42,6 +44,8 @@ class Instrument:
     full_exit_odd_lot: bool
     halted: bool = False
     delisted: bool = False
+    listed: bool = True
+    """Whether it can be held; an exchange rate that nobody lists has a column and no holders."""
 
 
 class Market:
@@ -51,10 +55,12 @@ class Market:
     price_time: (n,) event time of that price, ns. price_session: (n,) the last session it belongs
     to. close: (n,) price at the last session close the instrument took part in,
     close_session: (n,) which one that was. returns: (window, n) ring, one row a session, newest at
-    `row`. session: sessions closed so far; closed_at: event time of the last close, ns.
+    `row`. volume: (n,) units traded in the present session so far, NaN where nothing says.
+    volumes: (volume window, n) ring of those of the sessions before. session: sessions closed so
+    far; closed_at: event time of the last close, ns. Exchange rates are columns like instruments.
     """
 
-    def __init__(self, *, window: int) -> None:
+    def __init__(self, *, window: int, volume_window: int = 20) -> None:
         self.instruments: dict[str, Instrument] = {}
         self.session = 0
         self.closed_at = 0
@@ -66,6 +72,9 @@ class Market:
         self.close: Floats = np.empty(0)
         self.close_session: Floats = np.empty(0)
         self.returns: Floats = np.full((window, 0), np.nan)
+        self.volume: Floats = np.empty(0)
+        self.volumes: Floats = np.full((volume_window, 0), np.nan)
+        self.rates = Rates()
         self._columns: dict[tuple[str, ...], Indices] = {}
         self._volatility: tuple[int, int, Floats] | None = None
         self._risks: Recall[Floats] = Recall(entries_max=RISKS_MAX)
@@ -75,9 +84,7 @@ class Market:
     def list(self, event: InstrumentListed) -> None:
         """A new instrument gets a column; a known one gets new terms and trades again."""
         known = self.instruments.get(event.instrument)
-        column = len(self.instruments) if known is None else known.column
-        if known is None and column >= len(self.price):
-            self._grow(max(WIDTH_MIN, 2 * column))
+        column = self._column() if known is None else known.column
         self.instruments[event.instrument] = Instrument(
             event.instrument,
             column,
@@ -92,16 +99,27 @@ class Market:
         self._columns.clear()
         self._forget()
 
+    def _column(self) -> int:
+        """The next free one."""
+        column = len(self.instruments)
+        if column >= len(self.price):
+            self._grow(max(WIDTH_MIN, 2 * column))
+        return column
+
     def _grow(self, width: int) -> None:
         """Room for more columns, unknown until something is known: listing stays cheap."""
         more = width - len(self.price)
-        for name in ("price", "price_session", "close", "close_session"):
+        for name in ("price", "price_session", "close", "close_session", "volume"):
             setattr(self, name, np.append(getattr(self, name), np.full(more, np.nan)))
         self.price_time = np.append(self.price_time, np.zeros(more, dtype=np.int64))
-        self.returns = np.hstack([self.returns, np.full((len(self.returns), more), np.nan)])
+        for name in ("returns", "volumes"):
+            ring = getattr(self, name)
+            setattr(self, name, np.hstack([ring, np.full((len(ring), more), np.nan)]))
 
-    def resize(self, *, window: int) -> None:
-        """Another window length: the newest rows that fit are kept."""
+    def resize(self, *, window: int, volume_window: int) -> None:
+        """Other window lengths: the newest rows that fit are kept."""
+        if volume_window != len(self.volumes):
+            self._resize_volumes(volume_window)
         everyone = np.arange(len(self.price))
         kept = self.window(everyone)[-window:] if self.rows else np.empty((0, len(everyone)))
         self.rows = len(kept)
@@ -110,6 +128,42 @@ class Market:
         self.returns = returns
         self.row = self.session % window
         self._forget()
+
+    def _resize_volumes(self, window: int) -> None:
+        """The newest sessions' volumes at their places in a ring of another length."""
+        kept = min(window, len(self.volumes))
+        sessions = self.session - np.arange(kept)
+        volumes = np.full((window, self.volumes.shape[1]), np.nan)
+        volumes[sessions % window] = self.volumes[sessions % len(self.volumes)]
+        self.volumes = volumes
+
+    def observe_rate(self, name: str, rate: float, at: int) -> None:
+        """Fold an exchange rate, such as EUR/USD; one older than what is known changes nothing."""
+        known = self.instruments.get(name)
+        if known is None:
+            _, second = currencies(name) or ("", "")
+            known = Instrument(
+                name, self._column(), None, Decimal(0), Decimal(0), second, None,
+                full_exit_odd_lot=True, listed=False,
+            )  # fmt: skip
+            self.instruments[name] = known
+            self._forget()
+        column = known.column
+        self.rates.add(name, column)
+        if self.price_time[column] <= at:
+            self.price[column] = rate
+            self.price_time[column] = at
+            self.price_session[column] = self.session
+
+    def split(self, instrument: str, factor: float, *, effective_at: int) -> None:
+        """From now on one unit is `factor` new ones: what was seen before is put in new units."""
+        column = self.instruments[instrument].column
+        if self.price_time[column] < effective_at:
+            self.price[column] /= factor
+        if self.closed_at < effective_at:
+            self.close[column] /= factor
+        self.volume[column] *= factor
+        self.volumes[:, column] *= factor
 
     def older(self, event: PricesObserved) -> tuple[str, ...]:
         """Listed names whose known price is newer than the snapshot: it changes nothing there."""
@@ -136,6 +190,8 @@ class Market:
         self.price[at] = prices
         self.price_time[at] = event.event_time
         self.price_session[at] = self.session
+        if event.volume is not None and event.event_time > self.closed_at:
+            self._trade(columns, event.volume, keep)
         closes = event.session_close and event.event_time > self.closed_at
         if closes:
             self._close_session(event.event_time)
@@ -143,12 +199,25 @@ class Market:
             self._book((self.price_time == self.closed_at) & (self.close_session != self.session))
         return closes
 
+    def _trade(
+        self, columns: Indices, volume: Sequence[float | None], keep: Indices | None
+    ) -> None:
+        """Count the units of a bar to the present session."""
+        units = np.array(volume, dtype=np.float64)
+        if keep is not None:
+            units = units[keep]
+        told = ~np.isnan(units)
+        at = columns[told]
+        self.volume[at] = np.nan_to_num(self.volume[at]) + units[told]
+
     def _close_session(self, at: int) -> None:
         """Step the session counter: everything priced since the last close has closed now."""
         self.session += 1
         self.row = self.session % len(self.returns)
         self.rows = min(self.rows + 1, len(self.returns))
         self.returns[self.row] = np.nan
+        self.volumes[self.session % len(self.volumes)] = self.volume
+        self.volume[:] = np.nan
         self._book(self.price_time > self.closed_at)
         self.closed_at = at
 
@@ -168,14 +237,25 @@ class Market:
         """Those of instruments that are not listed."""
         if instruments in self._columns:
             return ()
-        return tuple(name for name in instruments if name not in self.instruments)
+        return tuple(name for name in instruments if self.listed(name) is None)
+
+    def listed(self, instrument: str) -> Instrument | None:
+        """The instrument, None where nobody listed it: exchange rates are not held."""
+        known = self.instruments.get(instrument)
+        return known if known is not None and known.listed else None
+
+    def knows_currency(self, currency: str) -> bool:
+        """Whether an instrument or an exchange rate is in that currency."""
+        return self.rates.knows(currency) or any(
+            instrument.currency == currency for instrument in self.instruments.values()
+        )
 
     def _columns_of(self, instruments: tuple[str, ...]) -> tuple[Indices, Indices | None]:
         """Columns of the listed ones among instruments, and which those are when not all."""
         columns = self._columns.get(instruments)
         if columns is not None:
             return columns, None
-        listed = [i for i, name in enumerate(instruments) if name in self.instruments]
+        listed = [i for i, name in enumerate(instruments) if self.listed(name) is not None]
         columns = np.array([self.instruments[instruments[i]].column for i in listed], dtype=np.intp)
         if len(listed) < len(instruments):
             return columns, np.array(listed, dtype=np.intp)
@@ -194,6 +274,10 @@ class Market:
         price = float(self.price[known.column])
         return price if price == price else None  # noqa: PLR0124 - NaN is the one value unlike itself
 
+    def rate(self, of: str, into: str) -> float | None:
+        """Units of `into` for one unit of `of` at the last rates; None where none lead there."""
+        return self.rates.between(of, into, self.price)
+
     def _forget(self) -> None:
         """Returns, or who has any, changed: what was worked out from them is void."""
         self._volatility = None
@@ -203,22 +287,47 @@ class Market:
         self,
         instruments: tuple[str, ...],
         *,
+        currency: str,
         horizon: float,
         risk_model: RiskModel,
         settings: RiskSettings,
     ) -> Floats:
         """(k, k) covariance of listed instruments over `horizon` sessions; not to be written to.
 
+        Of returns in `currency`, which all of them are known to have a rate to.
+
         The same array until a return changes, so that all who decide meanwhile share it.
         """
 
         def estimated() -> Floats:
-            session = risk_model.covariance(self.window(self.columns(instruments)), settings)
+            session = risk_model.covariance(self.returns_in(currency, instruments), settings)
             found: Floats = horizon * session
             found.flags.writeable = False
             return found
 
-        return self._risks.get((instruments, horizon, risk_model, settings), estimated)
+        key = (instruments, currency, horizon, risk_model, settings)
+        return self._risks.get(key, estimated)
+
+    def returns_in(self, currency: str, instruments: tuple[str, ...]) -> Floats:
+        """(t, k) returns of the last sessions in one currency, oldest first, NaN where unknown.
+
+        A rate that was not seen in a session has not moved in it.
+        """
+        found = self.window(self.columns(instruments))
+        for i, name in enumerate(instruments):
+            own = self.instruments[name].currency
+            for column, inverted in self.rates.path(own, currency) or ():
+                moved = 1.0 + np.nan_to_num(self.window(np.array([column], dtype=np.intp))[:, 0])
+                found[:, i] = (1.0 + found[:, i]) * (1.0 / moved if inverted else moved) - 1.0
+        return found
+
+    def average_volume(self, instruments: Sequence[str]) -> Floats:
+        """(k,) units traded in a session, the mean of those known; NaN where none is."""
+        volumes = self.volumes[:, [self.instruments[name].column for name in instruments]]
+        known = (~np.isnan(volumes)).sum(axis=0)
+        total = np.nan_to_num(volumes).sum(axis=0)
+        mean: Floats = np.divide(total, known, out=np.full(len(known), np.nan), where=known > 0)
+        return mean
 
     def columns(self, instruments: tuple[str, ...]) -> Indices:
         """(k,) columns of listed instruments."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-from coordinator.core.book import breaches_limit
+from coordinator.core.book import breaches_limit, mark, value
 from coordinator.core.clock import MILLISECOND, SECOND
 from coordinator.core.state import Portfolio, Round, State
 from schemas.decisions import Trigger
@@ -18,10 +18,12 @@ from schemas.decisions import Trigger
 __all__ = [
     "arm_interval",
     "arm_view",
+    "halt",
     "hears",
     "open_round",
     "reindex_hearers",
     "session_closed",
+    "show_soon",
 ]
 
 
@@ -49,6 +51,12 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
         spacing = max(state.parameters.round_spacing_ms, state.pace_ms) * MILLISECOND
         due = max(due, _take_turn(state, due, portfolio.last_round_at + spacing))
     state.timers.arm(f"round\t{portfolio.name}", due)
+
+
+def halt(state: State, portfolio: Portfolio) -> None:
+    """It collects nothing any more, until a round is opened anew."""
+    portfolio.round = None
+    state.timers.disarm(f"round\t{portfolio.name}")
 
 
 def _take_turn(state: State, due: int, spaced: int) -> int:
@@ -95,9 +103,13 @@ def session_closed(state: State) -> None:
         state.timers.arm(ending, state.clock)
     for name in sorted(state.portfolios):
         portfolio = state.portfolios[name]
+        if portfolio.closed:
+            continue
+        worth = value(portfolio, state.market)
+        mark(portfolio, worth)
         if not state.may_decide(portfolio):
             continue
-        if portfolio.schedule.kind == "signals" and breaches_limit(portfolio, state.market):
+        if portfolio.schedule.kind == "signals" and breaches_limit(portfolio, worth):
             open_round(state, portfolio, "breach")
         if portfolio.schedule.kind != "session_close":
             continue
@@ -125,6 +137,15 @@ def arm_view(state: State, portfolio: Portfolio) -> None:
         return
     step = state.parameters.view_interval_ms * MILLISECOND
     state.timers.arm(f"view\t{portfolio.name}", (state.clock // step + 1) * step)
+
+
+def show_soon(state: State, portfolio: Portfolio) -> None:
+    """Something came that is worth showing: within the delay, with all that comes meanwhile."""
+    name = f"view\t{portfolio.name}"
+    due = state.clock + state.parameters.view_delay_ms * MILLISECOND
+    planned = state.timers.deadline(name)
+    if not portfolio.closed and (planned is None or planned > due):
+        state.timers.arm(name, due)
 
 
 def reindex_hearers(state: State) -> None:

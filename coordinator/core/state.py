@@ -10,22 +10,25 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from coordinator.core.accounts import EXACT, Account
 from coordinator.core.clock import MILLISECOND, Timers
 from coordinator.core.market import Instrument, Market
+from coordinator.core.movements import Movements
 from coordinator.core.recall import Recall
 from coordinator.core.remembered import Remembered
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
 from schemas.decisions import Trigger
 from schemas.entries import GENESIS
-from schemas.portfolios import Costs, Mandate, Schedule
+from schemas.market import CorporateActionAnnounced
+from schemas.portfolios import Costs, Mandate, PortfolioOpened, ReportPolicy, Schedule
 
 if TYPE_CHECKING:
     from coordinator.core.allocate import Opinion
     from coordinator.core.match import Weighing
     from coordinator.core.views import Columns
 
-__all__ = ["OpenTrade", "Portfolio", "Round", "Source", "State", "View", "ViewKey"]
+__all__ = ["Growth", "OpenTrade", "Portfolio", "Round", "Source", "State", "View", "ViewKey"]
 
 ViewKey = tuple[str, str, str]
 """(instrument, source, strategy): a later signal with the same key replaces the earlier."""
@@ -102,8 +105,27 @@ class Round:
 
 
 @dataclass(slots=True)
+class Growth:
+    """What became of one unit of money since the portfolio opened, money in and out taken out.
+
+    nav: at the session close before, money; moved: put in or taken out since. now, best: growth at
+    that close and at the best one; deepest: the largest fall from a best one, fraction.
+    """
+
+    nav: float
+    moved: float = 0.0
+    now: float = 1.0
+    best: float = 1.0
+    deepest: float = 0.0
+
+
+@dataclass(slots=True)
 class Portfolio:
-    """A portfolio's book, mandate and rounds."""
+    """A portfolio's book, mandate and rounds.
+
+    accounts: by currency, its own always among them. cost: of each position, in the instrument's
+    currency. invested: money put in less taken out, each at the rate of its day.
+    """
 
     name: str
     currency: str
@@ -111,9 +133,13 @@ class Portfolio:
     mandate: Mandate
     schedule: Schedule
     costs: Costs
-    cash: Decimal
+    reports: ReportPolicy
     risk_aversion: float  # of its mode, kept when the parameters drop that mode
+    accounts: dict[str, Account]
+    invested: Decimal
+    growth: Growth
     positions: dict[str, Decimal] = field(default_factory=dict)
+    cost: dict[str, Decimal] = field(default_factory=dict)
     open_trades: dict[str, OpenTrade] = field(default_factory=dict)
     closed: bool = False
     paused: bool = False
@@ -125,7 +151,40 @@ class Portfolio:
     traded: Decimal = Decimal(0)
     fees: Decimal = Decimal(0)
     fills: int = 0
+    reported: bool = False  # a positions report was taken
     view_shown: tuple[str, ...] = ()
+
+    @classmethod
+    def opened(cls, event: PortfolioOpened, *, risk_aversion: float) -> Portfolio:
+        """As it starts: with money and nothing else."""
+        start = Account(cash=event.cash, paid_in=event.cash)
+        return cls(
+            event.portfolio,
+            event.currency,
+            event.mode,
+            event.mandate,
+            event.schedule,
+            event.costs,
+            event.reports,
+            risk_aversion,
+            {event.currency: start},
+            event.cash,
+            Growth(nav=float(event.cash)),
+        )
+
+    @property
+    def cash(self) -> Decimal:
+        """Money in its own currency."""
+        return self.accounts[self.currency].cash
+
+    def account(self, currency: str) -> Account:
+        """Its account in a currency, opened where there was none."""
+        return self.accounts.setdefault(currency, Account())
+
+    def put_in(self, amount: Decimal) -> None:
+        """Money of its own currency was put in, or taken out: no gain and no loss."""
+        self.invested = EXACT.add(self.invested, amount)
+        self.growth.moved += float(amount)
 
     @property
     def active(self) -> bool:
@@ -160,11 +219,18 @@ class State:
         self.sources: dict[str, Source] = {}
         self.views: dict[ViewKey, View] = {}
         self.portfolios: dict[str, Portfolio] = {}
+        self.actions: dict[str, CorporateActionAnnounced] = {}  # by id, not in effect yet
+        self.movements: dict[str, Movements] = {}  # by portfolio
         # source to sorted portfolios that decide on signals
         self.hearers: dict[str, list[str]] = {}
         self.parameters = parameters if parameters is not None else Parameters()
         self.parameters_digest = digest(canonical_bytes(self.parameters))
-        self.market = Market(window=self.parameters.risk_window_sessions)
+        self.market = Market(
+            window=self.parameters.risk_window_sessions,
+            volume_window=self.parameters.volume_sessions,
+        )
+        # No part of the state: whether it only follows what was decided, and decides nothing.
+        self.follows = False
         # No part of the state: what portfolios that hear the same views need not work out again,
         # and what rounds need not where most views are those of the round before.
         self.opinions: Recall[Opinion] = Recall(entries_max=OPINIONS_MAX)
@@ -173,7 +239,7 @@ class State:
 
     def may_decide(self, portfolio: Portfolio) -> bool:
         """Whether neither it nor everything is paused, and it is not closed."""
-        return portfolio.active and not self.paused
+        return portfolio.active and not self.paused and not self.follows
 
     def tradable(self, instrument: Instrument) -> bool:
         """Whether it has a fresh enough price and is neither halted nor delisted."""

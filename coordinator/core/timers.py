@@ -6,10 +6,11 @@ nothing depends on when a tick came. Reads the state; the changes are `evolve`'s
 
 from __future__ import annotations
 
-from coordinator.core.book import portfolio_view
+from coordinator.core.actions import action_said
 from coordinator.core.decide import close_round
 from coordinator.core.ports import Allocator, RiskModel
 from coordinator.core.rounds import arm_interval, arm_view, open_round
+from coordinator.core.shown import portfolio_view, seen_as
 from coordinator.core.state import Portfolio, State
 from schemas.base import OutputEvent
 from schemas.decisions import AllocationDecided, TradesExpired
@@ -17,11 +18,14 @@ from schemas.verdicts import SignalExpired
 
 __all__ = ["after_timer", "owner_of", "timer_events"]
 
+_SHARED = ("action", "end-view")
+"""Kinds of timers that belong to no single portfolio."""
+
 
 def owner_of(timer: str) -> str | None:
     """The portfolio a timer belongs to, None for a shared one."""
     kind, *rest = timer.split("\t")
-    return None if kind == "end-view" else rest[0]
+    return None if kind in _SHARED else rest[0]
 
 
 def timer_events(
@@ -31,8 +35,10 @@ def timer_events(
     kind, *rest = timer.split("\t")
     if kind == "end-view":
         return _expired_view(state, (rest[0], rest[1], rest[2]))
+    if kind == "action":
+        return action_said(state, rest[0])
     portfolio = state.portfolios[rest[0]]
-    if kind == "round" and portfolio.round is not None and not state.paused:
+    if kind == "round" and portfolio.round is not None and state.may_decide(portfolio):
         events = close_round(state, portfolio, allocator=allocator, risk_model=risk_model)
         decided = sum(len(e.trades) for e in events if isinstance(e, AllocationDecided))
         view = portfolio_view(portfolio, state.market, at=state.clock)
@@ -95,5 +101,4 @@ def _expired_trades(state: State, portfolio: Portfolio, decision_id: str) -> lis
 def _changed_view(state: State, portfolio: Portfolio) -> list[OutputEvent]:
     """The portfolio as it stands, if it is not as it was last shown."""
     view = portfolio_view(portfolio, state.market, at=state.clock)
-    shown = (str(view.nav), str(view.cash), str(view.fills), str(view.open_trades))
-    return [] if shown == portfolio.view_shown else [view]
+    return [] if seen_as(view) == portfolio.view_shown else [view]

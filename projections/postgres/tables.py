@@ -17,6 +17,7 @@ from projections.rows import (
     ConflictRow,
     DecisionRow,
     FillRow,
+    HoldingChangeRow,
     HoldingRow,
     IncidentRow,
     PortfolioRow,
@@ -44,6 +45,7 @@ _TYPES = {
     "float": "double precision",
     "float | None": "double precision",
     "Decimal": "numeric",
+    "Decimal | None": "numeric",
     "bool": "boolean",
     "tuple[str, ...]": "text[]",
     "tuple[float, ...]": "double precision[]",
@@ -212,6 +214,7 @@ TABLES = (
         "fills", FillRow, ("portfolio", "event_id", "event_time", "event_time_ns"), "event_time"
     ),
     Table("trade_ends", TradeEndRow, ("trade_id", "outcome", "at", "at_ns"), "at"),
+    Table("holding_changes", HoldingChangeRow, ("action_id", "portfolio", "at"), "at"),
     Table("incidents", IncidentRow, ("as_of_shard", "as_of_seq", "at"), "at"),
     Table(
         "portfolio_history", PortfolioViewRow, ("portfolio", "at", "as_of_shard", "as_of_seq"),

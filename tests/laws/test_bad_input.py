@@ -13,7 +13,7 @@ import pytest
 from coordinator.core.route import DeadLetter, Raw, RouteCounts, Router, decode_dead_letter, route
 from coordinator.log.memory import MemoryLog
 from schemas.base import Event
-from schemas.decisions import PortfolioViewUpdated
+from schemas.books import PortfolioViewUpdated
 from schemas.entries import decode_journal
 from schemas.registry import INPUT_TOPICS
 from schemas.verdicts import InputRejected, InputRejection, RecordQuarantined, SignalRejected

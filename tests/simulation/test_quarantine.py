@@ -69,7 +69,7 @@ def half_then_boom(state: State, event: Any) -> None:
     """A change that gets half way."""
     state.sources.clear()
     for portfolio in state.portfolios.values():
-        portfolio.cash *= 2
+        portfolio.accounts["USD"].cash *= 2
     boom()
 
 
@@ -174,7 +174,7 @@ def test_a_broken_timer_is_removed_its_portfolio_paused_and_the_record_applied(
         def broken_after(state: State, timer: str) -> None:
             real(state, timer)
             if timer == "round\tp":
-                state.portfolios["q"].cash *= 3
+                state.portfolios["q"].accounts["USD"].cash *= 3
                 boom()
 
         monkeypatch.setattr(engine_module, "after_timer", broken_after)

@@ -14,15 +14,14 @@ from coordinator.core.ports import Append
 from coordinator.core.route import DeadLetter, encode_dead_letter
 from coordinator.log.memory import MemoryLog
 from schemas.base import Event, InputEvent, OutputEvent
+from schemas.books import Holding, PortfolioViewUpdated
 from schemas.decisions import (
     AllocationDecided,
     ConflictKind,
     ConflictLine,
     ConflictsDetected,
-    Holding,
     Identity,
     LimitUse,
-    PortfolioViewUpdated,
     Profile,
     RoundClosed,
     Rung,

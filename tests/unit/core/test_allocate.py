@@ -21,7 +21,7 @@ def planted() -> State:
     state = state_of()
     portfolio = state.portfolios["p"]
     portfolio.positions = {"A": Decimal(100)}
-    portfolio.cash = Decimal(9000)
+    portfolio.accounts["USD"].cash = Decimal(9000)
     portfolio.open_trades = {
         "1": OpenTrade("1", "p:1", "B", Decimal(50)),
         "2": OpenTrade("2", "p:1", "A", Decimal(-20)),
@@ -80,9 +80,9 @@ def test_a_position_without_a_price_or_no_value_leaves_nothing_to_solve() -> Non
     state = planted()
     portfolio = state.portfolios["p"]
     risk = PriorBlendedCovariance()
-    portfolio.cash = Decimal(-1000)
+    portfolio.accounts["USD"].cash = Decimal(-1000)
     assert situation(state, portfolio, risk) is None
-    portfolio.cash = Decimal(9000)
+    portfolio.accounts["USD"].cash = Decimal(9000)
     state.market.price[0] = np.nan
     assert situation(state, portfolio, risk) is None
 
@@ -128,3 +128,14 @@ def test_what_is_quoted_in_another_currency_is_no_part_of_the_problem() -> None:
     found = of(state)
     assert found.problem.instruments == ("A",)
     assert found.without == [other]
+
+
+def test_another_currency_is_traded_where_a_rate_leads_home() -> None:
+    state = planted()
+    state.market.instruments["B"].currency = "EUR"
+    state.market.observe_rate("EUR/USD", 1.5, 1)
+    found = of(state)
+    assert found.problem.working_buys == pytest.approx([0.0, 50 * 20.0 * 1.5 / 10_000])
+    assert found.problem.lot_weight == pytest.approx([0.001, 0.003])
+    assert found.prices.tolist() == [10.0, 20.0]
+    assert found.unit.tolist() == pytest.approx([0.001, 0.003])

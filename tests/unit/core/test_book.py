@@ -1,146 +1,30 @@
-"""The book: exact money, open trades that fills use up, valuation, breaches."""
+"""The book: valuation, breaches, growth, what open trades will do."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-from fractions import Fraction
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from coordinator.core.book import (
-    apply_fill,
     breaches_limit,
+    growth_now,
+    mark,
     money,
-    move_cash,
-    portfolio_view,
+    reserved,
     value,
     working,
 )
-from coordinator.core.market import Market
-from coordinator.core.state import OpenTrade, Portfolio
-from schemas.orders import Fill, OrderFilled
-from schemas.portfolios import Costs, Mandate, Schedule
-from tests.journals import T0
-from tests.unit.core.test_market import listed, seen
-
-D = Decimal
-
-
-def portfolio(cash: str = "1000", mandate: Mandate | None = None) -> Portfolio:
-    mandate = mandate or Mandate(position_max=1.0)
-    return Portfolio("p", "USD", "balanced", mandate, Schedule(), Costs(), D(cash), 8.0)
-
-
-def fill(
-    quantity: str, price: str = "10", *, trade: str | None = "t", fee: str = "0", name: str = "A"
-) -> Fill:
-    return OrderFilled(
-        event_id="1",
-        event_time=T0,
-        portfolio="p",
-        instrument=name,
-        trade_id=trade,
-        quantity=D(quantity),
-        price=D(price),
-        fee=D(fee),
-    )
-
-
-def market(**prices: float) -> Market:
-    made = Market(window=4)
-    for name in prices:
-        made.list(listed(name))
-    made.observe(seen(dict(prices)))
-    return made
-
-
-def with_trade(quantity: str) -> Portfolio:
-    made = portfolio()
-    made.open_trades["t"] = OpenTrade("t", "p:1", "A", D(quantity))
-    return made
-
-
-def test_a_buy_pays_price_and_fee_and_a_full_sale_leaves_nothing_held() -> None:
-    made = portfolio()
-    apply_fill(made, fill("5", fee="1.25", trade=None), done=True)
-    assert (made.cash, made.positions) == (D("948.75"), {"A": D(5)})
-    apply_fill(made, fill("-5", "11", fee="-0.5", trade=None), done=True)
-    assert (made.cash, made.positions) == (D("1004.25"), {})
-    assert (made.traded, made.fees, made.fills) == (D(105), D("0.75"), 2)
-
-
-@pytest.mark.parametrize(
-    ("trade", "filled", "left"),
-    [
-        ("10", "4", "6"),
-        ("-10", "-4", "-6"),
-        ("10", "10", None),
-        ("10", "11", None),
-        ("10", "-1", None),
-        ("10", "0", "10"),
-    ],
-)
-def test_a_part_uses_up_its_trade_and_nothing_leaves_it_as_it_was(
-    trade: str, filled: str, left: str | None
-) -> None:
-    made = with_trade(trade)
-    apply_fill(made, fill(filled), done=False)
-    found = made.open_trades.get("t")
-    assert (None if found is None else found.quantity) == (None if left is None else D(left))
-
-
-def test_a_fill_of_another_name_does_not_use_up_the_trade_it_claims() -> None:
-    made = with_trade("10")
-    apply_fill(made, fill("10", name="B"), done=True)
-    assert made.open_trades["t"].quantity == D(10)
-    assert made.positions == {"B": D(10)}
-
-
-def test_the_last_fill_ends_its_trade_whatever_is_left() -> None:
-    made = with_trade("10")
-    apply_fill(made, fill("1"), done=True)
-    assert made.open_trades == {}
-    apply_fill(made, fill("1"), done=True)
-    assert made.positions == {"A": D(2)}
-
-
-small = st.decimals(-(10**6), 10**6, places=12)
-
-
-@given(st.lists(st.tuples(small, st.decimals("0.01", 10**6, places=12), small), max_size=8))
-def test_no_digit_of_money_is_ever_lost(fills: list[tuple[D, D, D]]) -> None:
-    made, exact = portfolio(), Fraction(1000)
-    for quantity, price, fee in fills:
-        apply_fill(made, fill(str(quantity), str(price), fee=str(fee)), done=True)
-        exact -= Fraction(quantity) * Fraction(price) + Fraction(fee)
-    assert Fraction(made.cash) == exact
-
-
-def test_cash_is_moved_exactly_beyond_28_digits() -> None:
-    made = portfolio("0.000000000001")
-    move_cash(made, D(10) ** 18)
-    assert made.cash == D("1000000000000000000.000000000001")
-
-
-def test_money_of_more_places_than_an_event_can_spell_is_still_shown() -> None:
-    made = portfolio()
-    apply_fill(made, fill("0.12345678", "10.12345678", fee="0.000000000001"), done=True)
-    view = portfolio_view(made, market(A=10.0), at=T0)
-    paid = Fraction("0.12345678") * Fraction("10.12345678") + Fraction("0.000000000001")
-    assert abs(Fraction(view.cash) - (1000 - paid)) <= Fraction(1, 2 * 10**12)
-    assert -made.cash.as_tuple().exponent == 16  # type: ignore[operator] # a finite number
+from coordinator.core.state import OpenTrade
+from schemas.portfolios import Mandate
+from tests.unit.core.books import D, holding, market, portfolio
 
 
 def test_what_is_held_without_a_price_is_named_and_worth_nothing() -> None:
-    made = portfolio()
-    made.positions = {"A": D(10), "X": D(1)}
-    worth = value(made, market(A=20.0))
+    made = holding(A="10", X="1")
+    worth = value(made, market(A=20.0, X=None))
     assert (worth.nav, worth.unpriced) == (1200.0, ("X",))
     assert worth.weights.round(6).tolist() == [round(200 / 1200, 6), 0.0]
-    made.cash = D(-2000)
-    assert value(made, market(A=20.0)).weights.tolist() == [0.0, 0.0]
+    made.accounts["USD"].cash = D(-2000)
+    assert value(made, market(A=20.0, X=None)).weights.tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -154,15 +38,13 @@ def test_what_is_held_without_a_price_is_named_and_worth_nothing() -> None:
     ],
 )
 def test_a_breach_is_seen_at_the_last_prices(mandate: Mandate, breached: bool) -> None:
-    made = portfolio("1000", mandate)
-    made.positions = {"A": D(50)}
-    assert breaches_limit(made, market(A=20.0)) is breached
+    made = holding("1000", mandate, A="50")
+    assert breaches_limit(made, value(made, market(A=20.0))) is breached
 
 
 def test_a_short_below_its_limit_is_a_breach() -> None:
-    made = portfolio("2000", Mandate(position_min=-0.5))
-    made.positions = {"A": D(-60)}
-    assert breaches_limit(made, market(A=20.0))
+    made = holding("2000", Mandate(position_min=-0.5), A="-60")
+    assert breaches_limit(made, value(made, market(A=20.0)))
 
 
 def test_open_buys_and_sells_of_a_name_do_not_net() -> None:
@@ -172,15 +54,44 @@ def test_open_buys_and_sells_of_a_name_do_not_net() -> None:
     assert working(made) == {"A": (7.0, -3.0)}
 
 
-def test_a_view_shows_holdings_and_open_trades() -> None:
-    made = with_trade("10")
-    made.positions = {"A": D(10), "X": D(2)}
-    view = portfolio_view(made, market(A=20.0), at=T0)
-    assert [(h.instrument, h.price) for h in view.holdings] == [("A", 20.0), ("X", None)]
-    assert (view.nav, view.open_trades) == (D(1200), 1)
-    assert view.gross == pytest.approx(1 / 6)
-
-
 def test_money_of_floats_is_rounded_to_the_cent() -> None:
     assert money(1e17 / 3) == D("33333333333333332.00")
     assert money(0.005) in (D("0.00"), D("0.01"))
+
+
+def test_other_currencies_are_valued_at_their_rates_and_named_without_one() -> None:
+    made = holding("1000", A="10", E="3")
+    made.account("EUR").cash = D(-20)
+    seen = market(A=20.0, E=50.0)
+    seen.instruments["E"].currency = "EUR"
+    blind = value(made, seen)
+    assert (blind.nav, blind.unpriced) == (1200.0, ("E", "EUR"))
+    seen.observe_rate("EUR/USD", 1.25, 1)
+    worth = value(made, seen)
+    assert (worth.nav, worth.cash, worth.unpriced) == (1362.5, 975.0, ())
+    assert worth.values.tolist() == [200.0, 187.5]
+
+
+def test_growth_takes_money_in_and_out_out_and_remembers_the_deepest_fall() -> None:
+    made = holding("1000")
+    for cash, moved, grown in (("1100", 0, 1.1), ("2100", 1000, 1.1), ("1050", 0, 0.55)):
+        made.accounts["USD"].cash = D(cash)
+        made.growth.moved += moved
+        worth = value(made, market())
+        assert growth_now(made, worth) == pytest.approx(grown)
+        mark(made, worth)
+    assert [made.growth.best, made.growth.deepest] == pytest.approx([1.1, 0.5])
+
+
+def test_what_cannot_be_valued_does_not_count_as_a_loss() -> None:
+    made = holding("1000", X="5")
+    worth = value(made, market(X=None))
+    mark(made, worth)
+    assert (made.growth.now, made.growth.nav) == (1.0, 1000.0)
+
+
+def test_open_purchases_reserve_what_they_will_cost_and_sales_nothing() -> None:
+    made = portfolio()
+    for trade_id, quantity in (("1", "5"), ("2", "-3")):
+        made.open_trades[trade_id] = OpenTrade(trade_id, "p:1", "A", D(quantity))
+    assert reserved(made, market(A=20.0)) == pytest.approx(100.0 * 1.0003)

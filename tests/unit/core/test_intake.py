@@ -94,6 +94,20 @@ def test_a_signal_just_inside_every_bound_counts(fields: dict[str, Any]) -> None
 CASH = {"portfolio": "p", "amount": "1", "currency": "USD"}
 OPENED = {"portfolio": "p", "currency": "USD", "cash": "1"}
 FILL = {"portfolio": "p", "instrument": "A", "quantity": "1", "price": "1"}
+PAIR = "EUR/USD"
+TWICE = {
+    "portfolio": "p", "as_of": NOON, "positions": [{"instrument": "A", "quantity": "1"}] * 2,
+}  # fmt: skip
+CASH_TWICE = {
+    "portfolio": "p", "as_of": NOON, "positions": [], "cash": "1",
+    "balances": [{"currency": "USD", "amount": "1"}],
+}  # fmt: skip
+
+
+def RATE(make: Inputs) -> Input:
+    return make.rate(PAIR, 1.1, NOON)
+
+
 CLOSED = other("portfolios", "PortfolioClosed", portfolio="p")
 INPUT_CASES: list[tuple[InputRejection, tuple[Callable[[Inputs], Input], ...]]] = [
     (R.UNKNOWN_PORTFOLIO, (other("portfolios", "CashMoved", **CASH | {"portfolio": "x"}),)),
@@ -112,16 +126,31 @@ INPUT_CASES: list[tuple[InputRejection, tuple[Callable[[Inputs], Input], ...]]] 
     (R.WRONG_CURRENCY, (other("portfolios", "CashMoved", **CASH | {"currency": "EUR"}),)),
     (
         R.WRONG_CURRENCY,
-        (
-            lambda make: make.listed("E", currency="EUR"),
-            other("orders", "OrderFilled", **FILL | {"instrument": "E"}),
-        ),
+        (other("orders", "OrderFilled", **FILL | {"currency": "EUR"}),),
     ),
     (R.DUPLICATE, (other("portfolios", "CashMoved", event_id="1", **CASH),) * 2),
     (R.STALE, (lambda make: make.prices({"A": 9.0}, NOON, event_time=T0),)),
     (R.FUTURE, (lambda make: make.prices({"A": 9.0}, NOON, event_time=NOON + 6 * SECOND),)),
     (R.TOO_LATE, (other("control", "ParametersChanged", parameters={"sessions": "clock"}),)),
     (R.UNSUPPORTED, (other("market", "RatesObserved", name="r", rate=0.1),)),
+    (R.OUT_OF_RANGE, (lambda make: make.rate("EUR/USD", -1.0, NOON),)),
+    (R.UNKNOWN_INSTRUMENT, (RATE, other("orders", "OrderFilled", **FILL | {"instrument": PAIR}))),
+    (R.STALE, (RATE, other("market", "RatesObserved", name=PAIR, rate=1.0, event_time=T0))),
+    (R.FUTURE, (other("market", "RatesObserved", name=PAIR, rate=1.0, event_time=NOON + DAY),)),
+    (R.UNKNOWN_INSTRUMENT, (lambda make: make.action("X", "dividend", NOON, amount="1"),)),
+    (R.UNKNOWN_INSTRUMENT, (lambda make: make.action("A", "spin_off", NOON, ratio="1", into="X"),)),
+    (R.INCOMPLETE, (lambda make: make.action("A", "split", NOON),)),
+    (R.INCOMPLETE, (lambda make: make.action("A", "spin_off", NOON, ratio="1"),)),
+    (R.INCOMPLETE, (lambda make: make.action("A", "redemption", NOON),)),
+    (R.CONTRADICTORY, (lambda make: make.action("A", "spin_off", NOON, ratio="1", into="A"),)),
+    (R.OUT_OF_RANGE, (lambda make: make.action("A", "split", NOON, ratio="0"),)),
+    (R.OUT_OF_RANGE, (lambda make: make.action("A", "split", NOON, ratio="1", per="0"),)),
+    (R.OUT_OF_RANGE, (lambda make: make.action("A", "split", NOON, ratio="2", per="5000000"),)),
+    (R.UNKNOWN_PORTFOLIO, (lambda make: make.report("x", {}, NOON),)),
+    (R.UNKNOWN_INSTRUMENT, (lambda make: make.report("p", {"X": "1"}, NOON),)),
+    (R.FUTURE, (lambda make: make.report("p", {}, NOON, as_of=NOON + 6 * SECOND),)),
+    (R.CONTRADICTORY, (other("portfolios", "PositionsReported", **TWICE),)),
+    (R.CONTRADICTORY, (other("portfolios", "PositionsReported", **CASH_TWICE),)),
 ]
 
 

@@ -136,7 +136,7 @@ def test_another_window_keeps_the_newest_rows_that_fit(size: int) -> None:
     for n, close in enumerate((10.0, 11.0, 11.0, 22.0, 11.0, 12.1)):
         made.observe(seen({"A": close}, T0 + n))
     before = window(made, "A")
-    made.resize(window=size)
+    made.resize(window=size, volume_window=20)
     assert window(made, "A") == before[-size:]
     made.observe(seen({"A": 24.2}, T0 + 9))
     assert window(made, "A") == [*before, [1.0]][-size:]
@@ -144,7 +144,8 @@ def test_another_window_keeps_the_newest_rows_that_fit(size: int) -> None:
 
 def test_room_for_more_names_changes_no_bit() -> None:
     grown, tight = market("A", window=60), market("A", window=60)
-    for name in ("price", "price_time", "price_session", "close", "close_session", "returns"):
+    arrays = ("price", "price_time", "price_session", "close", "close_session", "returns")
+    for name in (*arrays, "volume", "volumes"):
         setattr(tight, name, getattr(tight, name)[..., :1])
     for n in range(60):
         for made in (grown, tight):

@@ -21,7 +21,9 @@ RISK = PriorBlendedCovariance()
 
 
 def covariance(market: Market, horizon: float = 5.0, names: tuple[str, ...] = ("A", "B")) -> Floats:
-    return market.covariance(names, horizon=horizon, risk_model=RISK, settings=SETTINGS)
+    return market.covariance(
+        names, currency="USD", horizon=horizon, risk_model=RISK, settings=SETTINGS
+    )
 
 
 def planted() -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -11,12 +10,11 @@ import pytest
 from coordinator.core.checkpoint import decode_state, encode_state
 from coordinator.core.evolve import evolve_input
 from coordinator.core.rounds import next_begin, open_round
-from coordinator.core.state import Portfolio, Round, State
+from coordinator.core.state import Round, State
 from coordinator.log.memory import MemoryLog
 from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import Stamp
 from schemas.journal import RoundsPaced
-from schemas.portfolios import Costs, Mandate, Schedule
 from tests.journals import (
     DAY,
     HOUR,
@@ -31,6 +29,7 @@ from tests.journals import (
     run,
     zero_clock,
 )
+from tests.unit.core.books import portfolio
 
 
 def days(make: Inputs, *, schedule: dict[str, Any] | None = None, **fields: Any) -> list[Input]:
@@ -282,11 +281,10 @@ def deciding(*last: int | None, opened: bool = False, paused: bool = False) -> S
     state = State(shard=0, shards=1)
     for number, at in enumerate(last):
         name = f"p{number}"
-        state.portfolios[name] = Portfolio(
-            name=name, currency="USD", mode="balanced", mandate=Mandate(), schedule=Schedule(),
-            costs=Costs(), cash=Decimal(1), risk_aversion=1.0, paused=paused, last_round_at=at,
-            round=Round("signals", T0) if opened else None,
-        )  # fmt: skip
+        made = portfolio()
+        made.name, made.paused, made.last_round_at = name, paused, at
+        made.round = Round("signals", T0) if opened else None
+        state.portfolios[name] = made
     return state
 
 

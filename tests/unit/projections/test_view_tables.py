@@ -11,8 +11,8 @@ import pytest
 from coordinator.core.chain import ChainBroken
 from coordinator.core.ports import Record
 from projections.tables import Follower, Place, Row, ViewTables, change
+from schemas.books import PortfolioViewUpdated
 from schemas.canonical import digest
-from schemas.decisions import PortfolioViewUpdated
 from schemas.entries import GENESIS, decode_head, encode_output
 
 SECOND = 1_000_000_000

@@ -20,7 +20,7 @@ from replay.backtest import BacktestSummary, backtest, run_backtest
 from replay.errors import NothingToReplay, OutputExists
 from replay.market import SIMULATED
 from replay.verify import verify
-from schemas.decisions import PortfolioViewUpdated
+from schemas.books import PortfolioViewUpdated
 from schemas.entries import Stamp, decode_output, encode_journal
 from schemas.journal import ClockTicked, EngineStarted
 from schemas.market import PricesObserved

@@ -14,10 +14,10 @@ from coordinator.log.memory import MemoryLog
 from replay import verify
 from replay.verify import Result
 from schemas.base import Event
+from schemas.books import PortfolioViewUpdated
 from schemas.decisions import (
     AllocationDecided,
     ConflictsDetected,
-    PortfolioViewUpdated,
     RoundClosed,
 )
 from schemas.entries import decode_output, encode_output

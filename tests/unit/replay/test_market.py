@@ -7,9 +7,17 @@ from decimal import Decimal
 import pytest
 
 from replay.market import SIMULATED, SimulatedMarket
+from schemas.books import HoldingChanged
 from schemas.decisions import AllocationDecided, TradesExpired
 from schemas.entries import JournalEntry, encode_journal
-from schemas.market import InstrumentDelisted, InstrumentHalted, InstrumentListed, PricesObserved
+from schemas.market import (
+    CorporateActionAnnounced,
+    InstrumentDelisted,
+    InstrumentHalted,
+    InstrumentListed,
+    PricesObserved,
+    RatesObserved,
+)
 from schemas.orders import OrderCancelled, OrderFilled, OrderPartlyFilled
 from schemas.portfolios import CashMoved, Costs, Mandate, MandateChanged, PortfolioOpened
 from tests.unit.replay.planted import allocation, trade
@@ -275,3 +283,61 @@ def test_offsets_of_a_portfolio_rise_without_gaps() -> None:
     assert [one.stamp.offset for one in answers] == [0, 1]
     assert len({one.stamp.partition for one in answers}) == 1
     assert len({one.event.event_id for one in answers}) == 2  # type: ignore[attr-defined] # inputs
+
+
+def rate(name: str, value: float) -> RatesObserved:
+    return RatesObserved(event_id=f"{name}-{value}", event_time=0, name=name, rate=value)
+
+
+def test_another_currency_is_paid_for_at_the_last_rate_and_only_as_far_as_money_goes() -> None:
+    abroad = listed("A").model_copy(update={"currency": "USD"})
+    sim = market(opened("1000"), abroad, rate("USD/EUR", 2.0))
+    sim.hear(decided(("A", "60")))
+    assert said(sim.see(prices("open", 110, A=10.0), 110)) == [
+        "OrderPartlyFilled A 50@10",
+        "OrderCancelled A cash does not cover the rest",
+    ]
+    sim.see(rate("USD/EUR", 1.0), 120)  # the debt of 500 USD has halved
+    sim.hear(decided(("A", "60"), at=120))
+    assert said(sim.see(prices("open", 130, A=10.0), 130))[0] == "OrderPartlyFilled A 50@10"
+
+
+def test_without_a_rate_nothing_is_bought_abroad() -> None:
+    abroad = listed("A").model_copy(update={"currency": "USD"})
+    sim = market(opened("1000"), abroad)
+    sim.hear(decided(("A", "60")))
+    assert said(sim.see(prices("open", 110, A=10.0), 110)) == [
+        "OrderCancelled A cash does not cover the rest"
+    ]
+
+
+def changed(kind: str, before: str, after: str, cash: str = "0") -> HoldingChanged:
+    return HoldingChanged(
+        decided_at=115, portfolio="p", action_id="a", instrument="A", kind=kind,  # type: ignore[arg-type] # a literal, by name
+        quantity_before=Decimal(before), quantity=Decimal(after), cash=Decimal(cash),
+        currency="EUR",
+    )  # fmt: skip
+
+
+def test_after_a_split_as_much_can_be_sold_as_it_made() -> None:
+    sim = market()
+    sim.hear(decided(("A", "10")))
+    sim.see(prices("open", 110, A=10.0), 110)
+    sim.hear(changed("split", "10", "30"))
+    sim.hear(decided(("A", "-40"), at=120))
+    assert said(sim.see(prices("open", 130, A=4.0), 130)) == [
+        "OrderPartlyFilled A -30@4",
+        "OrderCancelled A more than is held",
+    ]
+
+
+def test_a_price_limit_is_of_the_close_in_new_units() -> None:
+    sim = market(opened(), listed("A", limit=0.1))
+    sim.see(prices("bar", 50, A=30.0, close=True), 50)
+    split = CorporateActionAnnounced(
+        event_id="s", event_time=60, instrument="A", kind="split", effective_at=70,
+        ratio=Decimal(3),
+    )  # fmt: skip
+    sim.see(split, 60)
+    sim.hear(decided(("A", "10")))
+    assert said(sim.see(prices("open", 110, A=10.5), 110)) == ["OrderFilled A 10@10.5"]

@@ -1,0 +1,228 @@
+"""`coordinator portfolio`: how a portfolio stands, or stood at any position of its log.
+
+Place in the flow: folds the log up to the moment, measures, shows. It must never show a name
+unescaped: names come from files of other people.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from coordinator.cli.console import (
+    FAILED,
+    OK,
+    clock_text,
+    complain,
+    output,
+    print_json,
+    progress,
+    quiet_pipe,
+    safe,
+    table,
+)
+from coordinator.core.shards import shard_of
+from coordinator.log.errors import LogError
+from coordinator.log.open import open_reader
+from coordinator.log.url import LOG_HELP
+from replay.errors import ReplayError
+from replay.source import shards_of
+from replay.standing import Moment, standing
+from schemas.base import parse_time
+from schemas.registry import SchemaError
+
+if TYPE_CHECKING:
+    from coordinator.core.ports import LogReader
+    from coordinator.quality.standing import Standing
+
+__all__ = ["add_parser", "moment_of", "render", "run"]
+
+_HOLDINGS = 20
+_POSITION_DIGITS = 15
+"""More are nanoseconds."""
+AT_HELP = "a position of the journal (included) or a time; default: the end"
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `portfolio` to the commands."""
+    parser = commands.add_parser(
+        "portfolio",
+        help="how a portfolio stands: positions, cash, gains, exposure, risk",
+        description="Shows positions, cash, gains, exposure, risk and liquidity of a portfolio as "
+        "the log has it at a moment. Nothing is decided again.",
+    )
+    parser.add_argument("name", metavar="NAME", help="the portfolio")
+    parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
+    parser.add_argument("--at", type=moment_of, metavar="POSITION", help=AT_HELP)
+    parser.add_argument(
+        "--participation", type=_share, default=0.1, metavar="SHARE",
+        help="of a session's volume that is sold at most (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the portfolio; 1 when there is none of that name."""
+    moment = args.at or Moment()
+    try:
+        with quiet_pipe(), closing(open_reader(args.log)) as reader:
+            found = _found(reader, args.name, moment, args.participation)
+            if found is None:
+                return FAILED
+            told, position, time = found
+            if args.json:
+                print_json({"position": position, "journal_time": time, "standing": told})
+            else:
+                output().print(Text(f"position {position} of the journal, {clock_text(time)}"))
+                render(told, output())
+    except (ReplayError, LogError, SchemaError) as error:
+        complain(error)
+        return FAILED
+    return OK
+
+
+def _found(
+    reader: LogReader, name: str, moment: Moment, participation: float
+) -> tuple[Standing, int, int] | None:
+    """The portfolio's standing with where it stands; None, after saying so, where there is none."""
+    from coordinator.bootstrap import risk_model  # noqa: PLC0415 - a wrong option must not wait for it
+    from coordinator.quality.standing import measure  # noqa: PLC0415 - nor for the numeric libraries
+
+    shard = shard_of(name, shards_of(reader))
+    with progress("reading the journal") as advance:
+        stood = standing(
+            reader, shard, moment, progress=lambda done, total, _: advance(done, total, "")
+        )
+    portfolio = stood.state.portfolios.get(name)
+    if portfolio is None:
+        known = ", ".join(sorted(stood.state.portfolios)) or "none"
+        complain(f"no portfolio {name!r} there at that moment; on its shard there are: {known}")
+        return None
+    told = measure(stood.state, portfolio, risk_model(), participation=participation)
+    return told, stood.position, stood.time
+
+
+def moment_of(text: str) -> Moment:
+    """A position or a time, as somebody types it. Raises argparse.ArgumentTypeError."""
+    if text.isdigit() and len(text) <= _POSITION_DIGITS:
+        return Moment(position=int(text))
+    try:
+        return Moment(time=parse_time(int(text) if text.isdigit() else text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"neither a position nor a time: {error}") from error
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0.0 < share <= 1.0:
+        raise argparse.ArgumentTypeError("must lie above 0 and at most at 1")
+    return share
+
+
+def render(told: Standing, console: Console) -> None:
+    """Print the standing for a person; the longest list is cut, and says so."""
+    for part in (_head(told), _money(told), _accounts(told), _holdings(told), _risk(told)):
+        for one in part:
+            console.print(one)
+
+
+def _head(told: Standing) -> Iterator[RenderableType]:
+    view = told.view
+    yield Text.assemble(
+        ("portfolio ", "bold"), safe(told.portfolio, "bold cyan"),
+        f"  {clock_text(view.decided_at)}  {told.standing}  mode ", safe(told.mode),
+        f"  NAV {view.nav:,.2f} ", safe(told.currency),
+        f"  rounds {told.rounds}  fills {view.fills}",
+    )  # fmt: skip
+    if view.unpriced:
+        names = ", ".join(view.unpriced)
+        yield Text.assemble(("without a price or a rate: ", "red"), safe(names))
+
+
+def _money(told: Standing) -> Iterator[RenderableType]:
+    view, gains = told.view, told.gains
+    parts = (("settled", view.settled), ("reserved", view.reserved), ("available", view.available))
+    yield Text(f"cash {view.cash:,.2f}  " + "  ".join(f"{n} {a:,.2f}" for n, a in parts))
+    yield Text(
+        f"gain {gains.gain:+,.2f} on {gains.invested:,.2f} = realised {gains.realised:+,.2f}"
+        f"  unrealised {gains.unrealised:+,.2f}  income {gains.income:+,.2f}"
+        f"  charges {-gains.charges:+,.2f}  corrected {gains.corrected:+,.2f}"
+        f"  currencies {gains.currencies:+,.2f}"
+    )
+
+
+def _accounts(told: Standing) -> Iterator[RenderableType]:
+    if len(told.view.accounts) < 2:  # noqa: PLR2004 - one account is what stands above
+        return
+    columns = ("cash", "cost", "paid in", "realised", "income", "charges", "exchanged")
+    rows = table("account", *columns, right=columns)
+    for one in told.view.accounts:
+        sums = (one.cash, one.cost, one.paid_in, one.realised, one.income, one.charges)
+        rows.add_row(safe(one.currency), *(f"{amount:,.2f}" for amount in (*sums, one.exchanged)))
+    yield rows
+
+
+def _holdings(told: Standing) -> Iterator[RenderableType]:
+    if not told.holdings:
+        yield Text("holds nothing")
+        return
+    right = (
+        "quantity", "average cost", "price", "value", "weight", "unrealised", "of risk",
+        "sessions to sell",
+    )  # fmt: skip
+    rows = table("instrument", *right, right=right)
+    largest = sorted(told.holdings, key=lambda one: (-abs(one.weight), one.instrument))
+    for one in largest[:_HOLDINGS]:
+        rows.add_row(
+            safe(one.instrument), f"{one.quantity:,f}", f"{one.average_cost:,.4f}",
+            "none" if one.price is None else f"{one.price:,.4f}", f"{one.value:,.2f}",
+            f"{one.weight:.2%}", "" if one.unrealised is None else f"{one.unrealised:+,.2f}",
+            f"{one.risk_share:.1%}",
+            "" if one.sessions_to_sell is None else f"{one.sessions_to_sell:.2f}",
+        )  # fmt: skip
+    yield rows
+    if len(told.holdings) > _HOLDINGS:
+        yield Text(f"and {len(told.holdings) - _HOLDINGS} more (--json shows all)")
+    for trade in told.open_trades[:_HOLDINGS]:
+        yield Text.assemble("open: ", safe(trade.instrument), f" {trade.quantity:+,f}")
+
+
+def _risk(told: Standing) -> Iterator[RenderableType]:
+    risk, view = told.risk, told.view
+    yield Text(
+        f"gross {view.gross:.2%}  net {view.net:.2%}  concentration {view.concentration:.3f}"
+        f"  turnover so far {told.turnover:.2%}  drawdown {view.drawdown:.2%}"
+        f" (deepest {view.drawdown_max:.2%})"
+    )
+    if view.sectors:
+        sectors = (
+            f"{one.sector or 'unknown'} {one.long:.1%}"
+            + (f" / {one.short:.1%}" if one.short else "")
+            for one in view.sectors
+        )
+        yield Text.assemble("sectors: ", safe(", ".join(sectors)))
+    yield Text(
+        f"volatility {risk.volatility:.2%} a session, {risk.volatility_year:.1%} a year"
+        f"  95 % value at risk {risk.var:.2%}, shortfall {risk.shortfall:.2%}"
+        f"  in {risk.sessions} past sessions {_percent(risk.var_historical)},"
+        f" {_percent(risk.shortfall_historical)}"
+    )
+    speed = told.sessions_to_sell
+    yield Text(
+        f"beta {'unknown' if risk.beta is None else f'{risk.beta:.2f}'}"
+        f"  to sell all at {told.participation:.0%} of the volume: "
+        + ("unknown" if speed is None else f"{speed:.2f} sessions")
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.2%}"

@@ -1,0 +1,153 @@
+"""Shown: a portfolio as it stands, as an event.
+
+Place in the flow: said after every round, soon after fills and money, and at least once an
+interval while anything changes. Reads the state, changes nothing.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+
+from coordinator.core.accounts import EXACT, PLACES, ZERO
+from coordinator.core.book import Valuation, growth_now, money, reserved, settled, value
+from coordinator.core.market import Market
+from coordinator.core.ports import Floats
+from coordinator.core.state import Portfolio
+from schemas.books import CurrencyLine, Holding, PortfolioViewUpdated, SectorLine
+from schemas.canonical import digest
+
+__all__ = ["cost_by_currency", "portfolio_view", "seen_as"]
+
+
+def portfolio_view(portfolio: Portfolio, market: Market, *, at: int) -> PortfolioViewUpdated:
+    """The portfolio as an event, as of the engine's clock `at`."""
+    worth = value(portfolio, market)
+    weights = worth.weights
+    holdings = _holdings(portfolio, worth)
+    has_settled, is_reserved = settled(portfolio, market, at=at), reserved(portfolio, market)
+    growth = portfolio.growth
+    now = growth_now(portfolio, worth)
+    fall = min(1.0, max(0.0, 1.0 - now / max(growth.best, now)))
+    return PortfolioViewUpdated(
+        decided_at=at,
+        portfolio=portfolio.name,
+        nav=money(worth.nav),
+        cash=money(worth.cash) if len(portfolio.accounts) > 1 else _said(portfolio.cash),
+        holdings=holdings,
+        gross=float(np.abs(weights).sum()),
+        net=float(weights.sum()),
+        open_trades=len(portfolio.open_trades),
+        traded=_said(portfolio.traded),
+        fees=_said(portfolio.fees),
+        fills=portfolio.fills,
+        settled=money(has_settled),
+        reserved=money(is_reserved),
+        available=money(has_settled - is_reserved),
+        gain=money(worth.nav - float(portfolio.invested)),
+        unrealised=EXACT.add(ZERO, _sum(holdings)),
+        accounts=_accounts(portfolio, market, at=at),
+        sectors=_sectors(worth, weights, market),
+        concentration=_concentration(weights),
+        drawdown=fall,
+        drawdown_max=max(fall, growth.deepest),
+        unpriced=worth.unpriced,
+    )
+
+
+def seen_as(view: PortfolioViewUpdated) -> tuple[str, ...]:
+    """What must change before a view is worth showing again."""
+    units = "\t".join(f"{one.instrument}\t{one.quantity}" for one in view.holdings)
+    told = (view.nav, view.cash, view.fills, view.open_trades, digest(units.encode())[:16])
+    return tuple(str(one) for one in told)
+
+
+def _holdings(portfolio: Portfolio, worth: Valuation) -> tuple[Holding, ...]:
+    priceless = frozenset(worth.unpriced)
+    rows = zip(
+        worth.instruments,
+        worth.prices.tolist(),
+        worth.rates.tolist(),
+        worth.values.tolist(),
+        worth.weights.tolist(),
+        strict=True,
+    )
+    return tuple(
+        Holding(
+            instrument=name,
+            quantity=portfolio.positions[name],
+            price=price or None,
+            weight=weight,
+            cost=_said(portfolio.cost[name]),
+            unrealised=None
+            if name in priceless
+            else money(worth_now - float(portfolio.cost[name]) * rate),
+        )
+        for name, price, rate, worth_now, weight in rows
+    )
+
+
+def _sum(holdings: tuple[Holding, ...]) -> Decimal:
+    total = ZERO
+    for one in holdings:
+        total = EXACT.add(total, one.unrealised or ZERO)
+    return total
+
+
+def cost_by_currency(portfolio: Portfolio, market: Market) -> dict[str, Decimal]:
+    """What the holdings of each currency cost, exact."""
+    found: dict[str, Decimal] = {}
+    for name in sorted(portfolio.cost):
+        currency = market.instruments[name].currency
+        found[currency] = EXACT.add(found.get(currency, ZERO), portfolio.cost[name])
+    return found
+
+
+def _accounts(portfolio: Portfolio, market: Market, *, at: int) -> tuple[CurrencyLine, ...]:
+    """Its own currency first, then the others by name."""
+    cost = cost_by_currency(portfolio, market)
+    others = sorted(portfolio.accounts.keys() - {portfolio.currency})
+    lines = []
+    for currency in (portfolio.currency, *others):
+        account = portfolio.accounts[currency]
+        lines.append(
+            CurrencyLine(
+                currency=currency,
+                cash=_said(account.cash),
+                settled=_said(account.settled(at)),
+                cost=_said(cost.get(currency, ZERO)),
+                paid_in=_said(account.paid_in),
+                realised=_said(account.realised),
+                income=_said(account.income),
+                charges=_said(account.charges),
+                exchanged=_said(account.exchanged),
+                corrected=_said(account.corrected),
+            )
+        )
+    return tuple(lines)
+
+
+def _sectors(worth: Valuation, weights: Floats, market: Market) -> tuple[SectorLine, ...]:
+    long: dict[str | None, float] = {}
+    short: dict[str | None, float] = {}
+    for name, weight in zip(worth.instruments, weights.tolist(), strict=True):
+        side = long if weight > 0 else short
+        sector = market.instruments[name].sector
+        side[sector] = side.get(sector, 0.0) + weight
+    sectors = sorted(long.keys() | short.keys(), key=lambda sector: (sector is None, sector or ""))
+    return tuple(
+        SectorLine(sector=one, long=long.get(one, 0.0), short=short.get(one, 0.0))
+        for one in sectors
+    )
+
+
+def _concentration(weights: Floats) -> float:
+    """The Herfindahl index of the gross exposure; 0 where nothing is held."""
+    gross = float(np.abs(weights).sum())
+    return min(1.0, float((weights**2).sum()) / gross**2) if gross > 0 else 0.0
+
+
+def _said(amount: Decimal) -> Decimal:
+    """Money as an event can spell it: a product of price and quantity may have more places."""
+    return amount.quantize(PLACES, context=EXACT)

@@ -1,0 +1,116 @@
+"""Standing: a shard's state at any position of its journal, without deciding anything again.
+
+Place in the flow: asked by commands that show portfolios, signals or sources as they were. The
+journal is folded by an engine that follows: what was decided is read, not made, so the answer is
+that of the recorded run whatever build it was, and a log of inputs alone has open nothing. It
+begins at the newest recorded state that it can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+
+from coordinator.bootstrap import build_engine
+from coordinator.core.checkpoint import CheckpointError
+from coordinator.core.engine import Engine
+from coordinator.core.evolve import evolve_output
+from coordinator.core.ports import LogReader, Record
+from coordinator.core.state import State
+from coordinator.log.live import begin_of
+from replay.source import Progress, shards_of
+from replay.states import RecordedStates
+from schemas.base import Event
+from schemas.decisions import AllocationDecided, RoundClosed
+from schemas.entries import decode_output, opening
+
+__all__ = ["Moment", "Standing", "standing"]
+
+_DECIDED = opening(AllocationDecided, RoundClosed)
+_PROGRESS_RECORDS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The end of what is folded: a journal position, or a time in ns UTC; neither: everything."""
+
+    position: int | None = None
+    time: int | None = None
+
+    def holds(self, record: Record) -> bool:
+        """Whether the record lies no later."""
+        if self.position is not None:
+            return record.position <= self.position
+        return self.time is None or record.journal_time <= self.time
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A shard's state after a position of its journal. time: of that record, ns UTC."""
+
+    state: State
+    position: int
+    time: int
+
+
+def standing(
+    reader: LogReader, shard: int, moment: Moment, *, progress: Progress | None = None
+) -> Standing:
+    """The state of one shard as of a moment.
+
+    Raises NothingToReplay for a log without journals, LogError for one that cannot be read.
+    """
+    engine = build_engine(shard=shard, shards=shards_of(reader))
+    _restore(engine, reader, shard, moment)
+    engine.state.follows = True
+    decided = _Decided(reader, shard, after=engine.position)
+    time, total, done = engine.clock, reader.end("journal", shard), 0
+    start = max(engine.position + 1, begin_of(reader, "journal", shard))
+    for record in takewhile(moment.holds, reader.read("journal", shard, start)):
+        for event in decided.by(record.position):
+            evolve_output(engine.state, event)
+        engine.step(record)
+        time, done = record.journal_time, done + 1
+        if progress is not None and done % _PROGRESS_RECORDS == 0:
+            progress(record.position, total, time)
+    return Standing(engine.state, engine.position, time)
+
+
+def _restore(engine: Engine, reader: LogReader, shard: int, moment: Moment) -> None:
+    """Begin at the newest state of no later than the moment that this build can read."""
+    if moment.time is not None:
+        return
+    last = reader.end("journal", shard) if moment.position is None else moment.position
+    for state in RecordedStates(reader, shard).newest(last):
+        try:
+            engine.restore(state)
+        except CheckpointError:
+            continue
+        return
+
+
+class _Decided:
+    """What was decided in a shard, by the journal position that caused it."""
+
+    def __init__(self, reader: LogReader, shard: int, *, after: int) -> None:
+        self._found = self._read(reader, shard, after)
+        self._next: tuple[int, Event] | None = next(self._found, None)
+
+    @staticmethod
+    def _read(reader: LogReader, shard: int, after: int) -> Iterator[tuple[int, Event]]:
+        said = -1
+        for record in reader.read("decisions", shard, begin_of(reader, "decisions", shard)):
+            if not record.payload.startswith(_DECIDED):
+                continue
+            entry = decode_output(record.payload)
+            # A repeat is passed over, as every reader of the chain does.
+            if entry.seq > said and entry.position > after:
+                said = entry.seq
+                yield entry.position, entry.event
+
+    def by(self, position: int) -> Iterator[Event]:
+        """Those of positions up to this one that were not asked for before."""
+        while self._next is not None and self._next[0] <= position:
+            yield self._next[1]
+            self._next = next(self._found, None)

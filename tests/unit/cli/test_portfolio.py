@@ -1,0 +1,85 @@
+"""`coordinator portfolio` on a recorded run: for people, as JSON, at a moment, refused."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from coordinator.cli import portfolio
+from coordinator.log.segments import export
+from tests.journals import DAY, HOUR, T0, Inputs, run
+
+
+def ask(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    portfolio.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["portfolio", *words])
+    return int(args.run(args))
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> str:
+    make = Inputs()
+    inputs = [make.rate("EUR/USD", 1.25, T0), make.listed("A", sector="Tech")]
+    inputs += [make.listed("E[red]", currency="EUR"), make.opened("p", cash="1000")]
+    inputs += [make.prices({"A": 10.0, "E[red]": 4.0}, T0)]
+    inputs += [make.fill("p", "A", "5", "10", T0 + HOUR, fee="0.5")]
+    inputs += [make.fill("p", "E[red]", "10", "4", T0 + 2 * HOUR)]
+    path = tmp_path_factory.mktemp("log") / "log"
+    export(run(inputs, end=T0 + DAY), path)
+    return str(path)
+
+
+def test_it_shows_money_holdings_gains_and_risk(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("p", "--log", log) == 0
+    text = capsys.readouterr().out
+    words = ("NAV 999.50 USD", "active", "realised +0.00", "charges -0.50", "E[red]", "EUR",
+             "-40.00", "sectors: Tech 5.0%, unknown 5.0%", "volatility")  # fmt: skip
+    for word in words:
+        assert word in text
+
+
+def test_json_has_everything_and_says_where_it_stands(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("p", "--log", log, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["standing"]["view"]["accounts"][1]["cash"] == "-40"
+    assert found["standing"]["gains"]["gain"] == "-0.50"
+    assert found["position"] > 0
+
+
+@pytest.mark.parametrize("at", ["2025-10-10T01:30:00Z", str(T0 + HOUR), "6"])
+def test_it_is_as_it_was_at_a_position_or_a_time(
+    log: str, at: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("p", "--log", log, "--json", "--at", at) == 0
+    view = json.loads(capsys.readouterr().out)["standing"]["view"]
+    assert view["fills"] == 1
+
+
+def test_an_unknown_portfolio_is_told_with_the_known_ones(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("q", "--log", log) == 1
+    assert "no portfolio 'q'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--at", "soon"), ("--at", "2025-10-10"), ("--participation",
+                                   "0"), ("--participation", "x")])  # fmt: skip
+def test_a_wrong_option_is_refused(log: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        ask("p", "--log", log, *words)
+    assert refused.value.code == 2
+
+
+def test_a_log_that_is_not_there_is_an_error_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("p", "--log", str(tmp_path / "none")) == 1
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,65 @@
+"""Two books of one backtest, the engine's exact ones and the report's own, come to the same."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from coordinator.core.book import growth_now, value
+from coordinator.log.memory import MemoryLog
+from replay.backtest import run_backtest
+from replay.report.accounts import curves
+from replay.standing import Moment, standing
+from schemas.books import HoldingChanged
+from schemas.decisions import AllocationDecided
+from tests.journals import DAY, HOUR, T0, Input, Inputs, engine, events_of, lay, zero_clock
+
+NAMES = {"A": "USD", "B": "USD", "E": "EUR", "F": "EUR"}
+DAYS = 12
+
+
+def world(seed: int) -> list[Input]:
+    """Opens and closes of two currencies, a rate a day, signals, money and corporate actions."""
+    rng, make = random.Random(seed), Inputs()
+    prices, rate = dict.fromkeys(NAMES, 50.0), 1.1
+    inputs = [make.listed(name, currency=currency) for name, currency in NAMES.items()]
+    inputs += [make.registered("s"), make.rate("EUR/USD", rate, T0)]
+    terms = {"position_max": 0.4, "valid_sessions": 2}
+    inputs.append(make.opened("p", cash="100000", mandate=terms))
+    for day in range(DAYS):
+        at = T0 + day * DAY
+        rate *= 1 + rng.gauss(0, 0.01)
+        prices = {name: price * (1 + rng.gauss(0, 0.02)) for name, price in prices.items()}
+        if day == DAYS // 2:
+            inputs.append(make.action("A", "split", at + 1, ratio="3"))
+            prices["A"] /= 3
+            inputs.append(make.action("E", "dividend", at + 1, amount="0.75"))
+            inputs.append(make.action("F", "spin_off", at + 1, ratio="1", per="4", into="B"))
+        inputs.append(make.rate("EUR/USD", rate, at + HOUR))
+        inputs.append(make.prices(prices, at + HOUR, kind="open"))
+        for name in NAMES:
+            strength = {"direction": rng.choice((-1, 1, 1)), "strength": 0.95}
+            inputs.append(make.signal("s", name, at + 2 * HOUR, **strength))
+        inputs.append(make.moved("p", "250.5", at + 3 * HOUR, currency=rng.choice(("USD", "EUR"))))
+        inputs.append(make.close(prices, at + 4 * HOUR))
+    return inputs
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_reports_own_book_comes_to_the_engines_nav_and_growth(seed: int) -> None:
+    inputs = lay(world(seed), MemoryLog(clock=zero_clock), shards=1)
+    out = MemoryLog(clock=zero_clock)
+    run_backtest(inputs, out, engines=engine)
+    bought = {t.instrument for d in events_of(out, AllocationDecided) for t in d.trades}
+    assert bought == set(NAMES)
+    kinds = {one.kind for one in events_of(out, HoldingChanged)}
+    assert "dividend" in kinds or "split" in kinds
+    (curve,) = curves(out)
+    last = curve.marks[-1]
+    state = standing(out, 0, Moment(time=last.at)).state  # fills at the close are in it
+    portfolio = state.portfolios["p"]
+    worth = value(portfolio, state.market)
+    assert last.nav == pytest.approx(worth.nav, rel=1e-9)
+    assert last.growth == pytest.approx(growth_now(portfolio, worth), rel=1e-3)
+    assert curve.traded == pytest.approx(float(portfolio.traded), rel=1e-9)

@@ -1,0 +1,68 @@
+"""Standing: what is followed is what was decided, at every position, from any beginning."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.core.checkpoint import portfolio_digest
+from coordinator.core.ports import Record
+from coordinator.log.memory import MemoryLog
+from replay.standing import Moment, standing
+from tests.journals import engine, lay, owners, run, zero_clock
+from tests.recorded import PORTFOLIOS, end_of, recorded
+
+INPUTS = recorded(3)
+LOG = run(INPUTS, end=end_of(INPUTS))
+
+
+def decided_at(position: int) -> dict[str, str]:
+    """Digests of all portfolios of an engine that decided up to there."""
+    made = engine(0, 1)
+    for record in LOG.read("journal", 0, 0, position + 1):
+        made.step(record)
+    return {name: portfolio_digest(one) for name, one in made.state.portfolios.items()}
+
+
+def followed_at(log: MemoryLog, moment: Moment) -> dict[str, str]:
+    found = standing(log, 0, moment)
+    return {name: portfolio_digest(one) for name, one in found.state.portfolios.items()}
+
+
+@pytest.mark.parametrize("part", [0.1, 0.35, 0.7, 1.0])
+def test_a_followed_book_is_the_decided_one_at_any_position(part: float) -> None:
+    position = int((LOG.end("journal", 0) - 1) * part)
+    assert followed_at(LOG, Moment(position=position)) == decided_at(position)
+
+
+def test_a_time_means_the_last_record_of_no_later() -> None:
+    middle: Record = list(LOG.read("journal", 0))[LOG.end("journal", 0) // 2]
+    found = standing(LOG, 0, Moment(time=middle.journal_time))
+    after = next(iter(LOG.read("journal", 0, found.position + 1)))
+    assert found.time <= middle.journal_time < after.journal_time
+
+
+def test_a_log_of_inputs_alone_has_books_and_nothing_open() -> None:
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=end_of(INPUTS))
+    state = standing(log, 0, Moment()).state
+    assert sorted(state.portfolios) == sorted(PORTFOLIOS)
+    assert all(one.rounds == 0 and not one.open_trades for one in state.portfolios.values())
+    assert any(one.fills for one in state.portfolios.values())
+
+
+def test_it_begins_at_the_newest_recorded_state_of_no_later() -> None:
+    log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=end_of(INPUTS))
+    (owner,) = owners(log, shards=1, every=5)
+    owner.recover()
+    read: list[int] = []
+    last = log.end("journal", 0) - 1
+    plain = log.read
+
+    def watched(topic: str, shard: int, start: int = 0, stop: int | None = None):  # type: ignore[no-untyped-def] # as MemoryLog.read
+        if topic == "journal":
+            read.append(start)
+        return plain(topic, shard, start, stop)
+
+    log.read = watched  # type: ignore[method-assign] # to see where it begins
+    found = followed_at(log, Moment(position=last - 3))
+    assert max(read) > 0
+    assert found == decided_at(last - 3)
