@@ -66,6 +66,7 @@ _TYPES: dict[str, Any] = {
     "float": pl.Float64,
     "float | None": pl.Float64,
     "Decimal": pl.Float64,
+    "Decimal | None": pl.Float64,
     "bool": pl.Boolean,
     "tuple[str, ...]": pl.List(pl.String),
     "tuple[float, ...]": pl.List(pl.Float64),

@@ -1,31 +1,26 @@
 """The lines of a decision: what it says of each instrument, signal, limit and conflict.
 
 Place in the flow: called by `decide` with the situation and the answer, column by column, as a
-decision has hundreds of lines. Reads, changes nothing. Its numbers are checked as columns and its
-texts come from inputs that were validated, so the models are put together without validating each
-line again; where a column does not pass, every line is validated, and says what is wrong.
+decision has hundreds of lines. Reads, changes nothing.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import repeat
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
 from coordinator.core.accounts import EXACT, ZERO
 from coordinator.core.allocate import Situation
+from coordinator.core.assemble import is_sound, lines_of
 from coordinator.core.board import sums
 from coordinator.core.book import units_to_come
 from coordinator.core.conflicts import Conflict
 from coordinator.core.ports import Allocation, Floats
 from coordinator.core.state import Portfolio, State
-from schemas.base import Model
 from schemas.decisions import (
     ConflictLine,
     ConflictsDetected,
@@ -43,7 +38,6 @@ __all__ = [
     "conflicts_said",
     "instrument_lines",
     "limit_uses",
-    "lines_of",
     "signal_uses",
 ]
 
@@ -53,15 +47,9 @@ WEIGHT_ZERO = 1e-9
 BREACH_MIN = 1e-7
 """A limit broken by less is drift, fraction of NAV."""
 _VERDICTS: tuple[Verdict, ...] = ("followed", "outvoted", "limited")
-_LARGEST = 1e18
-"""As `schemas.base.Finite`."""
 _DIGITS = 30
 """As `schemas.base.Holdings`."""
 _RESOLUTION_MAX = 2000
-
-Line = TypeVar("Line", bound=Model)
-_SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-_fill, _fields_set, _extra, _private = (vars(BaseModel)[slot].__set__ for slot in _SLOTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +58,6 @@ class Lines:
 
     targets: tuple[Target, ...]
     trades: tuple[Trade, ...]
-
-
-def lines_of(kind: type[Line], rows: Iterable[dict[str, Any]], *, sound: bool) -> tuple[Line, ...]:
-    """One model per row. rows: every field by name, in the model's order, each of its exact type.
-
-    sound: all values are known to fit; otherwise each line is validated.
-    """
-    if not sound:
-        return tuple(kind(**row) for row in rows)
-    filled = tuple(rows)
-    lines: tuple[Line, ...] = tuple(map(object.__new__, repeat(kind, len(filled))))
-    # What validation makes of values that fit, one part of all lines after the other.
-    _each(_fill, lines, filled)
-    _each(_fields_set, lines, repeat(set(kind.model_fields)))
-    _each(_extra, lines, repeat(None))
-    _each(_private, lines, repeat(None))
-    return lines
-
-
-def _each(put: Callable[[Model, Any], None], lines: Sequence[Model], values: Iterable[Any]) -> None:
-    """Put each line's value into it; a loop in C, as a decision has hundreds of lines."""
-    deque(map(put, lines, values), maxlen=0)
-
-
-def _sound(*columns: Floats) -> bool:
-    """Whether every number is finite and within what the schemas allow."""
-    return all(bool((np.abs(column) <= _LARGEST).all()) for column in columns)
 
 
 def _exact(quantity: Decimal) -> Decimal:
@@ -138,7 +99,7 @@ def instrument_lines(
         (column + 0.0).tolist() for column in columns
     )
     sound = (
-        _sound(*columns)
+        is_sound(*columns)
         and bool((found.prices > 0.0).all())
         and all(goal.adjusted() < _DIGITS for goal in (*goals, *quantities))
     )
@@ -249,7 +210,7 @@ def signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[Si
         }
         for reference, view, verdict, score, skill, expected, own, utility in lines
     )
-    return lines_of(SignalUse, made, sound=_sound(*columns))
+    return lines_of(SignalUse, made, sound=is_sound(*columns))
 
 
 def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdict]:
@@ -284,7 +245,7 @@ def limit_uses(answer: Allocation) -> tuple[LimitUse, ...]:
             limits, instruments, *(numbers + 0.0).tolist(), strict=True
         )
     )
-    return lines_of(LimitUse, rows, sound=_sound(numbers))
+    return lines_of(LimitUse, rows, sound=is_sound(numbers))
 
 
 def conflicts_said(
@@ -315,7 +276,7 @@ def conflicts_said(
         }
         for conflict in conflicts
     )
-    sound = _sound(np.array([conflict.severity for conflict in conflicts]))
+    sound = is_sound(np.array([conflict.severity for conflict in conflicts]))
     event = {
         "decided_at": at,
         "portfolio": portfolio,

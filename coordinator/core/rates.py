@@ -7,7 +7,6 @@ stands in a column of the market's arrays, as units of its second currency per u
 from __future__ import annotations
 
 import re
-
 from collections.abc import Sequence
 
 from coordinator.core.ports import Floats

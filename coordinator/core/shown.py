@@ -11,6 +11,7 @@ from decimal import Decimal
 import numpy as np
 
 from coordinator.core.accounts import EXACT, PLACES, ZERO
+from coordinator.core.assemble import is_sound, lines_of
 from coordinator.core.book import Valuation, growth_now, money, reserved, settled, value
 from coordinator.core.market import Market
 from coordinator.core.ports import Floats
@@ -18,14 +19,17 @@ from coordinator.core.state import Portfolio
 from schemas.books import CurrencyLine, Holding, PortfolioViewUpdated, SectorLine
 from schemas.canonical import digest
 
-__all__ = ["cost_by_currency", "portfolio_view", "seen_as"]
+__all__ = ["cents", "cost_by_currency", "portfolio_view", "seen_as"]
+
+_DIGITS = 30
+"""As `schemas.base.Holdings`."""
 
 
 def portfolio_view(portfolio: Portfolio, market: Market, *, at: int) -> PortfolioViewUpdated:
     """The portfolio as an event, as of the engine's clock `at`."""
     worth = value(portfolio, market)
     weights = worth.weights
-    holdings = _holdings(portfolio, worth)
+    holdings, unrealised = _holdings(portfolio, worth)
     has_settled, is_reserved = settled(portfolio, market, at=at), reserved(portfolio, market)
     growth = portfolio.growth
     now = growth_now(portfolio, worth)
@@ -46,7 +50,7 @@ def portfolio_view(portfolio: Portfolio, market: Market, *, at: int) -> Portfoli
         reserved=money(is_reserved),
         available=money(has_settled - is_reserved),
         gain=money(worth.nav - float(portfolio.invested)),
-        unrealised=EXACT.add(ZERO, _sum(holdings)),
+        unrealised=money(unrealised),
         accounts=_accounts(portfolio, market, at=at),
         sectors=_sectors(worth, weights, market),
         concentration=_concentration(weights),
@@ -63,36 +67,40 @@ def seen_as(view: PortfolioViewUpdated) -> tuple[str, ...]:
     return tuple(str(one) for one in told)
 
 
-def _holdings(portfolio: Portfolio, worth: Valuation) -> tuple[Holding, ...]:
+def _holdings(portfolio: Portfolio, worth: Valuation) -> tuple[tuple[Holding, ...], float]:
+    """Every position, and what those with a price have gained together."""
     priceless = frozenset(worth.unpriced)
-    rows = zip(
-        worth.instruments,
-        worth.prices.tolist(),
-        worth.rates.tolist(),
-        worth.values.tolist(),
-        worth.weights.tolist(),
-        strict=True,
+    costs = np.array([float(portfolio.cost[name]) for name in worth.instruments])
+    gained = worth.values - costs * worth.rates
+    columns = (worth.prices, worth.weights, gained)
+    rows = zip(worth.instruments, *((column + 0.0).tolist() for column in columns), strict=True)
+    made = tuple(
+        {
+            "instrument": name,
+            "quantity": _plain(portfolio.positions[name]),
+            "price": price or None,
+            "weight": weight,
+            "cost": _plain(_said(portfolio.cost[name])),
+            "unrealised": None if name in priceless else cents(more),
+        }
+        for name, price, weight, more in rows
     )
-    return tuple(
-        Holding(
-            instrument=name,
-            quantity=portfolio.positions[name],
-            price=price or None,
-            weight=weight,
-            cost=_said(portfolio.cost[name]),
-            unrealised=None
-            if name in priceless
-            else money(worth_now - float(portfolio.cost[name]) * rate),
-        )
-        for name, price, rate, worth_now, weight in rows
+    sound = is_sound(*columns) and all(
+        number.adjusted() < _DIGITS
+        for number in (*portfolio.positions.values(), *portfolio.cost.values())
     )
+    priced = [name not in priceless for name in worth.instruments]
+    return lines_of(Holding, made, sound=sound), float(gained[priced].sum())
 
 
-def _sum(holdings: tuple[Holding, ...]) -> Decimal:
-    total = ZERO
-    for one in holdings:
-        total = EXACT.add(total, one.unrealised or ZERO)
-    return total
+def cents(amount: float) -> Decimal:
+    """Money to the cent, from a float; as `book.money`, at a fraction of its cost."""
+    return _plain(Decimal(round(amount * 100.0)).scaleb(-2, context=EXACT))
+
+
+def _plain(number: Decimal) -> Decimal:
+    """As the schemas spell it: no trailing zeros, no negative zero."""
+    return number.normalize(EXACT) if number else ZERO
 
 
 def cost_by_currency(portfolio: Portfolio, market: Market) -> dict[str, Decimal]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from coordinator.core.lines import lines_of
+from coordinator.core.assemble import lines_of
 from schemas.base import Model
 from schemas.canonical import canonical_bytes
 from schemas.decisions import (

@@ -8,8 +8,10 @@ from fractions import Fraction
 import pytest
 
 from coordinator.core.accounts import book_fill
-from coordinator.core.shown import portfolio_view
+from coordinator.core.shown import cents, portfolio_view
 from coordinator.core.state import OpenTrade
+from schemas.books import Holding
+from schemas.canonical import canonical_bytes
 from tests.journals import T0
 from tests.unit.core.books import D, fill, holding, market, portfolio
 
@@ -74,3 +76,25 @@ def test_what_cannot_be_valued_is_named() -> None:
     view = portfolio_view(made, market(X=None), at=T0)
     assert (view.unpriced, view.nav) == (("X",), D(1000))
     assert view.holdings[0].unrealised is None
+
+
+def test_holdings_are_what_validation_would_have_made_of_them() -> None:
+    made = portfolio()
+    for one in (fill("10.50", "0.1", fee="1"), fill("-3", "1000", name="B")):
+        book_fill(made, one, currency="USD", rate=1.0, at=T0, done=True)
+    view = portfolio_view(made, market(A=20.129, B=7.0), at=T0)
+    for line in view.holdings:
+        checked = Holding.model_validate(line.model_dump())
+        assert checked == line
+        assert canonical_bytes(checked) == canonical_bytes(line)
+
+
+def test_what_is_too_large_for_columns_is_validated_line_by_line() -> None:
+    made = holding("1", A="1" + "0" * 14)
+    view = portfolio_view(made, market(A=1e9), at=T0)
+    assert view.holdings[0].unrealised == D(10) ** 23
+
+
+@pytest.mark.parametrize("amount", [0.0, -0.0, 1.005, -2.675, 1e15 / 3, 0.004])
+def test_cents_are_the_nearest(amount: float) -> None:
+    assert abs(float(cents(amount)) - amount) <= 0.005 * (1 + 1e-9)

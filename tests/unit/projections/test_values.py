@@ -112,8 +112,11 @@ def test_the_newest_view_has_its_own_holdings_and_exact_money() -> None:
     assert value["nav"] == "10.50"
     assert value["as_of"] == [0, 7]
     assert value["holdings"] == [
-        {"instrument": "B", "quantity": "1.25", "price": None, "weight": 0.5}
-    ]
+        {
+            "instrument": "B", "quantity": "1.25", "price": None, "weight": 0.5, "cost": None,
+            "unrealised": None,
+        }
+    ]  # fmt: skip
 
 
 def test_the_newest_decision_of_each_portfolio_has_its_trades() -> None:
