@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from coordinator.core.checkpoint import is_sealed
@@ -98,13 +98,17 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class _OnItsWay:
-    """A checkpoint that was sent. arrived: when it was there, monotonic seconds, once it is."""
+    """A checkpoint that was sent. arrived: when it was there, monotonic seconds, once it is.
+
+    What the sending calls back must not know of this: it would hold the whole state until somebody
+    searches for garbage, which a worker seldom does.
+    """
 
     taken: Snapshot
     sealed: bool
     began: float
     sending: Future[list[Sent]]
-    arrived: list[float] = field(default_factory=list)
+    arrived: list[float]
 
 
 class Checkpoints:
@@ -138,14 +142,16 @@ class Checkpoints:
         began = time.monotonic()
         sealed = self._shard.engine.state.sealed
         taken = self._shard.snapshot()
-        way = _OnItsWay(taken, sealed, began, self._log.append_soon([taken.append]))
-        self._way = way
+        arrived: list[float] = []
+        wake = self._wake
 
         def through(_: Future[list[Sent]]) -> None:
-            way.arrived.append(time.monotonic())
-            self._wake()
+            arrived.append(time.monotonic())
+            wake()
 
-        way.sending.add_done_callback(through)
+        sending = self._log.append_soon([taken.append])
+        self._way = _OnItsWay(taken, sealed, began, sending, arrived)
+        sending.add_done_callback(through)
 
     def settle(self, *, wait: bool = False) -> None:
         """Once the log has it, older ones go, which the log is asked for and waited for.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from dataclasses import dataclass
 from itertools import count
 
@@ -225,6 +227,21 @@ def test_a_checkpoint_that_arrives_wakes_its_owner_and_waits_for_it_no_longer(
     time.sleep(0.3)
     writing.settle()
     assert took[0] < 0.3
+
+
+def test_a_written_state_is_let_go_without_a_search_for_garbage(held: HeldLog) -> None:
+    writing = Checkpoints(held, recovered(held))
+    gc.collect()
+    gc.disable()
+    try:
+        writing.begin()
+        sending = weakref.ref(writing._way.sending)  # type: ignore[union-attr] # it has begun
+        held.through()
+        writing.settle()
+        held.sends.clear()
+        assert sending() is None
+    finally:
+        gc.enable()
 
 
 def test_shards_that_began_together_write_their_first_checkpoints_apart() -> None:
