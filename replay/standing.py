@@ -24,11 +24,14 @@ from replay.states import RecordedStates
 from schemas.base import Event
 from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import decode_output, opening
+from schemas.verdicts import InputRejected
 
 __all__ = ["Moment", "Standing", "standing"]
 
 _DECIDED = opening(AllocationDecided, RoundClosed)
+_REJECTED = opening(InputRejected)
 _PROGRESS_RECORDS = 256
+REJECTED_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,16 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A shard's state after a position of its journal. time: of that record, ns UTC."""
+    """A shard's state after a position of its journal. time: of that record, ns UTC.
+
+    rejected: inputs that changed nothing, of those that were read: the first ones, and how many.
+    """
 
     state: State
     position: int
     time: int
+    rejected: tuple[InputRejected, ...]
+    rejected_count: int
 
 
 def standing(
@@ -66,15 +74,29 @@ def standing(
     engine.state.follows = True
     decided = _Decided(reader, shard, after=engine.position)
     time, total, done = engine.clock, reader.end("journal", shard), 0
+    rejected: list[InputRejected] = []
+    count = 0
     start = max(engine.position + 1, begin_of(reader, "journal", shard))
     for record in takewhile(moment.holds, reader.read("journal", shard, start)):
         for event in decided.by(record.position):
             evolve_output(engine.state, event)
-        engine.step(record)
+        for output in engine.step(record):
+            if output.startswith(_REJECTED):
+                count += 1
+                if len(rejected) < REJECTED_MAX:
+                    rejected.append(_rejection(output))
         time, done = record.journal_time, done + 1
         if progress is not None and done % _PROGRESS_RECORDS == 0:
             progress(record.position, total, time)
-    return Standing(engine.state, engine.position, time)
+    return Standing(engine.state, engine.position, time, tuple(rejected), count)
+
+
+def _rejection(output: bytes) -> InputRejected:
+    event = decode_output(output).event
+    if not isinstance(event, InputRejected):
+        message = f"an output that is no InputRejected: {type(event).__name__}"
+        raise TypeError(message)
+    return event
 
 
 def _restore(engine: Engine, reader: LogReader, shard: int, moment: Moment) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import InputEvent, Model, Name, Origin, Text
+from schemas.base import Amount, InputEvent, Model, Name, Origin, Probability, Text
 
 __all__ = [
     "CoordinationPaused",
@@ -44,10 +44,22 @@ class SourceRegistered(ControlEvent):
     """Horizon of its signals that state none."""
     strategies: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
     """Strategies it may speak for; empty: any."""
+    instruments: Annotated[tuple[Name, ...], Field(max_length=10_000)] = ()
+    """Instruments it may speak of; empty: any."""
+    rate_per_minute: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    """Signals that count in a minute of the input topic's time; absent: any number."""
+    priority: Probability = 0.5
+    """How much its signals matter beside those of others, where something must come first."""
+    capital: Amount | None = None
+    """Money its wishes may tie up; absent: not stated."""
+    risk_budget: Probability | None = None
+    """Share of a portfolio's risk that its wishes may take; absent: not stated."""
+    error_group: Name | None = None
+    """Sources of one group err together: the same model, vendor or raw material."""
 
 
 class StrategyRegistered(ControlEvent):
-    """A strategy of a source, with its terms."""
+    """A strategy of a source, with its terms; what is left out is as the source has it."""
 
     source: Name
     """Whose strategy it is."""
@@ -55,6 +67,14 @@ class StrategyRegistered(ControlEvent):
     """Id that its signals will carry."""
     horizon_sessions: Annotated[float, Field(gt=0, le=10_000)] | None = None
     """Trading sessions of its signals that state none; absent: the source's."""
+    instruments: Annotated[tuple[Name, ...], Field(max_length=10_000)] = ()
+    """Instruments it may speak of, of those of its source; empty: all of these."""
+    priority: Probability | None = None
+    """How much its signals matter beside those of others; absent: as its source's."""
+    capital: Amount | None = None
+    """Money its wishes may tie up; absent: not stated."""
+    risk_budget: Probability | None = None
+    """Share of a portfolio's risk that its wishes may take; absent: not stated."""
 
 
 class StrategyMuted(ControlEvent):
@@ -127,6 +147,14 @@ class Parameters(Model):
     """Raw scores of a source seen before its own spread is trusted."""
     view_correlation: Annotated[float, Field(ge=0, le=0.98)] = 0.0
     """Correlation assumed between two sources' view errors."""
+    group_correlation: Annotated[float, Field(ge=0, le=0.98)] = 0.5
+    """The same of two sources of one error group, where it is more."""
+    signal_horizon_max: Positive = 2_000.0
+    """Signals about more sessions than this are out of range."""
+    signal_return_max: Positive = 2.0
+    """Expected returns beyond this, either way, are out of range; a fraction over the horizon."""
+    signal_price_gap_max: Positive = 0.2
+    """A signal's own price may lie this far from the last one, a fraction."""
     conflict_severity_min: Annotated[float, Field(ge=0, le=1)] = 0.25
     """Conflicts milder than this are not reported."""
     conflict_correlation_min: Annotated[float, Field(ge=0, le=1)] = 0.7

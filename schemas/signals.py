@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import InputEvent, Name, Origin, Probability, Timestamp
+from schemas.base import InputEvent, Name, Origin, Price, Probability, Timestamp
 
 __all__ = ["SignalIssued", "SignalWithdrawn"]
 
@@ -41,6 +41,8 @@ class SignalIssued(InputEvent):
     """0 to 1 as the source states it; calibrated before it is used."""
     horizon_sessions: Annotated[float, Field(gt=0, le=10_000)] | None = None
     """Trading sessions the opinion is about; default: the source's."""
+    price: Price | None = None
+    """What the source saw the instrument at: too far from the market, and the signal is refused."""
     expires_at: Timestamp | None = None
     """From this time on the signal counts no more; default: when its horizon is over."""
 

@@ -35,6 +35,7 @@ __all__ = [
     "quiet_pipe",
     "safe",
     "table",
+    "wide_output",
 ]
 
 OK, FAILED, USAGE, DIFFERENT, OTHER_ENGINE = 0, 1, 2, 3, 4
@@ -52,6 +53,14 @@ def output() -> Console:
     if not sys.stdout.isatty():
         console.width = max(console.width, 100)
     return console
+
+
+def wide_output(columns: int) -> Console:
+    """`output`, at least so wide where no terminal bounds it: names must not fold in a file."""
+    screen = output()
+    if not screen.is_terminal:
+        screen.width = max(screen.width, columns)
+    return screen
 
 
 def printable(text: str) -> str:

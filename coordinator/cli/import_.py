@@ -26,7 +26,7 @@ from coordinator.cli.console import (
     table,
 )
 from coordinator.importers.bars import Bar
-from coordinator.importers.errors import ImportFailed
+from coordinator.importers.errors import ImportFailed, InputsMissing
 from coordinator.importers.importing import ImportFiles, ImportSettings, import_files
 from coordinator.importers.report import ImportReport
 from coordinator.importers.sessions import SESSION_DEFAULT, Session
@@ -39,22 +39,33 @@ from replay.targets import is_log, refuse_target, written_beside
 __all__ = ["add_parser", "run"]
 
 _SHARDS_MAX = 1_024
+_TABLES = {
+    "signals": "opinions; they need prices",
+    "prices": "bars",
+    "instruments": "terms (default: lot 1, tick 0.01)",
+    "fills": "executions of a real book",
+    "positions": "what a custodian counted",
+    "cash": "money in and out",
+    "actions": "splits, dividends, spin-offs, redemptions",
+    "rates": "exchange rates",
+}
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `import` to the commands."""
     parser = commands.add_parser(
         "import",
-        help="make a log of your own signals, prices and portfolios",
-        description="Reads your signals, prices and portfolios and makes a log of them that "
-        "`coordinator backtest` can play; reports what it rejected and what it assumed.",
+        help="make a log of your own signals, prices, portfolios and books",
+        description="Reads your signals, prices, portfolios, fills, positions, cash, corporate "
+        "actions and exchange rates and makes a log of them that `coordinator backtest` can play; "
+        "reports what it rejected and what it assumed. Tables are .csv or .parquet.",
     )
+    for name, what in _TABLES.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=what)
     parser.add_argument(
-        "--signals", required=True, type=Path, metavar="FILE", help=".csv, .parquet"
-    )
-    parser.add_argument("--prices", required=True, type=Path, metavar="FILE", help=".csv, .parquet")
-    parser.add_argument("--portfolios", required=True, type=Path, metavar="FILE", help=".toml")
-    parser.add_argument("--instruments", type=Path, metavar="FILE", help=".csv, .parquet")
+        "--portfolios", type=Path, metavar="FILE",
+        help="mandates, .toml (default: those that fills, positions and cash name)",
+    )  # fmt: skip
     parser.add_argument("--log", required=True, type=Path, metavar="LOG", help="the log to make")
     parser.add_argument(
         "--session", type=_session, default=SESSION_DEFAULT, metavar="HH:MM-HH:MM@ZONE",
@@ -66,7 +77,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )  # fmt: skip
     parser.add_argument(
         "--dates-known-at", choices=("open", "close"),
-        help="what a bare date of a signal means (default: it is refused)",
+        help="what a bare date of a signal or a fill means (default: it is refused)",
     )  # fmt: skip
     parser.add_argument(
         "--currency", metavar="CODE", help="of portfolios and instruments that state none"
@@ -82,13 +93,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Import, then print the report."""
-    files = ImportFiles(args.signals, args.prices, args.portfolios, args.instruments)
+    tables = {name: getattr(args, name) for name in _TABLES}
+    files = ImportFiles(portfolios=args.portfolios, **tables)
     settings = ImportSettings(
         args.session, args.bar, args.dates_known_at, args.currency, args.shards, args.strict
     )
     try:
         report = _write(args.log, files, settings, force=args.force)
-    except OutputExists as error:
+    except (OutputExists, InputsMissing) as error:
         complain(error)
         return USAGE
     except (ImportFailed, LogError, OSError) as error:
@@ -123,9 +135,7 @@ def _write(
 
 
 def _refuse(path: Path, files: ImportFiles, *, force: bool) -> None:
-    given = (files.signals, files.prices, files.portfolios, files.instruments)
-    others = [file for file in given if file is not None]
-    refuse_target(path, force=force, ours=is_log, others=others, option="--log")
+    refuse_target(path, force=force, ours=is_log, others=files.paths, option="--log")
 
 
 @contextmanager
@@ -161,8 +171,9 @@ def _show(report: ImportReport, log: Path) -> None:
     screen.print()
     for note in report.notes:
         screen.print(safe(f"note: {note}"))
-    bar = report.bar or "of unknown length"
-    screen.print(safe(f"sessions {report.session}, bars {bar}, {report.shards} shards"))
+    bar = f"bars {report.bar or 'of unknown length'}"
+    bars = bar if "PricesObserved" in dict(report.events) else "no bars"
+    screen.print(safe(f"sessions {report.session}, {bars}, {report.shards} shards"))
     screen.print(safe(f"{clock_text(report.first_at)} to {clock_text(report.last_at)} in {log}"))
 
 

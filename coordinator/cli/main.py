@@ -29,6 +29,8 @@ COMMANDS = {
     "replay": "replay",
     "explain": "explain",
     "portfolio": "portfolio",
+    "sources": "sources",
+    "signals": "signals",
     "events": "events",
     "audit": "audit",
     "schema": "schema",

@@ -21,31 +21,26 @@ from coordinator.cli.console import (
     complain,
     output,
     print_json,
-    progress,
     quiet_pipe,
     safe,
     table,
 )
-from coordinator.core.shards import shard_of
+from coordinator.cli.moments import add_moment, stood_at
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
-from coordinator.log.url import LOG_HELP
 from replay.errors import ReplayError
-from replay.source import shards_of
-from replay.standing import Moment, standing
-from schemas.base import parse_time
+from replay.standing import Moment
+from replay.standing import Standing as Stood
 from schemas.registry import SchemaError
+from schemas.verdicts import InputRejected
 
 if TYPE_CHECKING:
     from coordinator.core.ports import LogReader
     from coordinator.quality.standing import Standing
 
-__all__ = ["add_parser", "moment_of", "render", "run"]
+__all__ = ["add_parser", "render", "run"]
 
 _HOLDINGS = 20
-_POSITION_DIGITS = 15
-"""More are nanoseconds."""
-AT_HELP = "a position of the journal (included) or a time; default: the end"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,30 +52,31 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "the log has it at a moment. Nothing is decided again.",
     )
     parser.add_argument("name", metavar="NAME", help="the portfolio")
-    parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
-    parser.add_argument("--at", type=moment_of, metavar="POSITION", help=AT_HELP)
+    add_moment(parser)
     parser.add_argument(
         "--participation", type=_share, default=0.1, metavar="SHARE",
         help="of a session's volume that is sold at most (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show the portfolio; 1 when there is none of that name."""
-    moment = args.at or Moment()
     try:
         with quiet_pipe(), closing(open_reader(args.log)) as reader:
-            found = _found(reader, args.name, moment, args.participation)
+            found = _found(reader, args.name, args.at, args.participation)
             if found is None:
                 return FAILED
-            told, position, time = found
+            told, stood = found
+            refused = [one for one in stood.rejected if one.portfolio == args.name]
             if args.json:
-                print_json({"position": position, "journal_time": time, "standing": told})
+                where = {"position": stood.position, "journal_time": stood.time}
+                print_json({**where, "standing": told, "rejected": refused})
             else:
-                output().print(Text(f"position {position} of the journal, {clock_text(time)}"))
+                where_text = f"position {stood.position} of the journal, {clock_text(stood.time)}"
+                output().print(Text(where_text))
                 render(told, output())
+                _refused(refused, output())
     except (ReplayError, LogError, SchemaError) as error:
         complain(error)
         return FAILED
@@ -88,34 +84,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _found(
-    reader: LogReader, name: str, moment: Moment, participation: float
-) -> tuple[Standing, int, int] | None:
+    reader: LogReader, name: str, moment: Moment | None, participation: float
+) -> tuple[Standing, Stood] | None:
     """The portfolio's standing with where it stands; None, after saying so, where there is none."""
     from coordinator.bootstrap import risk_model  # noqa: PLC0415 - a wrong option must not wait for it
     from coordinator.quality.standing import measure  # noqa: PLC0415 - nor for the numeric libraries
 
-    shard = shard_of(name, shards_of(reader))
-    with progress("reading the journal") as advance:
-        stood = standing(
-            reader, shard, moment, progress=lambda done, total, _: advance(done, total, "")
-        )
+    stood = stood_at(reader, name, moment)
     portfolio = stood.state.portfolios.get(name)
     if portfolio is None:
         known = ", ".join(sorted(stood.state.portfolios)) or "none"
         complain(f"no portfolio {name!r} there at that moment; on its shard there are: {known}")
         return None
     told = measure(stood.state, portfolio, risk_model(), participation=participation)
-    return told, stood.position, stood.time
-
-
-def moment_of(text: str) -> Moment:
-    """A position or a time, as somebody types it. Raises argparse.ArgumentTypeError."""
-    if text.isdigit() and len(text) <= _POSITION_DIGITS:
-        return Moment(position=int(text))
-    try:
-        return Moment(time=parse_time(int(text) if text.isdigit() else text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"neither a position nor a time: {error}") from error
+    return told, stood
 
 
 def _share(text: str) -> float:
@@ -133,6 +115,19 @@ def render(told: Standing, console: Console) -> None:
     for part in (_head(told), _money(told), _accounts(told), _holdings(told), _risk(told)):
         for one in part:
             console.print(one)
+
+
+def _refused(rejected: list[InputRejected], console: Console) -> None:
+    """Inputs about the portfolio that changed nothing: what somebody misses may stand there."""
+    if not rejected:
+        return
+    first = rejected[0]
+    console.print(
+        Text.assemble(
+            (f"rejected inputs about it: {len(rejected)}", "red"), "; the first: ",
+            safe(f"{first.event} {first.event_id}: {first.reason.value}, {first.detail}"),
+        )
+    )  # fmt: skip
 
 
 def _head(told: Standing) -> Iterator[RenderableType]:

@@ -34,6 +34,7 @@ __all__ = [
     "book_change",
     "book_correction",
     "book_fill",
+    "book_redenomination",
     "cut",
     "exact",
 ]
@@ -178,6 +179,23 @@ def book_cash(portfolio: Portfolio, event: CashMoved, *, rate: float | None, at:
     else:
         account.paid_in = EXACT.add(account.paid_in, event.amount)
         portfolio.put_in(_in_own(event.amount, rate))
+
+
+def book_redenomination(
+    portfolio: Portfolio, instrument: str, *, before: str, currency: str, rate: float | None
+) -> None:
+    """An instrument is in another currency from now on: its cost moves, as if it were exchanged.
+
+    rate: units of the new currency for one of the one before; without one it cost nothing there.
+    """
+    cost = portfolio.cost.get(instrument)
+    if cost is None:
+        return
+    moved = ZERO if rate is None else cut(EXACT.multiply(cost, exact(rate)))
+    left, entered = portfolio.account(before), portfolio.account(currency)
+    left.exchanged = EXACT.subtract(left.exchanged, cost)
+    entered.exchanged = EXACT.add(entered.exchanged, moved)
+    portfolio.cost[instrument] = moved
 
 
 def book_change(portfolio: Portfolio, event: HoldingChanged, *, at: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from coordinator.core.board import Board
 from coordinator.core.book import Valuation, value, working
 from coordinator.core.conflicts import Conflict, opinions_apart
+from coordinator.core.likeness import errors_between
 from coordinator.core.match import Combination, combine
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel, RiskSettings
 from coordinator.core.state import Portfolio, State, View
@@ -109,18 +110,21 @@ def _opinion(
     spreads = tuple(
         (state.sources[name].raw_count, state.sources[name].raw_square_sum) for name in forecasters
     )
-    key = (tuple(picks), horizon, state.session_now(), spreads)
+    speakers = sorted({view.source for view in views})
+    groups = tuple(state.sources[name].terms.error_group for name in speakers)
+    key = (tuple(picks), horizon, state.session_now(), spreads, groups)
 
     def formed() -> Opinion:
         board, without = scored_views(state, views, picks=picks, ahead=horizon)
+        between = errors_between(board.sources, state.sources, parameters)
         combination = combine(
             board,
             covariance,
             prior=np.zeros(len(picks)),
-            correlation=parameters.view_correlation,
+            between=between,
             weighings=state.weighings,
         )
-        apart = opinions_apart(combination, covariance, parameters)
+        apart = opinions_apart(combination, covariance, between, parameters)
         return Opinion(combination, apart, without)
 
     return state.opinions.get(key, formed, same=(covariance, parameters, *views))

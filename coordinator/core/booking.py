@@ -13,6 +13,7 @@ from coordinator.core.accounts import (
     book_change,
     book_correction,
     book_fill,
+    book_redenomination,
     cut,
     exact,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "await_action",
     "change_holding",
     "move_cash",
+    "redenominate",
     "take_action",
     "take_difference",
     "take_fill",
@@ -112,6 +114,15 @@ def await_action(state: State, event: market.CorporateActionAnnounced) -> None:
     """It waits for its time; one that comes too late takes effect at once."""
     state.actions[event.event_id] = event
     state.timers.arm(action_timer(event), max(event.effective_at, state.clock))
+
+
+def redenominate(state: State, instrument: str, *, before: str) -> None:
+    """An instrument changed its currency: whoever holds it has its cost in the new one."""
+    currency = state.market.instruments[instrument].currency
+    rate = state.market.rate(before, currency)
+    for name in sorted(state.portfolios):
+        portfolio = state.portfolios[name]
+        book_redenomination(portfolio, instrument, before=before, currency=currency, rate=rate)
 
 
 def change_holding(state: State, event: HoldingChanged) -> None:

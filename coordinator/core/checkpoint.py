@@ -287,7 +287,7 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.timers = Timers(tree.timers)
     state.session_timers = Timers(tree.session_timers)
     state.hearers = dict(tree.hearers)
-    state.sources = {s.name: s for s in _SOURCES.validate_json(parts["sources"])}
+    state.sources = {s.terms.source: s for s in _SOURCES.validate_json(parts["sources"])}
     state.views = {v.key: v for v in _VIEWS.validate_json(parts["views"])}
     _fill_market(state.market, _MARKET.validate_json(parts["market"]))
     state.actions = {one.event_id: one for one in _ACTIONS.validate_json(parts["actions"])}

@@ -8,9 +8,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
-__all__ = ["MILLISECOND", "NEVER", "SECOND", "Timers"]
+__all__ = ["MILLISECOND", "MINUTE", "NEVER", "SECOND", "Timers"]
 
 SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
 MILLISECOND = 1_000_000
 NEVER = 2**63
 STALE_MAX = 1_024

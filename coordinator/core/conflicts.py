@@ -47,14 +47,17 @@ class Conflict(NamedTuple):
 
 
 def opinions_apart(
-    combination: Combination, covariance: Floats, parameters: Parameters
+    combination: Combination, covariance: Floats, between: Floats, parameters: Parameters
 ) -> list[Conflict]:
-    """Conflicts between opinions, whoever hears them, of at least the reported severity."""
+    """Conflicts between opinions, whoever hears them, of at least the reported severity.
+
+    between: as in `match.combine`.
+    """
     board = combination.board
     if not len(board):
         return []
     found = [
-        *_opposite(board, combination.q, covariance, parameters),
+        *_opposite(board, combination.q, covariance, between),
         *_correlated(combination, covariance, parameters),
     ]
     return [c for c in found if c.severity >= parameters.conflict_severity_min]
@@ -93,9 +96,7 @@ def severity_of(z: float) -> float:
     return 2.0 * _NORMAL.cdf(abs(z)) - 1.0
 
 
-def _opposite(
-    board: Board, q: Floats, covariance: Floats, parameters: Parameters
-) -> list[Conflict]:
+def _opposite(board: Board, q: Floats, covariance: Floats, between: Floats) -> list[Conflict]:
     """Opposite views on one instrument: one conflict each, as severe as its worst pair."""
     found = []
     for everyone, all_rows in board.groups():
@@ -104,7 +105,7 @@ def _opposite(
         if not split.any():
             continue
         slots, rows = everyone[split], all_rows[split]
-        z = _separations(board, rows, wish[split], covariance, parameters.view_correlation)
+        z = _separations(board, rows, wish[split], covariance, between)
         # Of equally bad pairs the last: the order is the board's, the same everywhere.
         flat = z.reshape(len(slots), -1)[:, ::-1]
         place = flat.shape[1] - 1 - flat.argmax(axis=1)
@@ -143,7 +144,7 @@ def _separations(
     rows: Indices,
     wish: Floats,
     covariance: Floats,
-    correlation: float,
+    between: Floats,
 ) -> Floats:
     """(g, size, size) z of the difference of a buying and a selling view; -1 for other pairs.
 
@@ -151,9 +152,7 @@ def _separations(
     """
     k = board.k[rows]
     one, other = k[:, :, None], k[:, None, :]
-    spread = (
-        one + other - 2.0 * np.minimum(one, other) * error_correlation(board, rows, correlation)
-    )
+    spread = one + other - 2.0 * np.minimum(one, other) * error_correlation(board, rows, between)
     variance = np.diag(covariance)[board.pick[rows[:, 0]]][:, None, None]
     gap = wish[:, :, None] - wish[:, None, :]
     z = gap / np.sqrt(np.maximum(variance * spread, 1e-300))

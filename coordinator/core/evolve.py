@@ -13,6 +13,7 @@ from coordinator.core.booking import (
     await_action,
     change_holding,
     move_cash,
+    redenominate,
     take_action,
     take_difference,
     take_fill,
@@ -46,7 +47,7 @@ from schemas.decisions import (
 from schemas.entries import Stamp
 from schemas.journal import EngineSealed, EngineStarted, RoundsPaced
 from schemas.signals import SignalIssued
-from schemas.verdicts import RecordQuarantined, SignalExpired
+from schemas.verdicts import RecordQuarantined, SignalExpired, SignalRejected
 
 __all__ = ["evolve_input", "evolve_output"]
 
@@ -72,7 +73,10 @@ def evolve_output(state: State, event: Event) -> None:
 
 
 def _listed(state: State, event: market.InstrumentListed) -> None:
+    known = state.market.listed(event.instrument)
     state.market.list(event)
+    if known is not None and known.currency != event.currency:
+        redenominate(state, event.instrument, before=known.currency)
 
 
 def _halted(state: State, event: market.InstrumentHalted) -> None:
@@ -138,13 +142,24 @@ def _order_over(state: State, event: orders.OrderCancelled | orders.OrderRejecte
 
 
 def _registered(state: State, event: control.SourceRegistered) -> None:
+    """A new source, or new terms of a known one, which keeps its record."""
     known = state.sources.get(event.source)
-    made = Source(event.source, event.kind, event.horizon_sessions, event.strategies)
-    if known is not None:
-        made.muted, made.muted_strategies = known.muted, known.muted_strategies
-        made.raw_count, made.raw_square_sum = known.raw_count, known.raw_square_sum
-    state.sources[event.source] = made
-    reindex_hearers(state)
+    if known is None:
+        state.sources[event.source] = Source(event)
+        reindex_hearers(state)
+    else:
+        known.terms = event
+
+
+def _strategy(state: State, event: control.StrategyRegistered) -> None:
+    state.sources[event.source].by_strategy[event.strategy] = event
+
+
+def _signal_rejected(state: State, event: SignalRejected) -> None:
+    """Counted with its source; whom nobody registered has no record."""
+    source = state.sources.get(event.source)
+    if source is not None:
+        source.rejected[event.reason] = source.rejected.get(event.reason, 0) + 1
 
 
 def _parameters(state: State, event: control.ParametersChanged) -> None:
@@ -272,6 +287,7 @@ _INPUTS: dict[type[Event], Change] = {
     orders.OrderCancelled: _order_over,
     orders.OrderRejected: _order_over,
     control.SourceRegistered: _registered,
+    control.StrategyRegistered: _strategy,
     control.StrategyMuted: mute,
     control.ParametersChanged: _parameters,
     control.CoordinationPaused: _paused,
@@ -282,6 +298,7 @@ _INPUTS: dict[type[Event], Change] = {
 }
 _OUTPUTS: dict[type[Event], Change] = {
     SignalExpired: drop_view,
+    SignalRejected: _signal_rejected,
     AllocationDecided: _decided,
     RoundClosed: _round_closed,
     PortfolioViewUpdated: _view_shown,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from coordinator.core.actions import action_fault
+from coordinator.core.admit import signal_fault
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.rates import currencies
 from coordinator.core.reconcile import report_fault
@@ -34,7 +35,6 @@ __all__ = ["identity_key", "judge", "left_out", "rejected_input", "repeated", "u
 
 NAMES_SHOWN = 10
 RATE_LEAST, RATE_MOST = 1e-9, 1e9
-UNKNOWN_SOURCE_REMEDY = "register it on control first: SourceRegistered"
 UNSUPPORTED = (
     constraints.SizeCapped,
     constraints.RiskLimitChanged,
@@ -44,7 +44,6 @@ UNSUPPORTED = (
     market.RiskModelPublished,
     market.RegimeDeclared,
     outcomes.OutcomeAttributed,
-    StrategyRegistered,
 )
 """Part of the language, not yet acted on: the answer says so instead of keeping silent."""
 
@@ -122,7 +121,7 @@ def _known(state: State, key: str | None) -> bool:
 def judge(state: State, stamp: Stamp, event: Event, key: str | None) -> OutputEvent | None:
     """Why the event does not count, or None. key: its identity_key."""
     if type(event) is SignalIssued:
-        reason = _signal_fault(state, stamp, event, key)
+        reason = signal_fault(state, stamp, event, known=_known(state, key))
         return None if reason is None else _rejected_signal(state, event, *reason)
     if _known(state, key):
         return rejected_input(state, event, InputRejection.DUPLICATE)
@@ -141,35 +140,6 @@ def _is_ahead(
     """Whether prices come from the future: until then, every true one would be older than they."""
     ahead = event.event_time - stamp.appended_at
     return ahead > state.parameters.clock_skew_ms_max * MILLISECOND
-
-
-def _signal_fault(
-    state: State, stamp: Stamp, event: SignalIssued, key: str | None
-) -> tuple[SignalRejection, str] | None:
-    """The first rule that the signal breaks, cheapest first."""
-    source = state.sources.get(event.source)
-    parameters = state.parameters
-    if source is None:
-        return SignalRejection.UNKNOWN_SOURCE, UNKNOWN_SOURCE_REMEDY
-    if source.strategies and event.strategy not in source.strategies:
-        return SignalRejection.UNKNOWN_STRATEGY, event.strategy
-    if state.market.listed(event.instrument) is None:
-        return SignalRejection.UNKNOWN_INSTRUMENT, event.instrument
-    if _known(state, key):
-        return SignalRejection.DUPLICATE, ""
-    late = stamp.appended_at - event.event_time
-    if late > parameters.lateness_ms_max * MILLISECOND:
-        return SignalRejection.STALE, f"{late // MILLISECOND} ms late"
-    if -late > parameters.clock_skew_ms_max * MILLISECOND:
-        return SignalRejection.FUTURE, f"{-late // MILLISECOND} ms ahead"
-    if event.expires_at is not None and event.expires_at <= stamp.appended_at:
-        return SignalRejection.EXPIRED, ""
-    if source.muted or event.strategy in source.muted_strategies:
-        return SignalRejection.MUTED, ""
-    view = state.views.get((event.instrument, event.source, event.strategy))
-    if view is not None and event.event_time < view.event_time:
-        return SignalRejection.SUPERSEDED, f"by {view.signal_id}"
-    return None
 
 
 def _rejected_signal(
@@ -354,6 +324,16 @@ def _without(
     return rejected_input(state, event, reason, detail)
 
 
+def _strategy(state: State, event: StrategyRegistered) -> OutputEvent | None:
+    """Of a known source; one that names its strategies is heard with those alone."""
+    source = state.sources.get(event.source)
+    if source is None:
+        return rejected_input(state, event, InputRejection.UNKNOWN_SOURCE, event.source)
+    if not source.speaks_for(event.strategy):
+        return rejected_input(state, event, InputRejection.UNKNOWN_STRATEGY, event.strategy)
+    return None
+
+
 def _muting(state: State, event: StrategyMuted) -> OutputEvent | None:
     if event.source in state.sources:
         return None
@@ -387,6 +367,7 @@ _RULES: dict[type[Event], Rule] = {
     market.RatesObserved: _rate,
     market.CorporateActionAnnounced: _action,
     ParametersChanged: _parameters,
+    StrategyRegistered: _strategy,
     StrategyMuted: _muting,
     CoordinationPaused: _pause,
     CoordinationResumed: _pause,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from coordinator.core.clock import MILLISECOND
+from coordinator.core.clock import MILLISECOND, MINUTE
 from coordinator.core.rounds import hears, open_round
 from coordinator.core.state import Source, State, View
 from coordinator.core.views import raw_score
@@ -24,12 +24,22 @@ def take_view(state: State, stamp: Stamp, event: SignalIssued) -> None:
     """The signal's view takes its place; the one it supersedes was dropped before."""
     source = state.sources[event.source]
     view = _view_of(state, stamp, event, source)
+    _count(source, stamp)
     if event.expected_return is not None:
         source.raw_count += 1
         source.raw_square_sum += view.raw * view.raw
     state.views[view.key] = view
     _set_end(state, view)
     wake(state, event.source, event.instrument)
+
+
+def _count(source: Source, stamp: Stamp) -> None:
+    """One more signal that counts, in its minute of the input topic's time."""
+    minute = stamp.appended_at // MINUTE
+    source.in_minute = source.in_minute + 1 if minute == source.minute else 1
+    source.minute = minute
+    source.accepted += 1
+    source.last_at = stamp.appended_at
 
 
 def wake(state: State, source: str, instrument: str | None) -> None:
@@ -41,7 +51,7 @@ def wake(state: State, source: str, instrument: str | None) -> None:
 
 
 def _view_of(state: State, stamp: Stamp, event: SignalIssued, source: Source) -> View:
-    horizon = event.horizon_sessions or source.horizon_sessions
+    horizon = event.horizon_sessions or source.horizon(event.strategy)
     raw = 0.0
     if event.expected_return is not None:
         column = state.market.instruments[event.instrument].column

@@ -100,11 +100,11 @@ def view_returns(board: Board, volatility: Floats) -> Floats:
     return q
 
 
-def pool_views(board: Board, *, correlation: float) -> Pool:
+def pool_views(board: Board, *, between: Floats) -> Pool:
     """Pool the views of each instrument: a = (11' + K)^-1 1, K_ij = min(k_i, k_j) C_ij.
 
-    correlation: of two sources' view errors. Views of one source on one instrument (its strategies)
-    err together as much as the engine allows for.
+    between: as in `combine`. Views of one source on one instrument (its strategies) err together as
+    much as the engine allows for.
     """
     share, pooled_k = np.ones(len(board)), np.zeros(len(board.picks))
     for slots, rows in board.groups():
@@ -112,7 +112,7 @@ def pool_views(board: Board, *, correlation: float) -> Pool:
         if rows.shape[1] == 1:
             pooled_k[slots] = k[:, 0]
             continue
-        together = error_correlation(board, rows, correlation)
+        together = error_correlation(board, rows, between)
         matrix = 1.0 + np.minimum(k[:, :, None], k[:, None, :]) * together
         a = np.linalg.solve(matrix, np.ones((*rows.shape, 1)))[:, :, 0]
         total = a.sum(axis=1)
@@ -124,11 +124,11 @@ def pool_views(board: Board, *, correlation: float) -> Pool:
     return Pool(pooled_k, share, sources)
 
 
-def error_correlation(board: Board, rows: NDArray[np.intp], correlation: float) -> Floats:
+def error_correlation(board: Board, rows: NDArray[np.intp], between: Floats) -> Floats:
     """(g, size, size) correlation of the view errors between the rows of each instrument."""
     source = board.source[rows]
     same = source[:, :, None] == source[:, None, :]
-    errors = np.where(same, SAME_SOURCE, correlation)
+    errors = np.where(same, SAME_SOURCE, between[source[:, :, None], source[:, None, :]])
     diagonal = np.arange(rows.shape[1])
     errors[:, diagonal, diagonal] = 1.0
     return errors
@@ -139,21 +139,22 @@ def combine(
     covariance: Floats,
     *,
     prior: Floats,
-    correlation: float,
+    between: Floats,
     weighings: Recall[Weighing] | None = None,
 ) -> Combination:
     """mu = pi + Sigma P' (P Sigma P' + Omega)^-1 (q - P pi).
 
-    covariance: (n, n) over the horizon. prior: (n,) pi. The board may be empty: mu is then the
-    prior. weighings: those of rounds before; only where nothing ever changes a covariance.
+    covariance: (n, n) over the horizon. prior: (n,) pi. between: (s, s) correlation of
+    the view errors of the board's sources, 1 on its diagonal. The board may be empty: mu is then
+    the prior. weighings: those of rounds before; only where nothing ever changes a covariance.
     """
     if weighings is None:
-        weighing = _weigh(board, covariance, correlation=correlation)
+        weighing = _weigh(board, covariance, between=between)
     else:
         columns = (board.pick, board.source, board.k)
         weighing = weighings.get(
-            (correlation, board.sources, *(column.tobytes() for column in columns)),
-            lambda: _weigh(board, covariance, correlation=correlation),
+            (between.tobytes(), board.sources, *(column.tobytes() for column in columns)),
+            lambda: _weigh(board, covariance, between=between),
             same=(covariance,),
         )
     share, m = weighing.pool.share, len(board.picks)
@@ -164,22 +165,19 @@ def combine(
     return Combination(mu, weighing.own * part, q, pooled, weighing, part, board)
 
 
-def _weigh(board: Board, covariance: Floats, *, correlation: float) -> Weighing:
+def _weigh(board: Board, covariance: Floats, *, between: Floats) -> Weighing:
     """Made from the columns pick, source and k, the sources' names and the covariance alone."""
     picks = board.picks
-    pool = pool_views(board, correlation=correlation)
-    errors = _pooled_correlation(pool, correlation)
+    pool = pool_views(board, between=between)
+    errors = _pooled_correlation(pool, between)
     seen = covariance[picks]
     s = seen[:, picks] * (1.0 + np.minimum(pool.k[:, None], pool.k) * errors)
     gain: Floats = np.asarray(np.linalg.solve(s, seen), dtype=np.float64).T
     return Weighing(pool, errors, gain, gain[board.pick, board.slot])
 
 
-def _pooled_correlation(pool: Pool, correlation: float) -> Floats:
+def _pooled_correlation(pool: Pool, between: Floats) -> Floats:
     """(m, m) correlation of pooled errors: 1 between picks of the same sources, else by shares."""
-    count = pool.sources.shape[1]
-    between = np.full((count, count), correlation)
-    np.fill_diagonal(between, 1.0)
     raw = pool.sources @ between @ pool.sources.T
     size = np.sqrt(np.maximum(np.diag(raw), 1e-300))
     matrix: Floats = np.minimum(np.maximum(raw / size / size[:, None], -1.0), 1.0)

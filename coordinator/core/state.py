@@ -17,7 +17,7 @@ from coordinator.core.movements import Movements
 from coordinator.core.recall import Recall
 from coordinator.core.remembered import Remembered
 from schemas.canonical import canonical_bytes, digest
-from schemas.control import Parameters
+from schemas.control import Parameters, SourceRegistered, StrategyRegistered
 from schemas.decisions import Trigger
 from schemas.entries import GENESIS
 from schemas.market import CorporateActionAnnounced
@@ -42,16 +42,51 @@ COLUMNS_MAX = 8
 
 @dataclass(slots=True)
 class Source:
-    """A registered source and the spread of its raw scores."""
+    """A registered source, the spread of its raw scores, and what became of its signals.
 
-    name: str
-    kind: str
-    horizon_sessions: float
-    strategies: tuple[str, ...]
+    terms: as registered; by_strategy: of those strategies that were registered on their own.
+    minute: of the input topic's time, since 1970, and how many of its signals counted in it.
+    accepted, rejected: signals so far, the latter by reason.
+    """
+
+    terms: SourceRegistered
+    by_strategy: dict[str, StrategyRegistered] = field(default_factory=dict)
     muted: bool = False
     muted_strategies: tuple[str, ...] = ()
     raw_count: int = 0
     raw_square_sum: float = 0.0
+    minute: int = 0
+    in_minute: int = 0
+    accepted: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    last_at: int | None = None
+
+    def speaks_for(self, strategy: str) -> bool:
+        """Whether it may speak for that strategy."""
+        named = self.terms.strategies
+        return not named or strategy in named or strategy in self.by_strategy
+
+    def speaks_of(self, strategy: str, instrument: str) -> bool:
+        """Whether it may say something of that instrument for that strategy."""
+        own = self.by_strategy.get(strategy)
+        lists = (self.terms.instruments, () if own is None else own.instruments)
+        return all(not names or instrument in names for names in lists)
+
+    def horizon(self, strategy: str) -> float:
+        """Sessions of a signal that states none."""
+        own = self.by_strategy.get(strategy)
+        stated = None if own is None else own.horizon_sessions
+        return self.terms.horizon_sessions if stated is None else stated
+
+    def priority(self, strategy: str) -> float:
+        """How much its signals of that strategy matter beside those of others."""
+        own = self.by_strategy.get(strategy)
+        stated = None if own is None else own.priority
+        return self.terms.priority if stated is None else stated
+
+    def is_muted(self, strategy: str) -> bool:
+        """Whether signals of that strategy do not count."""
+        return self.muted or strategy in self.muted_strategies
 
 
 class View(NamedTuple):

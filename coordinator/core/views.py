@@ -135,9 +135,9 @@ def heard(state: State, portfolio: Portfolio) -> list[View]:
         if (universe and instrument not in universe) or (sources and source not in sources):
             continue
         known = state.sources[source]
-        if known.muted or strategy in known.muted_strategies:
+        if known.is_muted(strategy) or not known.speaks_for(strategy):
             continue
-        if known.strategies and strategy not in known.strategies:
+        if not known.speaks_of(strategy, instrument):
             continue
         found.append(state.views[key])
     return found

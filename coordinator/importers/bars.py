@@ -114,6 +114,8 @@ def closings(times: Times, *, bar: Bar | None, session: Session) -> Closings:
     then. A daily bar after the close (data published late) ends its session when nothing did
     before.
     """
+    if not times.size:
+        return Closings(frozenset(), ())
     opened, closed = owning_session(times, session)
     flagged = set(times[times == closed].tolist())
     ended = set(flagged)

@@ -1,6 +1,7 @@
 """Why an import stops, as one tree.
 
     ImportFailed         a file, a setting or their combination cannot be used; nothing was written
+    ├── InputsMissing    what was given is no whole import: a table or a setting is missing
     └── RowRefused       the first bad row of a strict import
 
 Place in the flow: raised by every importer, shown by the command line. A single bad row of a
@@ -9,7 +10,7 @@ tolerant import is never an exception: it is a reject, counted and kept.
 
 from __future__ import annotations
 
-__all__ = ["SHOWN_MAX", "ImportFailed", "RowRefused", "shortened"]
+__all__ = ["SHOWN_MAX", "ImportFailed", "InputsMissing", "RowRefused", "shortened"]
 
 SHOWN_MAX = 200
 """Characters of each part of a message: it may hold what a stranger wrote."""
@@ -30,6 +31,10 @@ class ImportFailed(Exception):
         self.where = where
         self.what = what
         self.remedy = remedy
+
+
+class InputsMissing(ImportFailed):
+    """An import is given too little to make a log of."""
 
 
 class RowRefused(ImportFailed):

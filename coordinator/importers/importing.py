@@ -8,7 +8,7 @@ reads a clock: every time in the log comes from the files.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,19 +17,26 @@ import polars as pl
 
 from coordinator.core.ports import Log
 from coordinator.core.shards import SHARDS_DEFAULT
+from coordinator.importers.actions import read_actions
 from coordinator.importers.bars import Bar
+from coordinator.importers.cash import read_cash
 from coordinator.importers.errors import ImportFailed
-from coordinator.importers.instruments import INSTRUMENT_COLUMNS, Instruments, read_instruments
+from coordinator.importers.fills import read_fills
+from coordinator.importers.inputs import TABLES, ImportFiles, ImportFrames
+from coordinator.importers.instruments import read_instruments
 from coordinator.importers.journal import Progress, Writer
 from coordinator.importers.notes import notes
-from coordinator.importers.parts import Parts
+from coordinator.importers.owners import Owners
+from coordinator.importers.parts import Accepted, Parts
 from coordinator.importers.portfolios import Book, load_book
-from coordinator.importers.prices import PRICE_COLUMNS, read_prices
+from coordinator.importers.positions import read_positions
+from coordinator.importers.prices import read_prices
+from coordinator.importers.rates import read_rates
 from coordinator.importers.read import read_table
 from coordinator.importers.rejects import Rejects
 from coordinator.importers.report import FileCount, ImportReport
-from coordinator.importers.sessions import SESSION_DEFAULT, Session
-from coordinator.importers.signals import SIGNAL_COLUMNS, DatesKnownAt, read_signals
+from coordinator.importers.sessions import SESSION_DEFAULT, DatesKnownAt, Session
+from coordinator.importers.signals import read_signals
 from coordinator.importers.tables import Table, table_from_frame
 from schemas.journal import EngineStarted
 
@@ -56,9 +63,9 @@ class ImportSettings:
     """What the files leave open.
 
     bar None: daily where times are bare dates, else not known. dates_known_at None: bare dates of
-    signals are refused. currency: of portfolios that state none, and of instruments that state none
-    (default: the first portfolio's). shards None: as many as portfolios, at most 8. strict: stop at
-    the first bad row.
+    signals and fills are refused. currency: of portfolios that state none, and of instruments that
+    state none (default: the first portfolio's). shards None: as many as portfolios, at most 8.
+    strict: stop at the first bad row.
     """
 
     session: Session
@@ -75,39 +82,15 @@ class ImportSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ImportFiles:
-    """Where the files are; signals, prices and instruments are .csv or .parquet."""
+class _Given:
+    """The tables that there are, by name in the order of the report, and the book.
 
-    signals: Path
-    prices: Path
-    portfolios: Path
-    instruments: Path | None = None
+    content: a short hash of it all; asked when every column is known to be sound.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class ImportFrames:
-    """The same as polars frames, for notebooks; portfolios stay a TOML file."""
-
-    signals: pl.DataFrame
-    prices: pl.DataFrame
-    portfolios: Path
-    instruments: pl.DataFrame | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    signals: Table
-    prices: Table
-    instruments: Table | None
+    tables: Mapping[str, Table]
     book: Book
-    content: Callable[
-        [], str
-    ]  # a short hash of it all; asked when every column is known to be sound
-
-    @property
-    def all(self) -> tuple[Table, ...]:
-        given = (self.signals, self.prices, self.instruments)
-        return tuple(table for table in given if table is not None)
+    content: Callable[[], str]
 
 
 def import_files(
@@ -120,18 +103,14 @@ def import_files(
 ) -> ImportReport:
     """Write the log of some files; returns the report.
 
-    log: empty; on an error it may hold a part and must be thrown away. Raises ImportFailed,
-    RowRefused.
+    log: empty; on an error it may hold a part and must be thrown away. Raises InputsMissing,
+    ImportFailed, RowRefused.
     """
-    book = load_book(files.portfolios, currency=settings.currency)
-    tables = _Tables(
-        read_table(files.signals, SIGNAL_COLUMNS),
-        read_table(files.prices, PRICE_COLUMNS),
-        None if files.instruments is None else read_table(files.instruments, INSTRUMENT_COLUMNS),
-        book,
-        lambda: _digest_of_files(files),
-    )
-    return _import(tables, settings, log=log, started=started, progress=progress)
+    files.check(currency=settings.currency)
+    book = _book(files.portfolios, settings)
+    tables = {name: read_table(path, TABLES[name]) for name, path in files.tables.items()}
+    given = _Given(tables, book, lambda: _digest(map(_digest_of_file, files.paths)))
+    return _import(given, settings, log=log, started=started, progress=progress)
 
 
 def import_frames(
@@ -143,29 +122,24 @@ def import_frames(
     progress: Progress = lambda _done, _expected: None,
 ) -> ImportReport:
     """The same from polars frames; rejects name "signals row 1" for a frame's first row."""
-    given = {"signals": frames.signals, "prices": frames.prices, "instruments": frames.instruments}
-    wanted = {
-        "signals": SIGNAL_COLUMNS,
-        "prices": PRICE_COLUMNS,
-        "instruments": INSTRUMENT_COLUMNS,
-    }
+    frames.check(currency=settings.currency)
     tables = {
-        name: table_from_frame(frame, name=name, columns=wanted[name])
-        for name, frame in given.items()
-        if frame is not None
+        name: table_from_frame(frame, name=name, columns=TABLES[name])
+        for name, frame in frames.tables.items()
     }
-    both = _Tables(
-        tables["signals"],
-        tables["prices"],
-        tables.get("instruments"),
-        load_book(frames.portfolios, currency=settings.currency),
-        lambda: _digest(_digest_of_table(table) for table in tables.values()),
-    )
-    return _import(both, settings, log=log, started=started, progress=progress)
+    book = _book(frames.portfolios, settings)
+    given = _Given(tables, book, lambda: _digest(map(_digest_of_table, tables.values())))
+    return _import(given, settings, log=log, started=started, progress=progress)
+
+
+def _book(path: Path | None, settings: ImportSettings) -> Book:
+    if path is None:
+        return Book.without_file()
+    return load_book(path, currency=settings.currency)
 
 
 def _import(
-    tables: _Tables,
+    given: _Given,
     settings: ImportSettings,
     *,
     log: Log,
@@ -173,45 +147,54 @@ def _import(
     progress: Progress,
 ) -> ImportReport:
     _check_currency(settings.currency)
-    parts = _sieve(tables, settings)
+    parts = _sieve(given, settings)
+    rejects = {name: parts.accepted.rejects[name] for name in given.tables}
     shards = settings.shards or min(SHARDS_DEFAULT, len(parts.book.portfolios))
-    topic_id = f"import-{tables.content()}"
+    topic_id = f"import-{given.content()}"
     writer = Writer(log, shards=shards, topic_id=topic_id)
     writer.start(started(at=parts.opened_at, shards=shards), at=parts.opened_at)
-    expected = parts.signals.frame.height + parts.prices.snapshots
+    expected = parts.accepted.expected
     last_at = writer.append(parts.messages(), expected=expected, progress=progress)
-    writer.bury(parts.rejects, at=last_at)
+    writer.bury(rejects.values(), at=last_at)
+    bar = parts.accepted.prices.bar
     return ImportReport(
-        files=tuple(_count(t, r) for t, r in zip(tables.all, parts.rejects, strict=True)),
-        rejects=tuple(count for item in parts.rejects for count in item.counts()),
+        files=tuple(_count(table, rejects[name]) for name, table in given.tables.items()),
+        rejects=tuple(count for item in rejects.values() for count in item.counts()),
         events=tuple(sorted(writer.counts.items())),
         topic_id=topic_id,
         shards=shards,
         first_at=parts.opened_at,
         last_at=last_at,
         session=settings.session.text,
-        bar=None if parts.prices.bar is None else parts.prices.bar.text,
-        notes=tuple(notes(tables.all, parts)),
+        bar=None if bar is None else bar.text,
+        notes=tuple(notes(given.tables.values(), parts)),
     )
 
 
-def _sieve(tables: _Tables, settings: ImportSettings) -> Parts:
+def _sieve(given: _Given, settings: ImportSettings) -> Parts:
     """Each table's accepted rows. Raises RowRefused for the first bad row of a strict import."""
-    signals = read_signals(
-        tables.signals, session=settings.session, dates_known_at=settings.dates_known_at
-    )
-    prices = read_prices(tables.prices, bar=settings.bar, session=settings.session)
-    instruments = (
-        Instruments()
-        if tables.instruments is None
-        else read_instruments(tables.instruments, session=settings.session)
-    )
-    currency = settings.currency or tables.book.currency
-    parts = Parts.build(tables.book, signals, prices, instruments, currency=currency)
+    owners = Owners.of(given.book, currency=settings.currency)
+    accepted = _accepted(given.tables, settings, owners)
+    parts = Parts.build(given.book, accepted, currency=owners.currency)
     if settings.strict:
-        for rejects in parts.rejects:
+        for rejects in accepted.rejects.values():
             rejects.raise_first()
     return parts
+
+
+def _accepted(tables: Mapping[str, Table], settings: ImportSettings, owners: Owners) -> Accepted:
+    session, dates = settings.session, settings.dates_known_at
+    table = {name: tables.get(name) or Table.absent(name, TABLES[name]) for name in TABLES}
+    return Accepted(
+        signals=read_signals(table["signals"], session=session, dates_known_at=dates),
+        prices=read_prices(table["prices"], bar=settings.bar, session=session),
+        instruments=read_instruments(table["instruments"], session=session),
+        fills=read_fills(table["fills"], session=session, dates_known_at=dates, owners=owners),
+        positions=read_positions(table["positions"], session=session, owners=owners),
+        cash=read_cash(table["cash"], session=session, owners=owners),
+        actions=read_actions(table["actions"], session=session),
+        rates=read_rates(table["rates"], session=session),
+    )
 
 
 def _check_currency(currency: str | None) -> None:
@@ -221,11 +204,6 @@ def _check_currency(currency: str | None) -> None:
 
 def _count(table: Table, rejects: Rejects) -> FileCount:
     return FileCount(table.name, table.rows, table.rows - len(rejects), len(rejects))
-
-
-def _digest_of_files(files: ImportFiles) -> str:
-    paths = (files.signals, files.prices, files.portfolios, files.instruments)
-    return _digest(_digest_of_file(path) for path in paths if path is not None)
 
 
 def _digest_of_file(path: Path) -> bytes:

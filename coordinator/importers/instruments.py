@@ -1,20 +1,21 @@
 """Instruments: their terms from a file, or stated defaults, become InstrumentListed.
 
 Place in the flow: table to messages. Terms are told at valid_from, else when the instrument is
-first heard of: at its first price. Never earlier, so that nobody acts on a name that only the rest
-of the file knows. An instrument that has prices and no terms gets the defaults, and the report says
-so.
+first heard of: at its first price, fill, position or corporate action. Never earlier, so that
+nobody acts on a name that only the rest of the files knows. An instrument that is heard of and has
+no terms gets the defaults, and the report says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from types import MappingProxyType
 
 import polars as pl
 from pydantic_core import to_json
 
+from coordinator.importers.decimals import spelled
 from coordinator.importers.messages import Message, Rank, message
 from coordinator.importers.rejects import Rejects
 from coordinator.importers.sessions import Session
@@ -38,6 +39,7 @@ INSTRUMENT_COLUMNS = Columns(
 )
 LOT_DEFAULT = "1"
 TICK_DEFAULT = "0.01"
+_NOT_SAID: Mapping[str, tuple[int, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,33 +78,42 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """Accepted terms in the order of the file; rejects None: there was no file."""
+    """Accepted terms in the order of the file, and the rejects."""
 
-    terms: tuple[Terms, ...] = ()
-    rejects: Rejects | None = None
+    terms: tuple[Terms, ...]
+    rejects: Rejects
 
-    def unlisted(self, priced: Iterable[str]) -> tuple[str, ...]:
-        """Which of the instruments with prices have no terms."""
+    def unlisted(self, heard: Iterable[str]) -> tuple[str, ...]:
+        """Which of the instruments that other files name have no terms."""
         known = {terms.instrument for terms in self.terms}
-        return tuple(name for name in priced if name not in known)
+        return tuple(name for name in heard if name not in known)
 
-    def listings(self, first_priced: Mapping[str, int], *, opened_at: int) -> tuple[Listing, ...]:
+    def listings(
+        self,
+        first_heard: Mapping[str, int],
+        *,
+        opened_at: int,
+        traded_in: Mapping[str, tuple[int, str]] = _NOT_SAID,
+    ) -> tuple[Listing, ...]:
         """Terms in order of time: at valid_from, those without one when first heard of.
 
-        That is the first price or another row's valid_from; without either they are left out. What
-        holds before the log opens is told when it does. first_priced: time of each instrument's
-        first price.
+        That is the time in first_heard or another row's valid_from; without either they are left
+        out. What holds before the log opens is told when it does. traded_in: time and currency of
+        first fills that state another than the default; names without terms get it, but none
+        before that fill.
         """
-        heard = dict(first_priced)
+        heard = dict(first_heard)
         for terms in self.terms:
             if terms.valid_from is not None:
                 earlier = heard.get(terms.instrument, terms.valid_from)
                 heard[terms.instrument] = min(earlier, terms.valid_from)
         found = []
-        for terms in self.terms + tuple(Terms(name) for name in self.unlisted(first_priced)):
+        for terms in self.terms:
             known_at = heard.get(terms.instrument) if terms.valid_from is None else terms.valid_from
             if known_at is not None:
                 found.append(Listing(max(known_at, opened_at), terms))
+        for name in self.unlisted(first_heard):
+            found.extend(_assumed(name, first_heard[name], traded_in.get(name)))
         return tuple(sorted(found, key=_by_time))
 
 
@@ -125,12 +136,7 @@ def read_instruments(table: Table, *, session: Session) -> Instruments:
         sieve.text(column)
     sieve.number("price_limit")
     sieve.time("valid_from", bare=session.opens_of)
-    again = ~pl.struct("instrument", "valid_from").is_first_distinct()
-    sieve.refuse_rows(
-        sieve.standing().filter(again)[ROW],
-        "instrument and valid_from stood in an earlier row",
-        shown="instrument",
-    )
+    sieve.refuse_repeats("instrument", "valid_from", shown="instrument")
     rows = sieve.standing().select(
         ROW, "instrument", "sector", "lot", "tick", "currency", "price_limit", "valid_from"
     )
@@ -143,6 +149,14 @@ def read_instruments(table: Table, *, session: Session) -> Instruments:
         else:
             sieve.refuse_rows(pl.Series([row]), problem)
     return Instruments(tuple(terms), sieve.rejects())
+
+
+def _assumed(name: str, heard_at: int, traded: tuple[int, str] | None) -> Iterator[Listing]:
+    """Defaults when a name is heard of, and its first fill's currency when there is that fill."""
+    if traded is None or traded[0] > heard_at:
+        yield Listing(heard_at, Terms(name))
+    if traded is not None:
+        yield Listing(traded[0], Terms(name, currency=traded[1]))
 
 
 _ANY_CURRENCY = "USD"
@@ -169,10 +183,5 @@ def _with_decimals_as_text(table: Table) -> Table:
     frame = table.frame
     for column in ("lot", "tick"):
         if column in frame.columns and frame.schema[column].is_float():
-            spelled = [None if v is None else _spelled(v) for v in frame[column].to_list()]
-            frame = frame.with_columns(pl.Series(column, spelled, pl.String))
+            frame = frame.with_columns(spelled(frame[column]))
     return replace(table, frame=frame)
-
-
-def _spelled(value: float) -> str:
-    return format(Decimal(repr(value)), "f")

@@ -1,8 +1,8 @@
 """Messages: what files say, in the words of the input topics, ready for the router.
 
 Place in the flow: importers make messages, the journaling step puts them in order of time. At equal
-times: terms and portfolios, bars, opens, fills, signals (after the sources they introduce). Never
-touches a log.
+times: terms and portfolios, rates, bars, opens, corporate actions, cash, fills, positions reports,
+signals (after the sources they introduce). Never touches a log.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ __all__ = ["Message", "Rank", "by_time", "message"]
 
 
 class Rank(IntEnum):
-    """Order at equal times; fills, which no import makes, would stand between opens and signals."""
+    """Order at equal times: what is known of the market, then of books, then opinions."""
 
     TERMS = 0
-    BAR = 1
-    OPEN = 2
-    SIGNAL = 4
+    RATE = 1
+    BAR = 2
+    OPEN = 3
+    ACTION = 4
+    CASH = 5
+    FILL = 6
+    REPORT = 7
+    SIGNAL = 8
 
 
 @dataclass(frozen=True, slots=True)

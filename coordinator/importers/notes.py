@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
+from coordinator.core.rates import Rates
 from coordinator.importers.errors import shortened
 from coordinator.importers.instruments import LOT_DEFAULT, TICK_DEFAULT
 from coordinator.importers.parts import Parts
@@ -30,23 +31,23 @@ def notes(tables: Iterable[Table], parts: Parts) -> Iterator[str]:
     yield from parts.book.odd_shares()
     yield from _alike_notes(parts)
     yield from _instrument_notes(parts)
+    yield from _currency_notes(parts)
     yield from _early_notes(parts)
-    unregistered = parts.book.unregistered(parts.signals.sources)
+    unregistered = parts.book.unregistered(parts.accepted.signals.sources)
     if unregistered:
         yield f"sources registered as imported: {_some(unregistered)}"
-    for portfolio in parts.book.portfolios:
-        idle = sorted(set(portfolio.mandate.universe) - set(parts.prices.instruments))
-        mute = sorted(set(portfolio.mandate.sources) - set(parts.signals.sources))
-        if idle or mute:
-            yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(idle + mute)}"
-    yield from _price_notes(parts.prices)
+    yield from _portfolio_notes(parts)
+    if not parts.accepted.prices.frame.is_empty():
+        yield from _price_notes(parts.accepted.prices)
 
 
 def _alike_notes(parts: Parts) -> Iterator[str]:
     """Names that are two for the engine, and perhaps one for whoever wrote them."""
-    sources = {*parts.signals.sources, *(item.source for item in parts.book.sources)}
-    instruments = {*parts.signals.instruments, *parts.prices.instruments}
-    for kind, names in (("sources", sources), ("instruments", instruments)):
+    rows = parts.accepted
+    sources = {*rows.signals.sources, *(item.source for item in parts.book.sources)}
+    instruments = {*rows.signals.instruments, *rows.first_heard}
+    named = ("sources", sources), ("instruments", instruments), ("portfolios", parts.book.named)
+    for kind, names in named:
         groups: dict[str, list[str]] = {}
         for name in sorted(names):
             groups.setdefault(_plain(name), []).append(name)
@@ -62,45 +63,89 @@ def _plain(name: str) -> str:
 
 
 def _instrument_notes(parts: Parts) -> Iterator[str]:
-    """Terms assumed, missing or of no use to any portfolio."""
-    unlisted = parts.instruments.unlisted(parts.prices.instruments)
+    """Terms and prices that are assumed, missing or too late."""
+    rows = parts.accepted
+    heard = rows.first_heard
+    unlisted = rows.instruments.unlisted(heard)
     if unlisted:
         yield (
             f"without terms, so lot {LOT_DEFAULT} and tick {TICK_DEFAULT} are taken:"
             f" {_some(unlisted)}"
         )
     listed_at = _listed_at(parts)
-    never = sorted({terms.instrument for terms in parts.instruments.terms} - listed_at.keys())
+    never = sorted({terms.instrument for terms in rows.instruments.terms} - listed_at.keys())
     if never:
         yield f"never listed, because they have neither prices nor valid_from: {_some(never)}"
-    priced = parts.prices.first_priced
+    priced = rows.prices.first_priced
     late = sorted(name for name, at in listed_at.items() if priced.get(name, at) < at)
     if late:
         yield f"with prices before their valid_from, listed only then: {_some(late)}"
+    held = {*rows.fills.names("instrument"), *rows.positions.names("instrument")}
+    unpriced = sorted(held - priced.keys())
+    if unpriced:
+        yield f"with fills or positions but without prices: {_some(unpriced)}"
+
+
+def _currency_notes(parts: Parts) -> Iterator[str]:
+    """Currencies taken from fills, and those of no use to any portfolio."""
+    traded = parts.accepted.fills.traded_in(other_than=parts.currency)
+    assumed = parts.accepted.instruments.unlisted(sorted(traded))
+    if assumed:
+        shown = _some(f"{name} ({traded[name][1]})" for name in assumed)
+        yield f"without terms, so the currency of their first fill is taken: {shown}"
     held = {portfolio.currency for portfolio in parts.book.portfolios}
+    known = Rates()
+    for column, name in enumerate(parts.accepted.rates.names("name")):
+        known.add(name, column)
     foreign = {
         f"{item.terms.instrument} ({currency})"
         for item in parts.listings
         if (currency := item.terms.currency or parts.currency) not in held
+        and all(known.path(currency, own) is None for own in held)
     }
     if foreign:
-        yield f"in a currency of no portfolio, so none can hold them: {_some(sorted(foreign))}"
+        yield (
+            "in a currency of no portfolio and with no rate to one, so none can hold them:"
+            f" {_some(sorted(foreign))}"
+        )
 
 
 def _early_notes(parts: Parts) -> Iterator[str]:
-    """Signals about instruments of which nothing is known yet, or ever."""
-    unpriced = sorted(set(parts.signals.instruments) - set(parts.prices.instruments))
+    """Rows about instruments of which nothing is known yet, or ever."""
+    rows = parts.accepted
+    unpriced = sorted(set(rows.signals.instruments) - set(rows.prices.instruments))
     if unpriced:
         yield f"with signals but without prices: {_some(unpriced)}"
     listed = pl.col("instrument").replace_strict(
         _listed_at(parts), default=None, return_dtype=pl.Int64
     )
-    # One at the moment of the listing comes after it.
-    early = parts.signals.frame.filter(listed.is_null() | (pl.col("known_at") < listed))
-    if not early.is_empty():
+    for what, frame in (("signals", rows.signals.frame), ("fills", rows.fills.frame)):
+        # One at the moment of the listing comes after it.
+        early = frame.filter(listed.is_null() | (pl.col("known_at") < listed))
+        if not early.is_empty():
+            yield (
+                f"{early.height} {what} come before their instrument is listed, the engine rejects"
+                f" them as unknown_instrument: {_some(early['instrument'].unique().sort())}"
+            )
+
+
+def _portfolio_notes(parts: Parts) -> Iterator[str]:
+    """Portfolios that only rows name, mandates about names that no row has, reports in doubt."""
+    book, rows = parts.book, parts.accepted
+    if book.named:
         yield (
-            f"{early.height} signals come before their instrument is listed, the engine rejects"
-            f" them as unknown_instrument: {_some(early['instrument'].unique().sort())}"
+            "opened because rows name them, with the default mandate and no cash in"
+            f" {parts.currency}: {_some(book.named)}"
+        )
+    for portfolio in book.portfolios:
+        idle = sorted(set(portfolio.mandate.universe) - rows.first_heard.keys())
+        mute = sorted(set(portfolio.mandate.sources) - set(rows.signals.sources))
+        if idle or mute:
+            yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(idle + mute)}"
+    if rows.positions.unplaced:
+        yield (
+            f"{rows.positions.unplaced} rejected rows of positions belong to reports that cannot be"
+            " told, and these may lack them: what a report leaves out is not held"
         )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -30,7 +31,7 @@ _Table = dict[str, Any]
 _TOP = ("portfolio", "parameters", "source")
 _HEAD = ("event_id", "event_time")
 _NESTED: Mapping[str, type[Model]] = {"mandate": Mandate, "schedule": Schedule, "costs": Costs}
-_LISTS_SORTED = ("universe", "sources", "strategies")
+_LISTS_SORTED = ("universe", "sources", "strategies", "instruments")
 _SHARES = (
     "position_min",
     "position_max",
@@ -47,16 +48,47 @@ SHARE_USUAL = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What the file says. Times of the events are 0 until messages() sets them."""
+    """What the file says, or, without one, the rows that name portfolios.
+
+    Times of the events are 0 until messages() sets them; portfolios that only rows name open at
+    the first of these.
+    """
 
     portfolios: tuple[PortfolioOpened, ...]
     parameters: Parameters
     sources: tuple[SourceRegistered, ...]
 
+    @classmethod
+    def without_file(cls) -> Self:
+        """No portfolios yet, and the engine's own parameters."""
+        return cls((), Parameters(), ())
+
     @property
     def currency(self) -> str:
         """That of the first portfolio."""
         return self.portfolios[0].currency
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Portfolios that only rows name, in order of time."""
+        return tuple(item.portfolio for item in self.portfolios if item.event_time)
+
+    def opening(self, first_named: Mapping[str, int], *, currency: str) -> Book:
+        """The book with a portfolio, without cash, for each name, where no file has them.
+
+        first_named: time of the first row of each portfolio, ns UTC; it opens just before.
+        """
+        if self.portfolios:
+            return self
+        ordered = sorted(first_named, key=lambda name: (first_named[name], name))
+        opened = (
+            PortfolioOpened(
+                event_id="portfolio", event_time=first_named[name], portfolio=name,
+                currency=currency, cash=Decimal(0),
+            )
+            for name in ordered
+        )  # fmt: skip
+        return replace(self, portfolios=tuple(opened))
 
     def unregistered(self, sources: Iterable[str]) -> tuple[str, ...]:
         """Which of the sources the file does not register, sorted."""
@@ -91,9 +123,10 @@ class Book:
             yield message(at, Rank.SIGNAL, "SourceRegistered", fields)
 
     def portfolio_messages(self, *, opened_at: int) -> Iterator[Message]:
-        """Every portfolio, in the order of the file."""
+        """Every portfolio, in the order of the file, or of the rows that name them."""
         for number, item in enumerate(self.portfolios):
-            yield _opening("PortfolioOpened", f"portfolio-{number}", opened_at, _fields(item))
+            at = item.event_time or opened_at
+            yield _opening("PortfolioOpened", f"portfolio-{number}", at, _fields(item))
 
 
 def load_book(path: Path, *, currency: str | None) -> Book:

@@ -29,7 +29,7 @@ PRICE_COLUMNS = Columns(
 )
 SNAPSHOT_ROWS = 1_500
 """Instruments per record: with the longest names and numbers still below 1 MiB."""
-_PRICE_LEAST, _PRICE_MOST, _VOLUME_MOST = 1e-9, 1e12, 1e18
+_VOLUME_MOST = 1e18
 _DAY = 86_400_000_000_000
 
 
@@ -59,14 +59,9 @@ class Prices:
         return dict(self.frame.group_by("instrument").agg(known).sort("instrument").iter_rows())
 
     @property
-    def first_at(self) -> int:
-        """The earliest moment at which one of the prices was known."""
-        return min((_least(self.frame["time"]), *_known(self.frame["open_at"])))
-
-    @property
-    def last_at(self) -> int:
-        """The end of the last bar."""
-        return int(self.frame["time"][-1])
+    def first_at(self) -> int | None:
+        """The earliest moment at which one of the prices was known; None: there is none."""
+        return min(self.first_priced.values(), default=None)
 
     @property
     def snapshots(self) -> int:
@@ -116,12 +111,7 @@ def read_prices(table: Table, *, bar: Bar | None, session: Session) -> Prices:
     sieve.name("instrument", required=True)
     sieve.time("open_time", bare=session.opens_of)
     _check_values(sieve)
-    again = ~pl.struct("time", "instrument").is_first_distinct()
-    sieve.refuse_rows(
-        sieve.standing().filter(again)[ROW],
-        "time and instrument stood in an earlier row",
-        shown="instrument",
-    )
+    sieve.refuse_repeats("time", "instrument", shown="instrument")
     bar = _settled_bar(sieve.standing(), table.name, bar=bar, session=session)
     known = opens_known_at(sieve.standing(), bar=bar, session=session)
     sieve.refuse_rows(
@@ -131,10 +121,7 @@ def read_prices(table: Table, *, bar: Bar | None, session: Session) -> Prices:
     known = opens_known_at(sieve.standing(), bar=bar, session=session).sort("time", "instrument")
     rejects = sieve.rejects()
     if known.is_empty():
-        first = next(rejects.letters())
-        raise ImportFailed(
-            table.name, f"no row is usable ({first.where}: {first.reason})", remedy="mend the file"
-        )
+        rejects.raise_unusable()
     ends = known["time"].unique().sort().to_numpy()
     found = closings(ends, bar=bar, session=session)
     return Prices(known, rejects, bar, found, session)
@@ -143,9 +130,7 @@ def read_prices(table: Table, *, bar: Bar | None, session: Session) -> Prices:
 def _check_values(sieve: Sieve) -> None:
     """Refuse prices that are none, and bars that contradict themselves."""
     for column in ("close", "open", "high", "low"):
-        sieve.number(column, required=column == "close")
-        outside = ~pl.col(column).is_between(_PRICE_LEAST, _PRICE_MOST, closed="right")
-        sieve.refuse(outside, f"{column} is not above 0 and at most 1e12", shown=column)
+        sieve.price(column, required=column == "close")
     sieve.number("volume")
     sieve.refuse(
         ~pl.col("volume").is_between(0, _VOLUME_MOST),
@@ -225,11 +210,3 @@ def _groups(
 
 def _any(column: list[float | None]) -> bool:
     return any(value is not None for value in column)
-
-
-def _least(column: pl.Series) -> int:
-    return int(column.min())  # type: ignore[arg-type] # a column of integers, not empty
-
-
-def _known(column: pl.Series) -> tuple[int, ...]:
-    return () if column.null_count() == len(column) else (_least(column),)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from coordinator.core.route import DeadLetter
-from coordinator.importers.errors import RowRefused
+from coordinator.importers.errors import ImportFailed, RowRefused
 from coordinator.importers.tables import LINE, ROW, Table
 
 __all__ = ["RejectCount", "Rejects"]
@@ -82,6 +82,13 @@ class Rejects:
         if self.frame.height:
             row, reason, shown, _ = self.frame.row(0)
             raise RowRefused(self.file, row, _told(reason, shown))
+
+    def raise_unusable(self) -> None:
+        """Raises ImportFailed for a file of which every row was refused; none: not given."""
+        if self.frame.height:
+            first = next(self.letters())
+            what = f"no row is usable ({first.where}: {first.reason})"
+            raise ImportFailed(self.file, what, remedy="mend the file")
 
 
 def _told(reason: str, shown: str) -> str:

@@ -1,18 +1,19 @@
 """Sessions: when a trading day opens and closes, so that a bare date can mean a moment.
 
-Place in the flow: asked by the importers of prices, signals and instruments. Time zones come from
-the pinned tzdata package, never from the machine, so that the same files give the same log
-everywhere. Holidays are not known here: a day without prices is simply a day without records.
+Place in the flow: asked by the importers of every table. Time zones come from the pinned tzdata
+package, never from the machine, so that the same files give the same log everywhere. Holidays are
+not known here: a day without prices is simply a day without records.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from importlib.resources import files
-from typing import Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -22,12 +23,15 @@ from numpy.typing import NDArray
 
 from coordinator.importers.errors import ImportFailed
 
-__all__ = ["SESSION_DEFAULT", "Session", "Times"]
+__all__ = ["SESSION_DEFAULT", "DatesKnownAt", "Session", "Times"]
 
 SESSION_DEFAULT = "09:30-16:00@America/New_York"
 """What a session is unless --session says otherwise: that of the New York exchanges."""
 
 Times = NDArray[np.int64]
+DatesKnownAt = Literal["open", "close"]
+Meaning = Callable[[pl.Series], pl.Series]
+"""What each of a column of dates means, ns UTC."""
 
 _SHAPE = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)@([A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+){0,2})")
 _EPOCH = date(1970, 1, 1)
@@ -93,6 +97,15 @@ class Session:
     def closes_of(self, days: pl.Series) -> pl.Series:
         """`closes` for a column of dates."""
         return self._mapped(days, {day: self.closes(day) for day in days.unique().drop_nulls()})
+
+    def midnights_of(self, days: pl.Series) -> pl.Series:
+        """When each of a column of dates begins in the zone, ns UTC, whenever its session opens."""
+        return self._mapped(days, {day: self._moment(day, 0) for day in days.unique().drop_nulls()})
+
+    def meaning(self, dates_known_at: DatesKnownAt | None) -> Meaning | None:
+        """What bare dates mean to whoever said so; None: nobody did."""
+        meanings = {"open": self.opens_of, "close": self.closes_of}
+        return None if dates_known_at is None else meanings[dates_known_at]
 
     def span(self, first: int, last: int) -> tuple[Times, Times]:
         """Opens and closes, rising, of every date around `first` to `last`, ns UTC."""

@@ -6,12 +6,13 @@ file of millions of rows takes seconds. Never mends a value: what is not plainly
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from coordinator.importers import times
+from coordinator.importers.decimals import Exact, plain, spelled
 from coordinator.importers.errors import ImportFailed
 from coordinator.importers.rejects import Rejects
 from coordinator.importers.tables import ROW, Table
@@ -26,7 +27,9 @@ _RAW = "#raw"
 _REASON = "#reason"
 _SHOWN = "#shown"
 _SHOWN_CHARS = 60
+_PRICE_LEAST, _PRICE_MOST = 1e-9, 1e12
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+_CURRENCY = r"^[A-Za-z0-9]{3,8}$"
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
@@ -59,13 +62,21 @@ class Sieve:
         """Refuse the rows of these numbers."""
         self.refuse(pl.col(ROW).is_in(rows.implode()), reason, shown=shown)
 
-    def text(self, column: str, *, required: bool = False) -> None:
-        """Text without surrounding space; empty is null. Raises ImportFailed for another type."""
+    def refuse_repeats(self, *columns: str, shown: str) -> None:
+        """Refuse rows in which the columns say what those of an earlier standing row say."""
+        again = self.standing().filter(~pl.struct(*columns).is_first_distinct())
+        self.refuse_rows(again[ROW], f"{_joined(columns)} stood in an earlier row", shown=shown)
+
+    def text(self, column: str, *, required: bool = False, wanted: str = "text") -> None:
+        """Text without surrounding space; empty is null. Raises ImportFailed for another type.
+
+        wanted: what the column should hold, in words.
+        """
         kind = self.frame.schema[column]
         if kind in (pl.Categorical, pl.Enum) or kind.is_integer() or kind == pl.Null:
             self.frame = self.frame.with_columns(pl.col(column).cast(pl.String))
         elif kind != pl.String:
-            raise self._mistyped(column, "text")
+            raise self._mistyped(column, wanted)
         trimmed = pl.col(column).str.strip_chars()
         self.frame = self.frame.with_columns(
             pl.when(trimmed.str.len_bytes() > 0).then(trimmed).alias(column)
@@ -83,6 +94,36 @@ class Sieve:
                 f"{column} is no name (1 to 128 printable characters)",
                 shown=column,
             )
+
+    def choice(self, column: str, words: Iterable[str], *, required: bool = False) -> None:
+        """One of some words, in any case."""
+        self.text(column, required=required)
+        lower = pl.col(column).str.to_lowercase()
+        known = list(words)
+        self.refuse(~lower.is_in(known), f"{column} is not {_joined(known, 'or')}", shown=column)
+        self.frame = self.frame.with_columns(lower.alias(column))
+
+    def currency(self, column: str) -> None:
+        """A currency's code such as USD."""
+        self.text(column)
+        bad = ~pl.col(column).str.contains(_CURRENCY)
+        self.refuse(bad, f"{column} is no currency (3 to 8 letters or digits)", shown=column)
+
+    def decimal(self, column: str, kind: Exact, *, required: bool = False) -> None:
+        """An exact number as text, spelled so that equal numbers are equal texts.
+
+        Numbers in floats mean their shortest decimals. Raises ImportFailed for another type.
+        """
+        held = self.frame.schema[column]
+        if held.is_float() or held.is_decimal():
+            self.frame = self.frame.with_columns(spelled(self.frame[column]))
+        self.text(column, required=required, wanted="exact numbers")
+        raw = pl.col(column)
+        read = pl.when(raw.str.contains(kind.pattern)).then(plain(raw))
+        self.frame = self.frame.with_columns(raw.alias(_RAW), read.alias(column))
+        for complaint, condition in kind.complaints(self.frame, column, raw=_RAW):
+            self.refuse(condition, complaint, shown=_RAW)
+        self.frame = self.frame.drop(_RAW)
 
     def number(self, column: str, *, required: bool = False) -> None:
         """A finite number as Float64; empty or null is null. Thousands separators are refused."""
@@ -105,6 +146,12 @@ class Sieve:
         if required:
             self.refuse(value.is_null(), f"{column} is missing")
         self.frame = self.frame.drop(_RAW)
+
+    def price(self, column: str, *, required: bool = False) -> None:
+        """A number that a price can be."""
+        self.number(column, required=required)
+        outside = ~pl.col(column).is_between(_PRICE_LEAST, _PRICE_MOST, closed="right")
+        self.refuse(outside, f"{column} is not above 0 and at most 1e12", shown=column)
 
     def time(
         self,
@@ -142,9 +189,18 @@ class Sieve:
         """The rows not refused so far."""
         return self.frame.filter(pl.col(_REASON).is_null())
 
+    def refused(self) -> pl.DataFrame:
+        """The rows refused so far, as far as they were read."""
+        return self.frame.filter(pl.col(_REASON).is_not_null())
+
+    def refuse_all_of(self, groups: pl.DataFrame, reason: str) -> None:
+        """Refuse the standing rows that agree with a row of `groups` in all of its columns."""
+        theirs = self.standing().join(groups, on=groups.columns, how="semi")
+        self.refuse_rows(theirs[ROW], reason)
+
     def rejects(self) -> Rejects:
         """The rows refused, with the rows that were unreadable from the start."""
-        refused = self.frame.filter(pl.col(_REASON).is_not_null()).select(ROW, _REASON, _SHOWN)
+        refused = self.refused().select(ROW, _REASON, _SHOWN)
         return Rejects.build(
             self._table, self._topic, refused.rename({_REASON: "reason", _SHOWN: "shown"})
         )
@@ -156,6 +212,11 @@ class Sieve:
             f"column {column} holds {kind}, {wanted} are needed",
             remedy="convert it before the import",
         )
+
+
+def _joined(words: Sequence[str], last: str = "and") -> str:
+    """Words in a sentence: one, two and three."""
+    return f" {last} ".join([*filter(None, [", ".join(words[:-1])]), words[-1]])
 
 
 def _is_name(value: str) -> bool:

@@ -7,25 +7,20 @@ here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
 import polars as pl
-from pydantic_core import to_json
 
 from coordinator.importers.errors import ImportFailed
-from coordinator.importers.messages import Message, Rank, message
-from coordinator.importers.rejects import Rejects
-from coordinator.importers.sessions import Session
+from coordinator.importers.messages import Message, Rank
+from coordinator.importers.rows import Rows, Telling
+from coordinator.importers.sessions import DatesKnownAt, Session
 from coordinator.importers.sieve import Sieve
 from coordinator.importers.tables import ROW, Columns, Table
 
 __all__ = ["SIGNAL_COLUMNS", "DatesKnownAt", "Signals", "read_signals"]
-
-DatesKnownAt = Literal["open", "close"]
 
 SIGNAL_COLUMNS = Columns(
     ("event_time", "source", "instrument"),
@@ -36,6 +31,7 @@ SIGNAL_COLUMNS = Columns(
         "strategy",
         "confidence",
         "horizon_days",
+        "price",
         "expires_at",
         "known_at",
         "signal_id",
@@ -45,7 +41,7 @@ _DIRECTIONS = MappingProxyType(
     {"-1": -1, "-1.0": -1, "sell": -1, "0": 0, "0.0": 0, "hold": 0}
     | {"1": 1, "+1": 1, "1.0": 1, "buy": 1}
 )
-_FIELDS = (
+_BEFORE_HORIZON = (
     "source",
     "strategy",
     "instrument",
@@ -53,55 +49,40 @@ _FIELDS = (
     "strength",
     "expected_return",
     "confidence",
-    "horizon_days",
-    "expires_at",
+)
+_TOLD = Telling(
+    "SignalIssued",
+    Rank.SIGNAL,
+    "signal_id",
+    MappingProxyType(
+        {name: name for name in _BEFORE_HORIZON}
+        | {"horizon_days": "horizon_sessions", "price": "price", "expires_at": "expires_at"}
+    ),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(Rows):
     """Accepted signals by the moment they were known, then by row, and the rejects."""
-
-    frame: pl.DataFrame
-    rejects: Rejects
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Sorted names."""
-        return tuple(self.frame["source"].unique().sort())
+        return self.names("source")
 
     @property
     def instruments(self) -> tuple[str, ...]:
         """Sorted names."""
-        return tuple(self.frame["instrument"].unique().sort())
+        return self.names("instrument")
 
     @property
     def first_heard(self) -> dict[str, int]:
         """When each source's first was known, ns UTC."""
-        first = self.frame.group_by("source").agg(pl.col("known_at").min()).sort("source")
-        return dict(first.iter_rows())
-
-    @property
-    def first_at(self) -> int:
-        """When the first was known."""
-        return int(self.frame["known_at"][0])
-
-    @property
-    def last_at(self) -> int:
-        """When the last was known."""
-        return int(self.frame["known_at"][-1])
+        return self.first_known("source")
 
     def messages(self) -> Iterator[Message]:
         """One message a signal."""
-        chosen = self.frame.select("known_at", "event_time", "signal_id", *_FIELDS)
-        for known_at, event_time, signal_id, *values in chosen.iter_rows():
-            fields = {"event_id": signal_id, "event_time": event_time}
-            for name, value in zip(_FIELDS, values, strict=True):
-                if value is not None:
-                    fields["horizon_sessions" if name == "horizon_days" else name] = value
-            if signal_id is None:
-                fields["event_id"] = _content_id(known_at, fields)
-            yield message(known_at, Rank.SIGNAL, "SignalIssued", fields)
+        return _TOLD.messages(self.frame)
 
 
 def read_signals(table: Table, *, session: Session, dates_known_at: DatesKnownAt | None) -> Signals:
@@ -130,16 +111,12 @@ def read_signals(table: Table, *, session: Session, dates_known_at: DatesKnownAt
     )
     rejects = sieve.rejects()
     if standing.is_empty():
-        first = next(rejects.letters())
-        raise ImportFailed(
-            table.name, f"no row is usable ({first.where}: {first.reason})", remedy="mend the file"
-        )
+        rejects.raise_unusable()
     return Signals(standing.sort("known_at", ROW), rejects)
 
 
 def _read_times(sieve: Sieve, session: Session, dates_known_at: DatesKnownAt | None) -> None:
-    meanings = {"open": session.opens_of, "close": session.closes_of}
-    bare = None if dates_known_at is None else meanings[dates_known_at]
+    bare = session.meaning(dates_known_at)
     sieve.time("event_time", bare=bare, required=True)
     sieve.time("known_at", bare=bare)
     sieve.time("expires_at", bare=session.closes_of)
@@ -161,6 +138,7 @@ def _read_opinion(sieve: Sieve) -> None:
             shown=column,
         )
     sieve.refuse(pl.col("horizon_days") == 0, "horizon_days is 0")
+    sieve.price("price")
     directed, returned = pl.col("direction").is_not_null(), pl.col("expected_return").is_not_null()
     sieve.refuse(directed & returned, "both direction and expected_return are given")
     sieve.refuse(
@@ -183,9 +161,3 @@ def _read_direction(sieve: Sieve) -> None:
     )
     number = spelled.replace_strict(dict(known), default=None, return_dtype=pl.Int64)
     sieve.frame = sieve.frame.with_columns(number.alias("direction"))
-
-
-def _content_id(known_at: int, fields: Mapping[str, object]) -> str:
-    """An id made of all that a row says, so that the same row twice is a duplicate."""
-    content = to_json([known_at, fields])
-    return "row-" + hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -7,6 +7,7 @@ bad field costs one row; a Parquet file or a polars frame keeps its own types. N
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import polars as pl
 
@@ -53,6 +54,12 @@ class Table:
     frame: pl.DataFrame
     unreadable: tuple[Unreadable, ...] = ()
     ignored: tuple[str, ...] = ()
+
+    @classmethod
+    def absent(cls, name: str, columns: Columns) -> Self:
+        """The table of a file that was not given: no rows, and every column that there could be."""
+        schema = {ROW: pl.Int64} | dict.fromkeys((LINE, *columns.known), pl.String())
+        return cls(name, pl.DataFrame(schema=schema))
 
     @property
     def rows(self) -> int:

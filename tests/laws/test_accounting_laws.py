@@ -35,6 +35,7 @@ steps = st.one_of(
     st.tuples(st.just("dividend"), name, st.decimals("0", "9", places=3)),
     st.tuples(st.just("spin_off"), name, name, whole, whole, st.floats(0, 1)),
     st.tuples(st.just("redemption"), name, st.decimals("0", "99", places=2)),
+    st.tuples(st.just("relist"), name, st.sampled_from(("USD", "EUR"))),
     st.tuples(st.just("report"), name, units, st.one_of(st.none(), money)),
 )
 
@@ -45,6 +46,7 @@ class Fractions:
 
     units: dict[str, Fraction] = field(default_factory=dict)
     cash: dict[str, Fraction] = field(default_factory=lambda: {"USD": Fraction(10_000)})
+    currencies: dict[str, str] = field(default_factory=lambda: dict(NAMES))
 
     def move(self, currency: str, amount: Decimal | Fraction) -> None:
         self.cash[currency] = self.cash.get(currency, Fraction(0)) + Fraction(amount)
@@ -56,17 +58,21 @@ class Fractions:
         match step:
             case ("fill", one, quantity, at, fee):
                 self.hold(one, Fraction(quantity))
-                self.move(NAMES[one], -(Fraction(quantity) * Fraction(at) + Fraction(fee)))
+                self.move(
+                    self.currencies[one], -(Fraction(quantity) * Fraction(at) + Fraction(fee))
+                )
             case ("cash", _, currency, amount):
                 self.move(currency, amount)
             case ("split", one, ratio, per):
                 self.units[one] = cut(self.units.get(one, Fraction(0)) * ratio / per)
             case ("dividend", one, amount):
-                self.move(NAMES[one], self.units.get(one, Fraction(0)) * Fraction(amount))
+                self.move(self.currencies[one], self.units.get(one, Fraction(0)) * Fraction(amount))
             case ("spin_off", one, into, ratio, per, _) if one != into:
                 self.hold(into, cut(self.units.get(one, Fraction(0)) * ratio / per))
             case ("redemption", one, amount):
-                self.move(NAMES[one], self.units.pop(one, Fraction(0)) * Fraction(amount))
+                self.move(self.currencies[one], self.units.pop(one, Fraction(0)) * Fraction(amount))
+            case ("relist", one, currency):
+                self.currencies[one] = currency
             case ("report", one, quantity, cash):
                 self.units = {one: Fraction(quantity)}
                 if cash is not None and abs(self.cash["USD"] - Fraction(cash)) > 0.005:
@@ -90,6 +96,8 @@ def told(make: Inputs, step: tuple[Any, ...], at: int) -> Input:
         case ("spin_off", one, into, ratio, per, share):
             terms = {"ratio": str(ratio), "per": str(per), "into": into, "basis_share": share}
             return make.action(one, "spin_off", at, **terms)
+        case ("relist", one, currency):
+            return make.listed(one, at, currency=currency)
         case ("report", one, quantity, cash):
             given = None if cash is None else f"{cash:f}"
             return make.report("p", {one: f"{quantity:f}"}, at, cash=given)

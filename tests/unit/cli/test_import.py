@@ -189,6 +189,78 @@ def test_a_failed_import_leaves_nothing_behind(
     assert left_in(tmp_path) == []
 
 
+def book(folder: Path, **tables: str) -> list[str]:
+    """The words of an import of small tables, written into the folder."""
+    found = ["--log", str(folder / "in.sqlite")]
+    for name, text in tables.items():
+        (folder / f"{name}.csv").write_text(text)
+        found += [f"--{name}", str(folder / f"{name}.csv")]
+    return found
+
+
+FILLS = "time,portfolio,instrument,quantity,price\n2025-02-03T15:45:00-05:00,steady,ALDER,1,41\n"
+POSITIONS = "time,portfolio,instrument,quantity\n2025-02-03,steady,ALDER,1\n"
+CASH = "time,portfolio,amount\n2025-02-03,steady,100\n"
+
+
+@pytest.mark.parametrize(
+    "tables", [{"fills": FILLS}, {"positions": POSITIONS}, {"cash": CASH}], ids=str
+)
+def test_a_book_alone_needs_a_currency_or_a_file_of_portfolios(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], tables: dict[str, str]
+) -> None:
+    given = book(tmp_path, **tables)
+    assert run(*given) == 2
+    assert "give --currency, e.g. USD, or --portfolios" in capsys.readouterr().err
+    assert not (tmp_path / "in.sqlite").exists()
+    assert run(*given, "--currency", "USD") == 0
+    shown = capsys.readouterr().out
+    assert "opened because rows name them" in shown
+    assert "no bars" in shown
+    assert run(*given, "--force", "--portfolios", str(EXAMPLES / "portfolios.toml")) == 0
+    assert "opened because" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("left_out", "told"),
+    [
+        (["--signals"], "at least one of --signals, --fills, --positions, --cash"),
+        (["--prices"], "signals need prices; give --prices"),
+        (["--portfolios"], "give --portfolios"),
+    ],
+)
+def test_an_input_that_is_missing_is_a_usage_error_that_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], left_out: list[str], told: str
+) -> None:
+    given = words(tmp_path / "in.sqlite")
+    for option in left_out:
+        at = given.index(option)
+        given = given[:at] + given[at + 2 :]
+    assert run(*given) == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert left_in(tmp_path) == []
+
+
+def test_signals_and_a_book_are_imported_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = book(tmp_path, fills=FILLS, positions=POSITIONS, cash=CASH)
+    assert run(*words(tmp_path / "in.sqlite"), *more, "--json") == 0
+    counts = dict(json.loads(capsys.readouterr().out)["report"]["events"])
+    assert (counts["OrderFilled"], counts["PositionsReported"], counts["CashMoved"]) == (1, 1, 1)
+    assert counts["PortfolioOpened"] == 2
+
+
+def test_a_table_of_a_book_is_never_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = book(tmp_path, fills=FILLS)
+    fills = str(tmp_path / "fills.csv")
+    assert run(*given, "--currency", "USD", "--force", "--log", fills) == 2
+    assert "takes part in this run" in capsys.readouterr().err
+    assert Path(fills).read_text() == FILLS
+
+
 @pytest.mark.parametrize(
     "wrong", [["--bar", "weekly"], ["--session", "noon"], ["--shards", "0"], ["--shards", "x"]]
 )

@@ -28,6 +28,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> str:
     inputs += [make.prices({"A": 10.0, "E[red]": 4.0}, T0)]
     inputs += [make.fill("p", "A", "5", "10", T0 + HOUR, fee="0.5")]
     inputs += [make.fill("p", "E[red]", "10", "4", T0 + 2 * HOUR)]
+    inputs += [make.moved("p", "5", T0 + 3 * HOUR, currency="JPY")]
     path = tmp_path_factory.mktemp("log") / "log"
     export(run(inputs, end=T0 + DAY), path)
     return str(path)
@@ -39,6 +40,7 @@ def test_it_shows_money_holdings_gains_and_risk(
     assert ask("p", "--log", log) == 0
     text = capsys.readouterr().out
     words = ("NAV 999.50 USD", "active", "realised +0.00", "charges -0.50", "E[red]", "EUR",
+             "rejected inputs about it: 1", "no exchange rate leads from JPY to USD",
              "-40.00", "sectors: Tech 5.0%, unknown 5.0%", "volatility")  # fmt: skip
     for word in words:
         assert word in text
@@ -52,6 +54,7 @@ def test_json_has_everything_and_says_where_it_stands(
     assert found["standing"]["view"]["accounts"][1]["cash"] == "-40"
     assert found["standing"]["gains"]["gain"] == "-0.50"
     assert found["position"] > 0
+    assert [one["reason"] for one in found["rejected"]] == ["wrong_currency"]
 
 
 @pytest.mark.parametrize("at", ["2025-10-10T01:30:00Z", str(T0 + HOUR), "6"])

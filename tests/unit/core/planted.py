@@ -10,12 +10,35 @@ import numpy as np
 
 from coordinator.core.board import Board, lay_out
 from coordinator.core.evolve import evolve_input
+from coordinator.core.match import Combination, Weighing, combine
+from coordinator.core.ports import Floats
+from coordinator.core.recall import Recall
 from coordinator.core.state import State, View
 from schemas.entries import Stamp
 from schemas.registry import parse_event
 from tests.journals import T0, Input, Inputs, started
 
-__all__ = ["Scored", "board_of", "feed", "state_of", "view"]
+__all__ = ["Scored", "alike", "board_of", "combined", "feed", "state_of", "view"]
+
+
+def alike(board: Board, correlation: float) -> Floats:
+    """Any two sources of a board err together as much."""
+    found = np.full((len(board.sources), len(board.sources)), correlation)
+    np.fill_diagonal(found, 1.0)
+    return found
+
+
+def combined(
+    board: Board,
+    covariance: Floats,
+    *,
+    prior: Floats,
+    correlation: float,
+    weighings: Recall[Weighing] | None = None,
+) -> Combination:
+    """`match.combine` with one correlation between any two sources."""
+    between = alike(board, correlation)
+    return combine(board, covariance, prior=prior, between=between, weighings=weighings)
 
 
 def feed(state: State, one: Input) -> None:

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from coordinator.core.conflicts import Conflict, find_conflicts, opinions_apart
-from coordinator.core.match import combine
 from coordinator.core.ports import AllocationProblem, Floats
 from schemas.control import Parameters
 from schemas.decisions import ConflictKind
-from tests.unit.core.planted import Scored, board_of, view
+from tests.unit.core.planted import Scored, alike, board_of, combined, view
 
 EVERYTHING = Parameters(conflict_severity_min=0.0)
 
@@ -43,9 +42,9 @@ def conflicts(
     **limits: object,
 ) -> list[Conflict]:
     covariance = 4e-4 * np.array([[1.0, correlation], [correlation, 1.0]])
-    mixed = combine(board_of(rows), covariance, prior=np.zeros(2), correlation=0.0)
+    mixed = combined(board_of(rows), covariance, prior=np.zeros(2), correlation=0.0)
     changed = replace(problem(covariance, mixed.mu), **limits)  # type: ignore[arg-type] # by name
-    apart = opinions_apart(mixed, covariance, parameters)
+    apart = opinions_apart(mixed, covariance, alike(mixed.board, 0.0), parameters)
     return find_conflicts(apart, mixed, changed, parameters)
 
 

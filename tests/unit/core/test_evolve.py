@@ -48,7 +48,7 @@ def test_a_later_signal_takes_the_place_of_the_earlier_and_its_end_too() -> None
     make = Inputs()
     inputs = [make.listed("A"), make.registered("s"), make.close({"A": 10.0}, T0)]
     inputs.append(make.signal("s", "A", T0 + HOUR, expires_at=T0 + 2 * HOUR))
-    inputs.append(make.signal("s", "A", T0 + HOUR, event_id="2", direction=-1))
+    inputs.append(make.signal("s", "A", T0 + HOUR + 1, event_id="2", direction=-1))
     state = state_after(inputs)
     assert (state.views[KEY].signal_id, len(state.views)) == ("2", 1)
     assert state.timers.deadline(view_timer(state.views[KEY])) is None
@@ -86,7 +86,7 @@ def test_a_source_registered_again_keeps_what_is_known_of_it() -> None:
     feed(state, make.make("control", "StrategyMuted", T0, source="s"))
     feed(state, make.registered("s", T0, kind="model", horizon_sessions=9.0))
     source = state.sources["s"]
-    assert (source.kind, source.horizon_sessions, source.muted) == ("model", 9.0, True)
+    assert (source.terms.kind, source.horizon("s"), source.muted) == ("model", 9.0, True)
     assert source.raw_count == 1
 
 

@@ -63,6 +63,9 @@ SIGNAL_CASES: dict[SignalRejection, tuple[Callable[[Inputs], Input], ...]] = {
     S.EXPIRED: (signal(expires_at=NOON),),
     S.MUTED: (MUTE, signal()),
     S.SUPERSEDED: (signal(), signal(event_time=NOON - SECOND)),
+    S.OUT_OF_RANGE: (signal(horizon_sessions=2_001.0),),
+    S.PRICE_AWAY: (signal(price=12.1),),
+    S.CONTRADICTORY: (signal(), signal(direction=-1)),
     S.UNKNOWN_SIGNAL: (other("signals", "SignalWithdrawn", source="s", signal_id="x"),),
 }
 
@@ -85,6 +88,8 @@ def test_an_unknown_source_is_told_what_to_do() -> None:
         {"event_time": NOON + 4 * SECOND},
         {"expires_at": NOON + 1},
         {"direction": 0},
+        {"horizon_sessions": 2_000.0},
+        {"price": 11.9},
     ],
 )
 def test_a_signal_just_inside_every_bound_counts(fields: dict[str, Any]) -> None:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.core.match import Weighing, combine, pool_views
+from coordinator.core.match import Weighing, pool_views
 from coordinator.core.ports import Floats
 from coordinator.core.recall import Recall
 from tests.journals import law
-from tests.unit.core.planted import Scored, board_of, view
+from tests.unit.core.planted import Scored, alike, board_of, combined, view
 
 skills = st.sampled_from([-0.3, -0.05, 0.01, 0.05, 0.1, 0.5])
 scores = st.floats(-2.5, 2.5).filter(lambda s: abs(s) > 1e-3)
@@ -59,7 +59,7 @@ def test_views_of_different_sources_combine_like_the_full_formula_without_correl
 ) -> None:
     one_each = [r for i, r in enumerate(board) if r.pick not in {b.pick for b in board[:i]}]
     prior = np.linspace(-0.01, 0.01, 4)
-    found = combine(board_of(one_each), covariance, prior=prior, correlation=0.0)
+    found = combined(board_of(one_each), covariance, prior=prior, correlation=0.0)
     assert found.mu == pytest.approx(brute_force(one_each, covariance, prior, 0.0), abs=1e-10)
 
 
@@ -68,7 +68,7 @@ def test_views_on_one_instrument_combine_like_the_full_formula(
     board: list[Scored], covariance: Floats, c: float
 ) -> None:
     same = [Scored(r.view, 1, r.score, r.skill) for r in board]
-    found = combine(board_of(same), covariance, prior=np.zeros(4), correlation=c)
+    found = combined(board_of(same), covariance, prior=np.zeros(4), correlation=c)
     assert found.mu == pytest.approx(brute_force(same, covariance, np.zeros(4), c), abs=1e-9)
 
 
@@ -76,7 +76,7 @@ def test_views_on_one_instrument_combine_like_the_full_formula(
 def test_a_source_alone_moves_its_name_by_skill_times_score_times_volatility(
     score: float, skill: float, covariance: Floats
 ) -> None:
-    found = combine(
+    found = combined(
         board_of([row(2, "s", score, skill)]), covariance, prior=np.zeros(4), correlation=0.5
     )
     sigma = np.sqrt(covariance[2, 2])
@@ -89,7 +89,7 @@ def test_influences_sum_to_mu_and_shares_of_a_pool_to_one(
     board: list[Scored], covariance: Floats, c: float
 ) -> None:
     prior = np.full(4, 0.002)
-    found = combine(board_of(board), covariance, prior=prior, correlation=c)
+    found = combined(board_of(board), covariance, prior=prior, correlation=c)
     assert found.influence.sum(axis=1) + prior == pytest.approx(found.mu, abs=1e-12)
     for pick in found.board.picks:
         members = [i for i, r in enumerate(board) if r.pick == pick]
@@ -102,7 +102,7 @@ def test_influences_sum_to_mu_and_shares_of_a_pool_to_one(
 def test_a_less_confident_copy_gets_no_negative_weight(c: float) -> None:
     rows = [row(0, "a", 1.0, 0.1), row(0, "b", 1.0, 0.02), row(0, "c", 1.0, 0.3)]
     made = board_of(rows)
-    pool = pool_views(made, correlation=c)
+    pool = pool_views(made, between=alike(made, c))
     assert (pool.share >= 0.0).all()
     assert pool.share.argmax() == 2
 
@@ -110,17 +110,17 @@ def test_a_less_confident_copy_gets_no_negative_weight(c: float) -> None:
 def test_a_second_strategy_of_a_source_adds_next_to_nothing() -> None:
     one = [row(0, "a", 1.0, 0.1)]
     covariance = np.diag(np.full(4, 4e-4))
-    alone = combine(board_of(one), covariance, prior=np.zeros(4), correlation=0.0).mu[0]
-    twice = combine(board_of(one * 2), covariance, prior=np.zeros(4), correlation=0.0).mu[0]
+    alone = combined(board_of(one), covariance, prior=np.zeros(4), correlation=0.0).mu[0]
+    twice = combined(board_of(one * 2), covariance, prior=np.zeros(4), correlation=0.0).mu[0]
     other = [*one, row(0, "b", 1.0, 0.1)]
-    both = combine(board_of(other), covariance, prior=np.zeros(4), correlation=0.0).mu[0]
+    both = combined(board_of(other), covariance, prior=np.zeros(4), correlation=0.0).mu[0]
     assert alone < twice < 1.02 * alone
     assert both > 1.9 * alone
 
 
 def test_without_views_the_prior_stands() -> None:
     prior = np.array([0.01, 0.0, 0.0, -0.01])
-    found = combine(board_of([]), np.eye(4), prior=prior, correlation=0.0)
+    found = combined(board_of([]), np.eye(4), prior=prior, correlation=0.0)
     assert found.mu.tolist() == prior.tolist()
     assert found.influence.shape == (4, 0)
 
@@ -131,8 +131,8 @@ def test_mu_is_linear_in_the_opinions(
     board: list[Scored], covariance: Floats, scale: float
 ) -> None:
     scaled = [Scored(r.view, r.pick, r.score * scale, r.skill) for r in board]
-    mu = combine(board_of(board), covariance, prior=np.zeros(4), correlation=0.3).mu
-    moved = combine(board_of(scaled), covariance, prior=np.zeros(4), correlation=0.3).mu
+    mu = combined(board_of(board), covariance, prior=np.zeros(4), correlation=0.3).mu
+    moved = combined(board_of(scaled), covariance, prior=np.zeros(4), correlation=0.3).mu
     assert moved == pytest.approx(scale * mu, abs=1e-10)
 
 
@@ -147,8 +147,8 @@ def test_a_weighing_of_the_round_before_changes_no_bit(
     known: Recall[Weighing] = Recall(entries_max=4)
     for rows in (board, turned, surer, board):
         made, prior = board_of(rows), np.zeros(4)
-        warm = combine(made, covariance, prior=prior, correlation=0.2, weighings=known)
-        cold = combine(made, covariance, prior=prior, correlation=0.2)
+        warm = combined(made, covariance, prior=prior, correlation=0.2, weighings=known)
+        cold = combined(made, covariance, prior=prior, correlation=0.2)
         assert warm.mu.tobytes() == cold.mu.tobytes()
         assert warm.own.tobytes() == cold.own.tobytes()
         assert warm.influence.tobytes() == cold.influence.tobytes()

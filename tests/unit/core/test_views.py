@@ -21,7 +21,7 @@ from coordinator.core.views import (
     skill_over,
     skills,
 )
-from schemas.control import Parameters
+from schemas.control import Parameters, SourceRegistered
 from schemas.portfolios import Mandate
 from tests.unit.core.planted import Scored, board_of, state_of, view
 
@@ -29,7 +29,7 @@ USUAL = Parameters()
 
 
 def source(**changes: float) -> Source:
-    made = Source("s", "other", 5.0, ())
+    made = Source(SourceRegistered(event_id="s", event_time=0, source="s"))
     made.raw_count = int(changes.get("count", 0))
     made.raw_square_sum = changes.get("squares", 0.0)
     return made

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import polars as pl
 
 from coordinator.core.ports import LogReader
 from coordinator.core.route import DeadLetter, decode_dead_letter
 from coordinator.importers.importing import ImportFiles, ImportSettings, import_files
+from coordinator.importers.messages import Message
+from coordinator.importers.owners import Owners
 from coordinator.importers.report import ImportReport
 from coordinator.importers.sessions import SESSION_DEFAULT, Session
 from coordinator.importers.tables import Columns, Table, table_from_frame
@@ -16,6 +21,9 @@ from coordinator.log.memory import MemoryLog
 from schemas.base import InputEvent, parse_time
 from schemas.entries import decode_journal
 from schemas.journal import EngineStarted
+from schemas.registry import parse_event
+
+E = TypeVar("E", bound=InputEvent)
 
 NEW_YORK = Session.parse(SESSION_DEFAULT)
 BOOK = """
@@ -47,6 +55,10 @@ def text_table(columns: Columns, *rows: dict[str, str]) -> Table:
     return table_from_frame(frame, name="rows", columns=columns)
 
 
+ANY_OWNER = Owners({}, "USD")
+"""Rows may name any portfolio, and what states no currency is in dollars."""
+
+
 def started(*, at: int, shards: int) -> EngineStarted:
     return EngineStarted(
         event_id="start",
@@ -61,22 +73,29 @@ def started(*, at: int, shards: int) -> EngineStarted:
 def write_files(
     folder: Path,
     *,
-    signals: str | bytes = SIGNALS,
-    prices: str | bytes = PRICES,
-    portfolios: str = BOOK,
-    instruments: str | None = None,
+    signals: str | bytes | None = SIGNALS,
+    prices: str | bytes | None = PRICES,
+    portfolios: str | None = BOOK,
+    **more: str | None,
 ) -> ImportFiles:
-    def put(name: str, content: str | bytes) -> Path:
+    """More tables by their names; None: not given."""
+
+    def put(name: str, content: str | bytes | None) -> Path | None:
+        if content is None:
+            return None
         path = folder / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    return ImportFiles(
-        put("signals.csv", signals),
-        put("prices.csv", prices),
-        put("portfolios.toml", portfolios),
-        None if instruments is None else put("instruments.csv", instruments),
-    )
+    tables = {"signals": signals, "prices": prices, **more}
+    given = {name: put(f"{name}.csv", content) for name, content in tables.items()}
+    return ImportFiles(portfolios=put("portfolios.toml", portfolios), **given)
+
+
+def write_book(folder: Path, **tables: str | None) -> ImportFiles:
+    """The same without signals, prices and portfolios, unless they are among the tables."""
+    nothing = dict.fromkeys(("signals", "prices", "portfolios"))
+    return write_files(folder, **(nothing | tables))
 
 
 def import_all(
@@ -85,6 +104,21 @@ def import_all(
     log = MemoryLog(clock=lambda: 0)
     report = import_files(files, settings or ImportSettings.default(), log=log, started=started)
     return report, log
+
+
+def in_dollars(**changes: Any) -> ImportSettings:
+    """The settings of books without a file of portfolios."""
+    return dataclasses.replace(ImportSettings.default(), currency="USD", **changes)
+
+
+def events(log: LogReader, *kinds: type[E], shard: int = 0) -> list[E]:
+    """The events of some types in a shard's journal, in order."""
+    return [event for _, event in journal(log, shard) if isinstance(event, kinds)]
+
+
+def told(messages: Iterable[Message]) -> list[Any]:
+    """The events that messages are, as the router would read them."""
+    return [parse_event(item.event, 1, item.payload) for item in messages]
 
 
 def journal(log: LogReader, shard: int = 0) -> list[tuple[int, InputEvent]]:

@@ -220,7 +220,7 @@ def test_instruments_in_a_currency_of_no_portfolio_are_told(tmp_path: Path) -> N
         write_files(tmp_path, prices=prices, instruments=listed, portfolios=book)
     )
     assert [n for n in report.notes if "in a currency of no portfolio" in n] == [
-        "in a currency of no portfolio, so none can hold them: BBB (EUR)"
+        "in a currency of no portfolio and with no rate to one, so none can hold them: BBB (EUR)"
     ]
 
 
@@ -254,6 +254,8 @@ def test_the_currency_of_instruments_is_the_first_portfolios_unless_said(tmp_pat
 
 def test_frames_become_the_same_events_as_files(tmp_path: Path) -> None:
     files = write_files(tmp_path)
+    assert files.signals is not None
+    assert files.prices is not None
     log = MemoryLog(clock=lambda: 0)
     frames = ImportFrames(
         pl.read_csv(files.signals).with_columns(

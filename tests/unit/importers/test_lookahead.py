@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -13,13 +13,22 @@ from hypothesis import strategies as st
 
 from coordinator.core.ports import LogReader
 from coordinator.importers.bars import Bar
+from coordinator.importers.errors import ImportFailed
 from coordinator.importers.importing import ImportFiles, ImportSettings
 from coordinator.importers.prices import PRICE_COLUMNS, read_prices
 from coordinator.importers.read import read_table
 from coordinator.importers.tables import ROW
 from schemas.base import Event
 from schemas.entries import decode_journal
-from tests.unit.importers.support import BOOK, NEW_YORK, at, import_all, write_files
+from tests.unit.importers.support import (
+    BOOK,
+    NEW_YORK,
+    at,
+    import_all,
+    in_dollars,
+    write_book,
+    write_files,
+)
 
 START = at("2025-01-06T00:00:00Z")
 MINUTE = 60_000_000_000
@@ -85,10 +94,24 @@ class TermsRow:
 
 
 @dataclass(frozen=True)
+class BookRow:
+    """A row of one of the tables in BOOK_TABLES, known at a minute, whatever else it says."""
+
+    table: str
+    when: int
+    text: str
+
+    @property
+    def known(self) -> int:
+        return moment(self.when)
+
+
+@dataclass(frozen=True)
 class Rows:
     bars: list[BarRow]
     signals: list[SignalRow]
     terms: list[TermsRow]
+    books: list[BookRow] = field(default_factory=list)
 
     def files(self, folder: str, *, scrambled_after: int | None = None) -> ImportFiles:
         """scrambled_after: bars that end later tell another close."""
@@ -106,7 +129,20 @@ class Rows:
             instruments="instrument,lot,valid_from\nZZZ,1,\n"
             + "".join(row.text for row in self.terms),
             portfolios=TWO_SOURCES,
+            **self.book_tables(),
         )
+
+    def book_files(self, folder: str) -> ImportFiles:
+        """Only the books, with no file of portfolios."""
+        return write_book(Path(folder), **self.book_tables())
+
+    def book_tables(self) -> dict[str, str | None]:
+        """Each table that has rows."""
+        texts = {
+            name: "".join(f"{row.known},{row.text}\n" for row in self.books if row.table == name)
+            for name in BOOK_TABLES
+        }
+        return {name: BOOK_TABLES[name] + text if text else None for name, text in texts.items()}
 
     def up_to(self, cut: int, opens: dict[int, int | None]) -> Rows:
         """Without what was not known at `cut`. opens: when each was known, by the bar's file row.
@@ -123,6 +159,7 @@ class Rows:
             bars,
             [row for row in self.signals if row.known <= cut],
             [row.scrambled_after(cut) for row in self.terms],
+            [row for row in self.books if row.known <= cut],
         )
 
 
@@ -134,11 +171,47 @@ bars = st.builds(
 )
 signals = st.builds(SignalRow, minutes, st.integers(0, 600), st.sampled_from("stu"), names)
 terms = st.builds(TermsRow, names, st.integers(1, 3), st.none() | minutes)
+owners = st.sampled_from(["one", "two", "three"])
+books = st.one_of(
+    st.builds(
+        lambda when, *values: BookRow("fills", when, ",".join(values)),
+        minutes, owners, names, st.sampled_from(["1", "-2", "x"]), st.sampled_from(["5", "6"]),
+        st.sampled_from(["", "USD", "EUR"]),
+    ),
+    st.builds(
+        lambda when, *values: BookRow("positions", when, ",".join(values)),
+        minutes, owners, names, st.sampled_from(["1", "-2", "x"]),
+    ),
+    st.builds(
+        lambda when, *values: BookRow("cash", when, ",".join(values)),
+        minutes, owners, st.sampled_from(["1", "-2", "x"]),
+    ),
+    # An action that takes effect much later or earlier is known all the same when it is announced.
+    st.builds(
+        lambda when, effective, *values: BookRow(
+            "actions", when, ",".join([str(moment(effective)), *values])
+        ),
+        minutes, minutes, names, st.sampled_from(["split", "spin_off"]), st.sampled_from(["2", ""]),
+        names,
+    ),
+    st.builds(
+        lambda when, *values: BookRow("rates", when, ",".join(values)),
+        minutes, st.sampled_from(["EUR/USD", "GBP/USD"]), st.sampled_from(["1.1", "1.2", "0"]),
+    ),
+)  # fmt: skip
+BOOK_TABLES = {
+    "fills": "time,portfolio,instrument,quantity,price,currency\n",
+    "positions": "time,portfolio,instrument,quantity\n",
+    "cash": "time,portfolio,amount\n",
+    "actions": "announced_at,time,instrument,kind,ratio,into\n",
+    "rates": "time,name,rate\n",
+}
 rows = st.builds(
     Rows,
     st.lists(bars, min_size=1, max_size=12),
     st.lists(signals, min_size=1, max_size=12),
     st.lists(terms, max_size=6),
+    st.lists(books, max_size=12),
 )
 
 EARLY_SIGNAL = SignalRow(60 * 20, 0, "s", "B")
@@ -165,12 +238,36 @@ def test_files_cut_off_at_a_moment_give_the_same_journal_up_to_it(
     cut = moment(minute)
     with tempfile.TemporaryDirectory() as folder:
         files = whole.files(folder)
+        assert files.prices is not None
         read = read_prices(read_table(files.prices, PRICE_COLUMNS), bar=bar, session=NEW_YORK)
         opens: dict[int, int | None] = dict(read.frame.select(ROW, "open_at").iter_rows())
         part = whole.up_to(cut, opens)
         assume(part.bars and part.signals)
         full = until(import_all(files, chosen)[1], cut)
         assert until(import_all(part.files(folder, scrambled_after=cut), chosen)[1], cut) == full
+
+
+EUR_FILL = BookRow("fills", 60 * 30, "two,A,1,5,EUR")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(books, min_size=1, max_size=20), minutes)
+@example([BookRow("positions", 60 * 20, "two,A,1"), EUR_FILL], 60 * 25)
+@example([BookRow("rates", 60 * 20, "EUR/USD,1.1"), EUR_FILL, EUR_FILL], 60 * 30)
+def test_books_cut_off_at_a_moment_give_the_same_journal_up_to_it(
+    whole: list[BookRow], minute: int
+) -> None:
+    """Without any other file: portfolios open, and names are listed, when rows first say them."""
+    cut = moment(minute)
+    known = Rows([], [], [], whole).up_to(cut, {})
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            files = Rows([], [], [], whole).book_files(folder)
+            full = until(import_all(files, in_dollars(shards=1))[1], cut)
+            part = until(import_all(known.book_files(folder), in_dollars(shards=1))[1], cut)
+        except ImportFailed:
+            assume(False)
+        assert part == full
 
 
 def until(log: LogReader, cut: int) -> list[tuple[int, str, int, Event]]:

@@ -3,7 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from schemas.signals import SignalIssued
-from tests.unit.importers.support import BOOK, SIGNALS, import_all, journal, write_files
+from tests.unit.importers.support import (
+    BOOK,
+    SIGNALS,
+    import_all,
+    in_dollars,
+    journal,
+    write_book,
+    write_files,
+)
+
+FILLS = "time,portfolio,instrument,quantity,price\n2025-01-06T15:00:00Z,one,AAA,1,10\n"
 
 
 def test_names_that_differ_little_are_told_and_stay_two(tmp_path: Path) -> None:
@@ -34,3 +44,34 @@ def test_large_shares_are_noted(tmp_path: Path) -> None:
     portfolios = BOOK + "[portfolio.mandate]\ngross_max = 2\n"
     report, _ = import_all(write_files(tmp_path, portfolios=portfolios))
     assert "one: gross_max = 2 is 200% of its value" in report.notes
+
+
+def test_a_foreign_currency_is_told_only_where_no_rate_leads_to_a_portfolios(
+    tmp_path: Path,
+) -> None:
+    fills = FILLS + "".join(f"2025-01-06T15:00:00Z,one,{name},1,10\n" for name in ("BBB", "CCC"))
+    terms = "instrument,currency\nAAA,EUR\nBBB,JPY\nCCC,USD\n"
+    rates = "time,name,rate\n2025-01-07,EUR/CHF,0.9\n2025-01-07,USD/CHF,0.9\n"
+    foreign = "in a currency of no portfolio and with no rate to one, so none can hold them:"
+    for given, told in ((None, "AAA (EUR), BBB (JPY)"), (rates, "BBB (JPY)")):
+        files = write_book(tmp_path, fills=fills, instruments=terms, rates=given)
+        report, _ = import_all(files, in_dollars())
+        assert [note for note in report.notes if "no rate" in note] == [f"{foreign} {told}"]
+
+
+def test_names_of_portfolios_that_differ_little_are_told(tmp_path: Path) -> None:
+    fills = FILLS + "2025-01-06T15:00:00Z,One,AAA,1,10\n"
+    report, _ = import_all(write_book(tmp_path, fills=fills), in_dollars())
+    assert "similar names, taken for different portfolios: One / one" in report.notes
+
+
+def test_what_is_held_without_prices_and_filled_before_its_listing_is_told(
+    tmp_path: Path,
+) -> None:
+    terms = "instrument,valid_from\nAAA,2025-01-07\n"
+    report, _ = import_all(write_book(tmp_path, fills=FILLS, instruments=terms), in_dollars())
+    assert "with fills or positions but without prices: AAA" in report.notes
+    assert (
+        "1 fills come before their instrument is listed, the engine rejects them as"
+        " unknown_instrument: AAA"
+    ) in report.notes

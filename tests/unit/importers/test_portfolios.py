@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from coordinator.importers.errors import ImportFailed
 from coordinator.importers.portfolios import Book, load_book
 from schemas.control import ParametersChanged, SourceRegistered
+from schemas.portfolios import PortfolioOpened, ReportPolicy
 
 HEAD = '[[portfolio]]\nid = "a"\ncash = "10"\ncurrency = "USD"\n'
 
@@ -36,6 +38,34 @@ fee_bps = 3
     assert (one.portfolio, one.cash, one.mode) == ("a", Decimal(10), "aggressive")
     assert one.mandate.universe == ("AAA", "BBB")
     assert (one.mandate.position_min, one.schedule.every, one.costs.fee_bps) == (-0.1, 5, 3.0)
+
+
+@pytest.mark.parametrize("policy", get_args(ReportPolicy))
+def test_a_portfolio_says_what_a_report_that_differs_leads_to(
+    tmp_path: Path, policy: ReportPolicy
+) -> None:
+    book = load(tmp_path, HEAD + f'reports = "{policy}"\n')
+    assert [one.reports for one in book.portfolios] == [policy]
+    (message,) = book.portfolio_messages(opened_at=7)
+    assert PortfolioOpened.model_validate_json(message.payload).reports == policy
+    assert [one.reports for one in load(tmp_path, HEAD).portfolios] == ["stop"]
+
+
+def test_names_of_rows_open_portfolios_only_where_there_is_no_file(tmp_path: Path) -> None:
+    first_named = {"b": 7, "a": 9}
+    book = load(tmp_path, HEAD)
+    assert book.opening(first_named, currency="EUR") == book
+    assert book.named == ()
+    opened = Book.without_file().opening(first_named, currency="EUR")
+    assert opened.named == ("b", "a")
+    seen = [
+        (one.known_at, PortfolioOpened.model_validate_json(one.payload))
+        for one in opened.portfolio_messages(opened_at=5)
+    ]
+    assert [(at, one.event_time, one.portfolio, one.currency, one.cash) for at, one in seen] == [
+        (7, 7, "b", "EUR", Decimal(0)),
+        (9, 9, "a", "EUR", Decimal(0)),
+    ]
 
 
 def test_cash_is_text_or_a_whole_number_and_currency_may_come_from_outside(tmp_path: Path) -> None:
@@ -84,6 +114,7 @@ def test_sources_of_the_file_keep_their_terms_and_others_are_registered(tmp_path
         (HEAD + "[portfolios]\nx = 1", "unknown key 'portfolios'"),
         (HEAD + "mandate = 3", "no table"),
         (HEAD + 'mode = "reckless"', "unknown mode 'reckless'"),
+        (HEAD + 'reports = "believe"', "reports: Input should be 'stop', 'trust_report'"),
         (HEAD + HEAD, "'a' stands there twice"),
         (HEAD + '[[source]]\nsource = "x"\n[[source]]\nsource = "x"', "'x' stands there twice"),
         (HEAD + "[portfolio.mandate]\nposition_max = -1", "position_max"),

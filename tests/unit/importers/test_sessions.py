@@ -49,6 +49,24 @@ def test_a_span_covers_sessions_before_and_after() -> None:
     assert (opens < closes).all()
 
 
+def test_a_day_begins_at_midnight_in_the_zone_whenever_its_session_opens() -> None:
+    days = pl.Series([date(2025, 1, 6), None, date(2025, 7, 7)])
+    for session in (NEW_YORK, Session.parse("18:00-17:00@America/New_York")):
+        assert session.midnights_of(days).to_list() == [
+            at("2025-01-06T00:00:00-05:00"), None, at("2025-07-07T00:00:00-04:00"),
+        ]  # fmt: skip
+
+
+def test_what_bare_dates_mean_is_for_somebody_to_say() -> None:
+    days = pl.Series([date(2025, 1, 6)])
+    opened, closed = NEW_YORK.meaning("open"), NEW_YORK.meaning("close")
+    assert opened is not None
+    assert closed is not None
+    assert opened(days).to_list() == [at("2025-01-06T14:30:00Z")]
+    assert closed(days).to_list() == [at("2025-01-06T21:00:00Z")]
+    assert NEW_YORK.meaning(None) is None
+
+
 def test_it_is_written_as_it_was_read() -> None:
     assert NEW_YORK.text == SESSION_DEFAULT
     assert Session.parse(NEW_YORK.text) == NEW_YORK

@@ -26,6 +26,7 @@ def issued(found: Signals) -> list[SignalIssued]:
 def test_a_row_becomes_a_signal_with_every_field() -> None:
     row = GOOD | {
         "strength": "0.5", "strategy": "fast", "confidence": "0.25", "horizon_days": "2.5",
+        "price": "12.5",
         "expires_at": "2025-01-08T00:00:00Z", "known_at": "2025-01-06T20:00:05Z", "signal_id": "x1",
     }  # fmt: skip
     found = read(row)
@@ -33,7 +34,7 @@ def test_a_row_becomes_a_signal_with_every_field() -> None:
     assert signal == SignalIssued(
         event_id="x1", event_time=at("2025-01-06T20:00:00Z"), source="s", strategy="fast",
         instrument="AAA", direction=1, strength=0.5, confidence=0.25, horizon_sessions=2.5,
-        expires_at=at("2025-01-08T00:00:00Z"),
+        price=12.5, expires_at=at("2025-01-08T00:00:00Z"),
     )  # fmt: skip
     assert [m.known_at for m in found.messages()] == [at("2025-01-06T20:00:05Z")]
 
@@ -74,6 +75,8 @@ def test_direction_columns_of_any_type_mean_the_same(values: list[object]) -> No
         ({"direction": "", "expected_return": "11"}, "expected_return is not between"),
         ({"strength": "1.5"}, "strength is not between"),
         ({"confidence": "1.5"}, "confidence is not between"),
+        ({"price": "0"}, "price is not above 0"),
+        ({"price": "1e13"}, "price is not above 0 and at most 1e12"),
         ({"confidence": "-0.1"}, "confidence is not between"),
         ({"confidence": "80%"}, "confidence is not a number"),
         ({"confidence": "nan"}, "confidence is not a number"),

@@ -9,9 +9,7 @@ import pytest
 
 from coordinator.importers.errors import ImportFailed
 from coordinator.importers.importing import ImportFrames, ImportSettings, import_frames
-from coordinator.importers.instruments import INSTRUMENT_COLUMNS
-from coordinator.importers.prices import PRICE_COLUMNS
-from coordinator.importers.signals import SIGNAL_COLUMNS
+from coordinator.importers.inputs import TABLES
 from coordinator.log.memory import MemoryLog
 from tests.unit.importers.support import BOOK, dead_letters, started
 
@@ -23,11 +21,19 @@ GOOD = {
     ),
     "prices": pl.DataFrame({"time": [MOMENT] * 3, "instrument": NAMES, "close": [1.0, 2.0, 3.0]}),
     "instruments": pl.DataFrame({"instrument": NAMES}),
-}
-COLUMNS = {
-    "signals": SIGNAL_COLUMNS.known,
-    "prices": PRICE_COLUMNS.known,
-    "instruments": INSTRUMENT_COLUMNS.known,
+    "fills": pl.DataFrame(
+        {"time": [MOMENT] * 3, "portfolio": "one", "instrument": NAMES, "quantity": 1, "price": 2}
+    ),
+    "positions": pl.DataFrame(
+        {"time": [MOMENT] * 3, "portfolio": "one", "instrument": NAMES, "quantity": 1}
+    ),
+    "cash": pl.DataFrame({"time": [MOMENT] * 3, "portfolio": "one", "amount": [1, 2, 3]}),
+    "actions": pl.DataFrame(
+        {"time": [MOMENT] * 3, "instrument": NAMES, "kind": "split", "ratio": [1.5, 2.0, 3.0]}
+    ),
+    "rates": pl.DataFrame(
+        {"time": [MOMENT] * 3, "name": ["EUR/USD", "GBP/USD", "JPY/USD"], "rate": [1.0, 2.0, 3.0]}
+    ),
 }
 ODD = {
     "category": pl.Series(["A", "B", None], dtype=pl.Categorical),
@@ -62,9 +68,9 @@ def test_a_column_of_any_type_is_judged_row_by_row_or_refused_by_name(
 ) -> None:
     book = tmp_path / "book.toml"
     book.write_text(BOOK)
-    for column in COLUMNS[table]:
+    for column in TABLES[table].known:
         frames = GOOD | {table: GOOD[table].with_columns(ODD[odd].alias(column))}
-        given = ImportFrames(frames["signals"], frames["prices"], book, frames["instruments"])
+        given = ImportFrames(portfolios=book, **frames)
         log = MemoryLog(clock=lambda: 0)
         try:
             report = import_frames(given, ImportSettings.default(), log=log, started=started)
@@ -73,6 +79,7 @@ def test_a_column_of_any_type_is_judged_row_by_row_or_refused_by_name(
             if column not in told or not told.startswith(table):
                 pytest.fail(told)
             continue
-        buried = len(dead_letters(log, "signals")) + len(dead_letters(log, "market"))
+        topics = ("signals", "market", "orders", "portfolios")
+        buried = sum(len(dead_letters(log, topic)) for topic in topics)
         assert sum(count.rejected for count in report.files) == buried
-        assert [count.accepted + count.rejected for count in report.files] == [3, 3, 3]
+        assert [count.accepted + count.rejected for count in report.files] == [3] * len(GOOD)

@@ -84,9 +84,7 @@ def test_historical_risk_is_that_of_todays_weights_in_past_sessions() -> None:
 def test_beta_is_to_the_equal_weighted_market() -> None:
     make = Inputs()
     inputs = [make.listed("A"), make.opened("p", cash="10000")]
-    inputs += [
-        make.close({"A": 20.0 + math.sin(n)}, T0 + n * DAY + HOUR) for n in range(CLOSES)
-    ]
+    inputs += [make.close({"A": 20.0 + math.sin(n)}, T0 + n * DAY + HOUR) for n in range(CLOSES)]
     inputs.append(make.fill("p", "A", "250", "20", T0 + CLOSES * DAY))
     inputs.append(make.prices({"A": 20.0}, T0 + CLOSES * DAY + SECOND))
     assert told(inputs, Told()).risk.beta == pytest.approx(0.5)

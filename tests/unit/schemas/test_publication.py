@@ -99,10 +99,11 @@ def test_a_replaced_schema_is_kept_as_history_and_one_with_other_words_is_not() 
         name: data for name, data in published.items() if "history/" not in name
     }
     other = _edited(published, retired={"type": "string"})
+    known = sum(name.startswith("history/SignalIssued.v1.") for name in published)
     first = revised(other)
-    assert first["history/SignalIssued.v1.1.json"] == other[_FILE]
-    later = {**first, _FILE: other[_FILE]}
-    assert "history/SignalIssued.v1.2.json" in revised(later)
+    assert first[f"history/SignalIssued.v1.{known + 1}.json"] == other[_FILE]
+    later = {**published, **first, _FILE: other[_FILE]}
+    assert f"history/SignalIssued.v1.{known + 2}.json" in revised(later)
     source = json.loads(published[_FILE])["properties"]["source"]
     reworded = _edited(published, source={**source, "description": "Other words.", "default": "x"})
     assert not any(name.startswith("history/") for name in revised(reworded))

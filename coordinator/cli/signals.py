@@ -1,0 +1,123 @@
+"""`coordinator signals`: a portfolio's live views, and what each is believed to say.
+
+Place in the flow: folds the log up to the moment, lists, shows. It must never show a name
+unescaped: names come from sources of other people.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from coordinator.cli.console import (
+    FAILED,
+    OK,
+    complain,
+    print_json,
+    quiet_pipe,
+    safe,
+    table,
+    wide_output,
+)
+from coordinator.cli.moments import add_moment, stood_at
+from coordinator.log.errors import LogError
+from coordinator.log.open import open_reader
+from replay.errors import ReplayError
+from replay.standing import Standing
+from schemas.registry import SchemaError
+
+if TYPE_CHECKING:
+    from coordinator.quality.sources import SignalLine, Voices
+
+__all__ = ["add_parser", "run"]
+
+_LINES = 60
+_BESIDE = 110
+"""Columns that stand beside a signal's id."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `signals` to the commands."""
+    parser = commands.add_parser(
+        "signals",
+        help="a portfolio's live views, with what each is believed to say",
+        description="Shows the live views that a portfolio hears, as the log has it at a moment. "
+        "Nothing is decided again.",
+    )
+    parser.add_argument("name", metavar="PORTFOLIO", help="who hears them")
+    add_moment(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show a portfolio's live views; 1 when there is none of that name."""
+    try:
+        with quiet_pipe(), closing(open_reader(args.log)) as reader:
+            stood = stood_at(reader, args.name, args.at)
+            return _shown(stood, args)
+    except (ReplayError, LogError, SchemaError) as error:
+        complain(error)
+        return FAILED
+
+
+def _shown(stood: Standing, args: argparse.Namespace) -> int:
+    from coordinator.bootstrap import risk_model  # noqa: PLC0415 - numeric libraries
+    from coordinator.quality.sources import signal_lines  # noqa: PLC0415 - numeric libraries
+
+    portfolio = stood.state.portfolios.get(args.name)
+    if portfolio is None:
+        known = ", ".join(sorted(stood.state.portfolios)) or "none"
+        complain(
+            f"no portfolio {args.name!r} there at that moment; on its shard there are: {known}"
+        )
+        return FAILED
+    told = signal_lines(stood.state, portfolio, risk_model())
+    if args.json:
+        print_json({"position": stood.position, "journal_time": stood.time, "signals": told})
+        return OK
+    longest = max((len(line.signal) for line in told.lines), default=0)
+    screen = wide_output(longest + _BESIDE)
+    for part in _signals(told):
+        screen.print(part)
+    return OK
+
+
+def _signals(told: Voices) -> Iterator[RenderableType]:
+    if told.without:
+        yield Text(told.without)
+        return
+    yield Text.assemble(
+        ("portfolio ", "bold"), safe(told.portfolio, "bold cyan"),
+        f"  {len(told.lines)} live views, looking {told.horizon:g} sessions ahead",
+    )  # fmt: skip
+    right = ("confidence", "age", "of", "left", "score", "skill", "view", "own")
+    rows = table("signal", "instrument", "says", *right, "", right=right)
+    for line in told.lines[:_LINES]:
+        rows.add_row(*_signal(line))
+    yield rows
+    if len(told.lines) > _LINES:
+        yield Text(f"and {len(told.lines) - _LINES} more (--json shows all)")
+
+
+def _signal(line: SignalLine) -> tuple[RenderableType, ...]:
+    says = {-1: "sell", 0: "hold", 1: "buy"}.get(line.direction or 0, "")
+    said = "forecast" if line.direction is None else says
+    if line.strength is not None:
+        said += f" {line.strength:.2f}"
+    return (
+        safe(line.signal), safe(line.instrument), said,
+        "" if line.confidence is None else f"{line.confidence:.2f}",
+        f"{line.age:g}", f"{line.horizon:g}", f"{line.left:.0%}",
+        *_numbers(line), line.why,
+    )  # fmt: skip
+
+
+def _numbers(line: SignalLine) -> tuple[str, ...]:
+    if line.score is None or line.skill is None or line.view is None or line.own is None:
+        return ("", "", "", "")
+    return (f"{line.score:+.2f}", f"{line.skill:+.3f}", f"{line.view:+.3%}", f"{line.own:+.3%}")

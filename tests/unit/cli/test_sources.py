@@ -1,0 +1,74 @@
+"""`coordinator sources` and `coordinator signals` on a recorded run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from coordinator.cli import signals, sources
+from coordinator.log.segments import export
+from tests.journals import DAY, HOUR, SECOND, T0, Inputs, run
+
+
+def ask(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    sources.add_parser(commands)
+    signals.add_parser(commands)
+    args = parser.parse_args(words)
+    return int(args.run(args))
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> str:
+    make = Inputs()
+    inputs = [make.listed("A"), make.listed("B"), make.registered("s", rate_per_minute=2)]
+    inputs += [make.registered("[red]u", kind="model", priority=0.9), make.opened("p")]
+    inputs += [make.close({"A": 10.0}, T0 + SECOND), make.signal("s", "A", T0 + HOUR)]
+    inputs += [make.signal("s", "B", T0 + HOUR + n) for n in range(3)]
+    inputs += [make.signal("[red]u", "A", T0 + 2 * HOUR, expected_return=-0.02, confidence=0.8)]
+    path = tmp_path_factory.mktemp("log") / "log"
+    export(run(inputs, end=T0 + DAY), path)
+    return str(path)
+
+
+def test_each_source_has_its_record(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("sources", "--log", log) == 0
+    text = capsys.readouterr().out
+    for word in ("[red]u", "model", "0.90", "rate_limited 2"):
+        assert word in text
+    assert ask("sources", "s", "--log", log, "--json") == 0
+    (line,) = json.loads(capsys.readouterr().out)["sources"]
+    assert (line["accepted"], line["live"]) == (2, 2)
+    assert line["rejected"] == [["rate_limited", 2]]
+
+
+def test_what_a_source_had_said_by_a_moment(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("sources", "[red]u", "--log", log, "--json", "--at", str(T0 + HOUR)) == 0
+    (line,) = json.loads(capsys.readouterr().out)["sources"]
+    assert (line["accepted"], line["last_at"]) == (0, None)
+
+
+def test_a_portfolios_views_tell_what_they_say_and_why_they_do_not_count(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("signals", "p", "--log", log, "--json") == 0
+    found = json.loads(capsys.readouterr().out)["signals"]
+    told = {(one["source"], one["instrument"]): one for one in found["lines"]}
+    assert told["s", "B"]["why"] == "no price"
+    assert told["s", "B"]["own"] is None
+    both = told["s", "A"]["own"] + told["[red]u", "A"]["own"]
+    assert told["[red]u", "A"]["view"] < 0 < told["s", "A"]["view"]
+    assert told["[red]u", "A"]["own"] < both < told["s", "A"]["own"]
+    assert ask("signals", "p", "--log", log) == 0
+    assert "3 live views, looking 5 sessions ahead" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [("signals", "q"), ("sources", "q")])
+def test_who_is_not_there_is_told_with_who_is(
+    log: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(*words, "--log", log) == 1
+    assert "'q'" in capsys.readouterr().err
