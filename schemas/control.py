@@ -139,6 +139,18 @@ class Parameters(Model):
     confidence_slope_prior: Annotated[float, Field(gt=0, le=0.5)] = 0.0399
     """Hit rate above one half that a stated confidence of 1 is believed to give; 0.0399 makes
     confidence 0.5 mean the prior skill."""
+    learning: bool = True
+    """Whether skill and calibration are learned from outcomes; else they stay at their priors."""
+    skill_count_prior: Positive = 400.0
+    """Outcomes of unit score that the prior skill counts for: it is known to 1 / their root."""
+    skill_half_life_sessions: Positive = 500.0
+    """Sessions after which an outcome teaches half as much."""
+    calibration_count_prior: Positive = 100.0
+    """Outcomes that the prior meaning of confidence counts for."""
+    error_count_prior: Positive = 100.0
+    """Pairs of opinions that an assumed correlation of two sources' errors counts for."""
+    outcomes_max: Annotated[int, Field(ge=0, le=10**7)] = 200_000
+    """Signals that wait for their outcome at a time; further ones teach nothing."""
     skill_min: Annotated[float, Field(ge=0, le=0.5)] = 0.005
     """Views with less absolute skill are dropped."""
     score_max: Positive = 2.5

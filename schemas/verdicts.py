@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Finite, Name, OutputEvent, Text, Timestamp
+from schemas.base import Finite, Model, Name, OutputEvent, Probability, Text, Timestamp
 
 __all__ = [
     "AlertRaised",
@@ -21,6 +21,7 @@ __all__ = [
     "InputRejection",
     "ParametersAdapted",
     "RecordQuarantined",
+    "ReliabilityBin",
     "SignalExpired",
     "SignalRejected",
     "SignalRejection",
@@ -62,6 +63,7 @@ class InputRejection(StrEnum):
     UNKNOWN_INSTRUMENT = "unknown_instrument"
     UNKNOWN_SOURCE = "unknown_source"
     UNKNOWN_STRATEGY = "unknown_strategy"
+    UNKNOWN_SIGNAL = "unknown_signal"
     UNKNOWN_MODE = "unknown_mode"
     UNKNOWN_TRADE = "unknown_trade"
     WRONG_CURRENCY = "wrong_currency"
@@ -144,17 +146,42 @@ class RecordQuarantined(OutputEvent):
     """What failed, for people."""
 
 
+class ReliabilityBin(Model):
+    """How often signals of about the same stated confidence were right."""
+
+    confidence_from: Probability
+    """The least confidence that falls into it."""
+    outcomes: Annotated[int, Field(ge=0)]
+    """How many are known."""
+    hits: Annotated[int, Field(ge=0)]
+    """Of them, those that went the signal's way."""
+    hit_rate: Probability | None = None
+    """What they were calibrated to on average when they came; absent: there are none."""
+
+
 class SourceCalibrated(OutputEvent):
-    """What was learned of a source so far."""
+    """What was learned of a source so far, at the end of a session: one for each horizon."""
 
     source: Name
     """Whom it is about."""
     horizon_sessions: Annotated[float, Field(gt=0)]
-    """Trading sessions the skill is about."""
+    """Trading sessions the skill is about: from this up to twice as many."""
     skill: Annotated[float, Field(ge=-1, le=1)]
     """Information coefficient, -1 to 1."""
     observations: Annotated[float, Field(ge=0)]
-    """Outcomes it rests on; a fraction where older ones count less."""
+    """Outcomes it rests on; a fraction where older ones, and overlapping ones, count less."""
+    skill_low: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Below this it is with a probability of 2.5 %."""
+    skill_high: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Above this it is with a probability of 2.5 %."""
+    confident: Annotated[int, Field(ge=0)] = 0
+    """Outcomes of signals that stated a confidence."""
+    brier_stated: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Their Brier score, had the stated confidence been the probability of being right."""
+    brier_calibrated: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The same of what it was calibrated to before each outcome was known."""
+    reliability: tuple[ReliabilityBin, ...] = ()
+    """By tenths of the stated confidence; those with outcomes."""
 
 
 class ParametersAdapted(OutputEvent):

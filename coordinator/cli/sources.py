@@ -17,7 +17,6 @@ from rich.text import Text
 from coordinator.cli.console import (
     FAILED,
     OK,
-    clock_text,
     complain,
     print_json,
     quiet_pipe,
@@ -33,11 +32,11 @@ from replay.standing import Standing
 from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
-    from coordinator.quality.sources import SourceLine
+    from coordinator.quality.sources import SkillLine, SourceLine
 
 __all__ = ["add_parser", "run"]
 
-_WIDTH = 150
+_WIDTH = 190
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -88,16 +87,35 @@ def _table(lines: tuple[SourceLine, ...]) -> Iterator[RenderableType]:
     if not lines:
         yield Text("no source is registered")
         return
-    right = ("horizon", "priority", "accepted", "rejected", "live")
-    rows = table("source", "kind", *right, "last signal", "rejected by reason", right=right)
+    right = ("priority", "accepted", "rejected", "live", "horizon", "skill", "95 %", "outcomes")
+    columns = ("Brier stated", "calibrated")
+    rows = table(
+        "source", "kind", *right, *columns, "errs like", "rejected by reason",
+        right=(*right, *columns),
+    )  # fmt: skip
     for line in lines:
         terms = line.terms
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in line.rejected)
         muted = " (muted)" if line.muted else ""
+        alike = "" if line.alike is None else f"{line.alike[0]} {line.alike[1]:.2f}"
+        first, *others = line.skills
         rows.add_row(
-            safe(terms.source + muted), safe(terms.kind), f"{terms.horizon_sessions:g}",
-            f"{terms.priority:.2f}", f"{line.accepted:,}",
-            f"{sum(count for _, count in line.rejected):,}", f"{line.live:,}",
-            "never" if line.last_at is None else clock_text(line.last_at), safe(reasons),
+            safe(terms.source + muted), safe(terms.kind), f"{terms.priority:.2f}",
+            f"{line.accepted:,}", f"{sum(count for _, count in line.rejected):,}",
+            f"{line.live:,}", *_skill(first), _score(line.brier_stated),
+            _score(line.brier_calibrated), safe(alike), safe(reasons),
         )  # fmt: skip
+        for other in others:
+            rows.add_row("", "", "", "", "", "", *_skill(other), "", "", "", "")
     yield rows
+
+
+def _skill(line: SkillLine) -> tuple[str, ...]:
+    return (
+        f"{line.horizon:g}", f"{line.skill:+.3f}", f"{line.low:+.3f} to {line.high:+.3f}",
+        f"{line.outcomes:,}",
+    )  # fmt: skip
+
+
+def _score(brier: float | None) -> str:
+    return "" if brier is None else f"{brier:.4f}"

@@ -112,11 +112,11 @@ def _opinion(
     )
     speakers = sorted({view.source for view in views})
     groups = tuple(state.sources[name].terms.error_group for name in speakers)
-    key = (tuple(picks), horizon, state.session_now(), spreads, groups)
+    key = (tuple(picks), horizon, state.session_now(), state.learned, spreads, groups)
 
     def formed() -> Opinion:
         board, without = scored_views(state, views, picks=picks, ahead=horizon)
-        between = errors_between(board.sources, state.sources, parameters)
+        between = errors_between(board.sources, state.sources, state.pairs, parameters)
         combination = combine(
             board,
             covariance,

@@ -25,6 +25,7 @@ from schemas.verdicts import (
     SignalExpired,
     SignalRejected,
     SignalRejection,
+    SourceCalibrated,
 )
 
 __all__ = ["announcements", "ours_to_say"]
@@ -35,7 +36,7 @@ def ours_to_say(state: State, event: OutputEvent) -> bool:
 
     What went wrong on a shard is always its own to say: on the others it may have gone well.
     """
-    if isinstance(event, (SignalRejected, SignalExpired)):
+    if isinstance(event, (SignalRejected, SignalExpired, SourceCalibrated)):
         return shard_of(event.source, state.shards) == state.shard
     if isinstance(event, CorporateActionTaken) or (
         isinstance(event, InputRejected) and event.portfolio is None

@@ -139,6 +139,14 @@ def change_holding(state: State, event: HoldingChanged) -> None:
     show_soon(state, portfolio)
 
 
+def _adjust_for(state: State, action: market.CorporateActionAnnounced) -> None:
+    """What a signal is credited with includes the dividend."""
+    price = state.market.price_of(action.instrument)
+    amount = float(action.amount or 0)
+    if price is not None and amount < price:
+        state.outcomes.adjust(action.instrument, 1.0 - amount / price)
+
+
 def take_action(state: State, event: CorporateActionTaken) -> None:
     """It is in effect: what was seen of the instrument is put in its new units."""
     action = state.actions.pop(event.action_id, None)
@@ -146,6 +154,9 @@ def take_action(state: State, event: CorporateActionTaken) -> None:
         return
     if event.kind == "split":
         state.market.split(event.instrument, event.factor, effective_at=action.effective_at)
+        state.outcomes.adjust(event.instrument, 1.0 / event.factor)
+    elif event.kind == "dividend":
+        _adjust_for(state, action)
     elif event.kind == "redemption":
         state.market.instruments[event.instrument].delisted = True
 

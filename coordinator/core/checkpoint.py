@@ -16,8 +16,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
 from coordinator.core.clock import Timers
+from coordinator.core.likeness import Pairs
 from coordinator.core.market import Instrument, Market
 from coordinator.core.movements import Movements
+from coordinator.core.outcomes import Outcomes
 from coordinator.core.remembered import Remembered
 from coordinator.core.state import Portfolio, Source, State, View
 from schemas.canonical import canonical_bytes, digest
@@ -40,6 +42,7 @@ _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])
 _INSTRUMENTS = TypeAdapter(list[Instrument])
 _ACTIONS = TypeAdapter(list[CorporateActionAnnounced])
+_OUTCOMES = TypeAdapter(Outcomes)
 _MOVEMENTS = TypeAdapter(dict[str, Movements])
 _ARRAYS = {
     "price": "<f8",
@@ -84,6 +87,8 @@ class _EngineTree:
     pace_ms: _Count
     stagger_ms: _Count
     turn: _Time
+    learned: _Count
+    learned_shown: _Count
     marks: list[tuple[str, str, int, int]]
     seen: tuple[str, str]
     seen_own: tuple[str, str]
@@ -103,6 +108,7 @@ class _MarketTree:
     closed_at: _Time
     instruments: list[dict[str, Any]]
     rates: list[str]
+    level: float
     price: str
     price_time: str
     price_session: str
@@ -113,6 +119,17 @@ class _MarketTree:
     volumes: str
 
 
+@with_config(ConfigDict(strict=True))
+@dataclass(frozen=True, slots=True)
+class _PairsTree:
+    """The part `pairs` as it must be; arrays in base64."""
+
+    names: list[str]
+    products: str
+    squares: str
+
+
+_PAIRS = TypeAdapter(_PairsTree)
 _ENGINE = TypeAdapter(_EngineTree)
 _MARKET = TypeAdapter(_MarketTree)
 _BROKEN = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, IndexError,
@@ -190,6 +207,8 @@ def _parts(state: State) -> list[_Part]:
         _Part("views", _VIEWS.dump_json([state.views[key] for key in sorted(state.views)])),
         _Part("market", to_json(_market_tree(state.market))),
         _Part("actions", _ACTIONS.dump_json([state.actions[n] for n in sorted(state.actions)])),
+        _Part("pairs", to_json(_pairs_tree(state.pairs))),
+        _Part("outcomes", _OUTCOMES.dump_json(state.outcomes)),
         _Part("movements", _MOVEMENTS.dump_json(dict(sorted(state.movements.items())))),
     ]
     parts += [
@@ -216,6 +235,8 @@ def _engine_tree(state: State) -> dict[str, Any]:
         "pace_ms": state.pace_ms,
         "stagger_ms": state.stagger_ms,
         "turn": state.turn,
+        "learned": state.learned,
+        "learned_shown": state.learned_shown,
         "marks": [
             [topic, topic_id, partition, state.marks[topic, topic_id, partition]]
             for topic, topic_id, partition in sorted(state.marks)
@@ -242,6 +263,7 @@ def _market_tree(market: Market) -> dict[str, Any]:
         "closed_at": market.closed_at,
         "instruments": _INSTRUMENTS.dump_python(instruments, mode="json"),
         "rates": market.rates.names,
+        "level": market.level,
         **{name: _array_text(market, name) for name in _ARRAYS},
     }
 
@@ -250,6 +272,23 @@ def _array_text(market: Market, name: str) -> str:
     """The columns in use of one array; what lies beyond them is room, not state."""
     array = getattr(market, name)[..., : len(market.instruments)]
     return base64.b64encode(np.ascontiguousarray(array, dtype=_ARRAYS[name]).tobytes()).decode()
+
+
+def _pairs_tree(pairs: Pairs) -> dict[str, Any]:
+    return {
+        "names": pairs.names,
+        "products": base64.b64encode(pairs.products.astype("<f8").tobytes()).decode(),
+        "squares": base64.b64encode(pairs.squares.astype("<f8").tobytes()).decode(),
+    }
+
+
+def _pairs(tree: _PairsTree) -> Pairs:
+    size = (len(tree.names), len(tree.names))
+    products, squares = (
+        np.frombuffer(base64.b64decode(part), dtype="<f8").reshape(size).astype(np.float64)
+        for part in (tree.products, tree.squares)
+    )
+    return Pairs(tree.names, products, squares)
 
 
 def decode_state(data: bytes) -> State:
@@ -279,7 +318,8 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     parameters = Parameters.model_validate_json(parts["parameters"])
     state = State(shard=tree.shard, shards=tree.shards, parameters=parameters)
     for name in ("position", "clock", "seq", "last_hash", "decisions", "build", "dependencies",
-                 "fingerprint", "sealed", "paused", "pace_ms", "stagger_ms", "turn"):  # fmt: skip
+                 "fingerprint", "sealed", "paused", "pace_ms", "stagger_ms", "turn",
+                 "learned", "learned_shown"):  # fmt: skip
         setattr(state, name, getattr(tree, name))
     state.marks = {(topic, topic_id, part): at for topic, topic_id, part, at in tree.marks}
     state.seen = Remembered.read(*map(base64.b64decode, tree.seen))
@@ -291,6 +331,8 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.views = {v.key: v for v in _VIEWS.validate_json(parts["views"])}
     _fill_market(state.market, _MARKET.validate_json(parts["market"]))
     state.actions = {one.event_id: one for one in _ACTIONS.validate_json(parts["actions"])}
+    state.pairs = _pairs(_PAIRS.validate_json(parts["pairs"]))
+    state.outcomes = _OUTCOMES.validate_json(parts["outcomes"])
     state.movements = _MOVEMENTS.validate_json(parts["movements"])
     for name, body in parts.items():
         if name.startswith("portfolio "):
@@ -306,7 +348,7 @@ def _fill_market(market: Market, tree: _MarketTree) -> None:
         raise CheckpointError(message)
     market.instruments = {i.name: i for i in instruments}
     market.session, market.row, market.rows = tree.session, tree.row, tree.rows
-    market.closed_at = tree.closed_at
+    market.closed_at, market.level = tree.closed_at, tree.level
     if not instruments:
         return
     for name, kind in _ARRAYS.items():
@@ -316,5 +358,6 @@ def _fill_market(market: Market, tree: _MarketTree) -> None:
             message = f"{name} of {rows.shape[-1]} instruments, not {len(instruments)}"
             raise CheckpointError(message)
         setattr(market, name, rows.astype(getattr(market, name).dtype))
+    market.hold(i.column for i in instruments if i.listed)
     for name in tree.rates:
         market.rates.add(name, market.instruments[name].column)

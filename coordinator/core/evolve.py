@@ -19,6 +19,7 @@ from coordinator.core.booking import (
     take_fill,
     take_report,
 )
+from coordinator.core.learn import learn_from_prices, learn_from_report
 from coordinator.core.listen import drop_view, mute, take_view
 from coordinator.core.rounds import (
     arm_interval,
@@ -30,7 +31,7 @@ from coordinator.core.rounds import (
 )
 from coordinator.core.shown import seen_as
 from coordinator.core.state import OpenTrade, Portfolio, Source, State
-from schemas import control, market, orders, portfolios
+from schemas import control, market, orders, outcomes, portfolios
 from schemas.base import Event
 from schemas.books import (
     CorporateActionTaken,
@@ -47,7 +48,12 @@ from schemas.decisions import (
 from schemas.entries import Stamp
 from schemas.journal import EngineSealed, EngineStarted, RoundsPaced
 from schemas.signals import SignalIssued
-from schemas.verdicts import RecordQuarantined, SignalExpired, SignalRejected
+from schemas.verdicts import (
+    RecordQuarantined,
+    SignalExpired,
+    SignalRejected,
+    SourceCalibrated,
+)
 
 __all__ = ["evolve_input", "evolve_output"]
 
@@ -88,8 +94,15 @@ def _delisted(state: State, event: market.InstrumentDelisted) -> None:
 
 
 def _prices(state: State, event: market.PricesObserved) -> None:
-    if state.market.observe(event):
+    closes = state.market.observe(event)
+    learn_from_prices(state, at=event.event_time, closes=closes)
+    if closes:
         session_closed(state)
+
+
+def _attributed(state: State, event: outcomes.OutcomeAttributed) -> None:
+    if event.source is not None and event.signal_id is not None:
+        learn_from_report(state, event.source, event.signal_id, event.realised_return)
 
 
 def _rate(state: State, event: market.RatesObserved) -> None:
@@ -261,6 +274,11 @@ def _trades_expired(state: State, event: TradesExpired) -> None:
         portfolio.open_trades.pop(trade_id, None)
 
 
+def _shown_source(state: State, event: SourceCalibrated) -> None:  # noqa: ARG001 - every change has this shape
+    """All that was learned so far was shown, by whichever shard says it."""
+    state.learned_shown = state.learned
+
+
 def _quarantined(state: State, event: RecordQuarantined) -> None:
     """The portfolio it belongs to decides nothing until somebody resumes it."""
     portfolio = state.portfolios.get(event.portfolio) if event.portfolio is not None else None
@@ -276,6 +294,7 @@ _INPUTS: dict[type[Event], Change] = {
     market.InstrumentDelisted: _delisted,
     market.PricesObserved: _prices,
     market.RatesObserved: _rate,
+    outcomes.OutcomeAttributed: _attributed,
     market.CorporateActionAnnounced: await_action,
     portfolios.PortfolioOpened: _opened,
     portfolios.PortfolioClosed: _portfolio_closed,
@@ -299,6 +318,7 @@ _INPUTS: dict[type[Event], Change] = {
 _OUTPUTS: dict[type[Event], Change] = {
     SignalExpired: drop_view,
     SignalRejected: _signal_rejected,
+    SourceCalibrated: _shown_source,
     AllocationDecided: _decided,
     RoundClosed: _round_closed,
     PortfolioViewUpdated: _view_shown,

@@ -43,7 +43,6 @@ UNSUPPORTED = (
     constraints.PolicyVetoed,
     market.RiskModelPublished,
     market.RegimeDeclared,
-    outcomes.OutcomeAttributed,
 )
 """Part of the language, not yet acted on: the answer says so instead of keeping silent."""
 
@@ -324,6 +323,20 @@ def _without(
     return rejected_input(state, event, reason, detail)
 
 
+def _attributed(state: State, event: outcomes.OutcomeAttributed) -> OutputEvent | None:
+    """Of a signal that still waits for its outcome; what a decision came to teaches nothing yet."""
+    if event.source is None or event.signal_id is None:
+        detail = "only outcomes of signals are acted on: give source and signal_id"
+        return rejected_input(state, event, InputRejection.UNSUPPORTED, detail)
+    if event.source not in state.sources:
+        return rejected_input(state, event, InputRejection.UNKNOWN_SOURCE, event.source)
+    if event.known_at > state.clock + state.parameters.clock_skew_ms_max * MILLISECOND:
+        return rejected_input(state, event, InputRejection.FUTURE)
+    if not state.outcomes.awaits(event.source, event.signal_id):
+        return rejected_input(state, event, InputRejection.UNKNOWN_SIGNAL, event.signal_id)
+    return None
+
+
 def _strategy(state: State, event: StrategyRegistered) -> OutputEvent | None:
     """Of a known source; one that names its strategies is heard with those alone."""
     source = state.sources.get(event.source)
@@ -368,6 +381,7 @@ _RULES: dict[type[Event], Rule] = {
     market.CorporateActionAnnounced: _action,
     ParametersChanged: _parameters,
     StrategyRegistered: _strategy,
+    outcomes.OutcomeAttributed: _attributed,
     StrategyMuted: _muting,
     CoordinationPaused: _pause,
     CoordinationResumed: _pause,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from coordinator.core.clock import MILLISECOND, MINUTE
+from coordinator.core.learn import await_outcome
 from coordinator.core.rounds import hears, open_round
 from coordinator.core.state import Source, State, View
 from coordinator.core.views import raw_score
@@ -29,6 +30,7 @@ def take_view(state: State, stamp: Stamp, event: SignalIssued) -> None:
         source.raw_count += 1
         source.raw_square_sum += view.raw * view.raw
     state.views[view.key] = view
+    await_outcome(state, view)
     _set_end(state, view)
     wake(state, event.source, event.instrument)
 
@@ -114,6 +116,7 @@ def drop_view(state: State, event: SignalExpired) -> None:
     state.session_timers.disarm(name)
     del state.views[key]
     if event.reason == "withdrawn":
+        state.outcomes.forget(event.instrument, event.source, event.strategy)
         wake(state, event.source, event.instrument)
 
 

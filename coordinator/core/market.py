@@ -7,7 +7,7 @@ operations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -57,7 +57,8 @@ class Market:
     close_session: (n,) which one that was. returns: (window, n) ring, one row a session, newest at
     `row`. volume: (n,) units traded in the present session so far, NaN where nothing says.
     volumes: (volume window, n) ring of those of the sessions before. session: sessions closed so
-    far; closed_at: event time of the last close, ns. Exchange rates are columns like instruments.
+    far; closed_at: event time of the last close, ns. level: of the equal-weighted market of what is
+    listed at the last close, 1 before any. Exchange rates are columns like instruments.
     """
 
     def __init__(self, *, window: int, volume_window: int = 20) -> None:
@@ -75,6 +76,9 @@ class Market:
         self.volume: Floats = np.empty(0)
         self.volumes: Floats = np.full((volume_window, 0), np.nan)
         self.rates = Rates()
+        self.level = 1.0
+        self._held = np.empty(0, dtype=np.bool_)
+        self._betas: tuple[int, int, Floats] | None = None
         self._columns: dict[tuple[str, ...], Indices] = {}
         self._volatility: tuple[int, int, Floats] | None = None
         self._risks: Recall[Floats] = Recall(entries_max=RISKS_MAX)
@@ -96,8 +100,14 @@ class Market:
             event.full_exit_odd_lot,
             halted=known.halted if known is not None else False,
         )
+        self._held[column] = True
         self._columns.clear()
         self._forget()
+
+    def hold(self, columns: Iterable[int]) -> None:
+        """Those columns alone are of what is listed: the market's level is made of them."""
+        self._held = np.zeros(len(self.price), dtype=np.bool_)
+        self._held[list(columns)] = True
 
     def _column(self) -> int:
         """The next free one."""
@@ -112,6 +122,7 @@ class Market:
         for name in ("price", "price_session", "close", "close_session", "volume"):
             setattr(self, name, np.append(getattr(self, name), np.full(more, np.nan)))
         self.price_time = np.append(self.price_time, np.zeros(more, dtype=np.int64))
+        self._held = np.append(self._held, np.zeros(more, dtype=np.bool_))
         for name in ("returns", "volumes"):
             ring = getattr(self, name)
             setattr(self, name, np.hstack([ring, np.full((len(ring), more), np.nan)]))
@@ -219,6 +230,7 @@ class Market:
         self.volumes[self.session % len(self.volumes)] = self.volume
         self.volume[:] = np.nan
         self._book(self.price_time > self.closed_at)
+        self.level *= 1.0 + _mean(self.returns[self.row][self._held])
         self.closed_at = at
 
     def _book(self, traded: NDArray[np.bool_]) -> None:
@@ -321,6 +333,30 @@ class Market:
                 found[:, i] = (1.0 + found[:, i]) * (1.0 / moved if inverted else moved) - 1.0
         return found
 
+    def level_now(self) -> float:
+        """The market's level at the last prices, of what took part in the last close."""
+        fresh = self._held & (self.close_session == self.session)
+        return self.level * (1.0 + _mean(self.price[fresh] / self.close[fresh] - 1.0))
+
+    def betas(self, parameters: Parameters) -> Floats:
+        """(n,) of every column to the equal-weighted market, one blended with what was observed."""
+        key = (self.session, len(self.instruments))
+        if self._betas is None or self._betas[:2] != key:
+            returns = self.returns[:, : len(self.instruments)]
+            held = self._held[: len(self.instruments)]
+            known = ~np.isnan(returns)
+            moves, counts = (
+                np.where(known & held, returns, 0.0).sum(axis=1),
+                (known & held).sum(axis=1),
+            )
+            market = np.divide(moves, counts, out=np.zeros(len(moves)), where=counts > 0)[:, None]
+            together = np.where(known, np.nan_to_num(returns) * market, 0.0).sum(axis=0)
+            own = np.where(known, market**2, 0.0).sum(axis=0)
+            spread = max(float((market**2).sum()) / max(int((counts > 0).sum()), 1), 1e-12)
+            prior = parameters.risk_weight_prior * spread
+            self._betas = (*key, (prior + together) / (prior + own))
+        return self._betas[2]
+
     def average_volume(self, instruments: Sequence[str]) -> Floats:
         """(k,) units traded in a session, the mean of those known; NaN where none is."""
         volumes = self.volumes[:, [self.instruments[name].column for name in instruments]]
@@ -355,3 +391,9 @@ class Market:
             )
             self._volatility = (*key, np.sqrt(variance))
         return self._volatility[2]
+
+
+def _mean(numbers: Floats) -> float:
+    """Of those known; 0 where none is."""
+    known = numbers[~np.isnan(numbers)]
+    return float(known.mean()) if len(known) else 0.0

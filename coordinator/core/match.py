@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.core.board import Board, sums
+from coordinator.core.likeness import CORRELATION_MOST
 from coordinator.core.ports import Floats
 from coordinator.core.recall import Recall
 
@@ -29,8 +30,8 @@ __all__ = [
     "view_returns",
 ]
 
-SAME_SOURCE = 0.98
-"""Correlation of the view errors of one source's strategies: the most that is solvable."""
+SAME_SOURCE = CORRELATION_MOST
+"""Correlation of the view errors of one source's strategies."""
 
 
 @dataclass(frozen=True, slots=True)

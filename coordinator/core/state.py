@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from coordinator.core.accounts import EXACT, Account
 from coordinator.core.clock import MILLISECOND, Timers
+from coordinator.core.likeness import Pairs
 from coordinator.core.market import Instrument, Market
 from coordinator.core.movements import Movements
+from coordinator.core.outcomes import Outcomes
 from coordinator.core.recall import Recall
 from coordinator.core.remembered import Remembered
+from coordinator.core.skill import Skill
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters, SourceRegistered, StrategyRegistered
 from schemas.decisions import Trigger
@@ -46,7 +49,7 @@ class Source:
 
     terms: as registered; by_strategy: of those strategies that were registered on their own.
     minute: of the input topic's time, since 1970, and how many of its signals counted in it.
-    accepted, rejected: signals so far, the latter by reason.
+    accepted, rejected: signals so far, the latter by reason. skill: what was learned of it.
     """
 
     terms: SourceRegistered
@@ -60,6 +63,7 @@ class Source:
     accepted: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     last_at: int | None = None
+    skill: Skill = field(default_factory=Skill)
 
     def speaks_for(self, strategy: str) -> bool:
         """Whether it may speak for that strategy."""
@@ -256,6 +260,10 @@ class State:
         self.portfolios: dict[str, Portfolio] = {}
         self.actions: dict[str, CorporateActionAnnounced] = {}  # by id, not in effect yet
         self.movements: dict[str, Movements] = {}  # by portfolio
+        self.outcomes = Outcomes()
+        self.pairs = Pairs()
+        self.learned = 0  # outcomes that have taught something, and how many of them were shown
+        self.learned_shown = 0
         # source to sorted portfolios that decide on signals
         self.hearers: dict[str, list[str]] = {}
         self.parameters = parameters if parameters is not None else Parameters()

@@ -7,7 +7,9 @@ nothing depends on when a tick came. Reads the state; the changes are `evolve`'s
 from __future__ import annotations
 
 from coordinator.core.actions import action_said
+from coordinator.core.calibrations import calibrations
 from coordinator.core.decide import close_round
+from coordinator.core.learn import LEARNED
 from coordinator.core.ports import Allocator, RiskModel
 from coordinator.core.rounds import arm_interval, arm_view, open_round
 from coordinator.core.shown import portfolio_view, seen_as
@@ -18,7 +20,7 @@ from schemas.verdicts import SignalExpired
 
 __all__ = ["after_timer", "owner_of", "timer_events"]
 
-_SHARED = ("action", "end-view")
+_SHARED = ("action", "end-view", LEARNED)
 """Kinds of timers that belong to no single portfolio."""
 
 
@@ -35,6 +37,8 @@ def timer_events(
     kind, *rest = timer.split("\t")
     if kind == "end-view":
         return _expired_view(state, (rest[0], rest[1], rest[2]))
+    if kind == LEARNED:
+        return calibrations(state)
     if kind == "action":
         return action_said(state, rest[0])
     portfolio = state.portfolios[rest[0]]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from coordinator.core.board import Board, Indices, Layout, lay_out
 from coordinator.core.ports import Floats
+from coordinator.core.skill import calibrated, learned_skill
 from coordinator.core.state import Portfolio, Source, State, View
 from schemas.control import Parameters
 
@@ -92,16 +93,22 @@ def _half_normal(strength: float) -> float:
     return _NORMAL.inv_cdf(tail) if tail < 1.0 else math.inf
 
 
-def skills(views: Sequence[View], parameters: Parameters) -> list[float]:
-    """rho of each at its own horizon: the prior, or what its confidence is believed to mean."""
-    prior = parameters.skill_prior
-    slope = math.pi * parameters.confidence_slope_prior
+def skills(
+    views: Sequence[View], sources: Mapping[str, Source], parameters: Parameters
+) -> list[float]:
+    """rho of each at its own horizon, as learned: of its source, or of what its confidence means.
+
+    A hit rate p is a correlation of sin(pi (p - 1/2)) between normal variables; of a bare sign it
+    takes a factor more.
+    """
     found = []
     for view in views:
+        skill = sources[view.source].skill
         if view.confidence is None:
-            found.append(prior)
+            found.append(learned_skill(skill, view.horizon, parameters))
             continue
-        edge = math.sin(slope * view.confidence)
+        rate = calibrated(skill, view.confidence, parameters)
+        edge = math.sin(math.pi * (rate - 0.5))
         is_sign = view.direction is not None and view.strength is None
         found.append(_SIGN_FACTOR * edge if is_sign else edge)
     return found
@@ -199,7 +206,7 @@ class Columns:
         ]
         fresh = [views[i] for i in places]
         self.score = _put(self.score, places, scores(fresh, sources, parameters))
-        self.rho = _put(self.rho, places, skills(fresh, parameters))
+        self.rho = _put(self.rho, places, skills(fresh, sources, parameters))
         self.horizon = _put(self.horizon, places, [view.horizon for view in fresh])
         self.session = _put(self.session, places, [view.session for view in fresh])
         pick = _put(self.pick, places, [picks.get(view.instrument, -1) for view in fresh])
@@ -249,7 +256,8 @@ def scored_views(
     left.
     """
     parameters = state.parameters
-    columns = state.columns.get((tuple(picks), len(views)), Columns, same=(parameters,))
+    key = (tuple(picks), len(views), state.learned)
+    columns = state.columns.get(key, Columns, same=(parameters,))
     columns.read(views, picks=picks, sources=state.sources, parameters=parameters)
     age = np.maximum(state.session_now() - columns.session, 0.0)
     skill = skill_over(columns.rho, horizon=columns.horizon, age=age, ahead=ahead)

@@ -5,22 +5,49 @@ Place in the flow: measured from a folded state when somebody asks; no decision 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from coordinator.core.allocate import Situation, situation
+from coordinator.core.calibrations import reliability
+from coordinator.core.likeness import errors_between
 from coordinator.core.ports import Floats, RiskModel
+from coordinator.core.skill import Forecasts, horizon_bucket, learned_skill, skill_interval
 from coordinator.core.state import Portfolio, Source, State, View
 from coordinator.core.views import arriving
 from schemas.control import SourceRegistered, StrategyRegistered
+from schemas.verdicts import ReliabilityBin
 
-__all__ = ["SignalLine", "SourceLine", "Voices", "signal_lines", "source_lines"]
+__all__ = ["SignalLine", "SkillLine", "SourceLine", "Voices", "signal_lines", "source_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class SkillLine:
+    """What is believed of a source from `horizon` up to twice as many sessions.
+
+    skill: information coefficient; low, high: the middle 95 % of what it may be. observations:
+    outcomes it rests on, overlapping and old ones counted less; outcomes: all there ever were.
+    """
+
+    horizon: float
+    skill: float
+    low: float
+    high: float
+    observations: float
+    outcomes: int
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
-    """A source's terms and record. live: views that count now; last_at: its last signal, ns UTC."""
+    """A source's terms and record.
+
+    live: views that count now; last_at: its last signal, ns UTC. awaited: signals whose outcome is
+    not known yet. alike: the source whose errors go most with its own, and by how much, 0 to 1.
+    brier_stated: of its stated confidences, had they been probabilities; brier_calibrated: of what
+    they were calibrated to before each outcome.
+    """
 
     terms: SourceRegistered
     strategies: tuple[StrategyRegistered, ...]
@@ -31,6 +58,13 @@ class SourceLine:
     live: int
     last_at: int | None
     raw_scores: int
+    awaited: int
+    skills: tuple[SkillLine, ...]
+    alike: tuple[str, float] | None
+    confident: int
+    brier_stated: float | None
+    brier_calibrated: float | None
+    reliability: tuple[ReliabilityBin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +114,46 @@ def source_lines(state: State) -> tuple[SourceLine, ...]:
     live: dict[str, int] = {}
     for view in state.views.values():
         live[view.source] = live.get(view.source, 0) + 1
+    names = sorted(state.sources)
+    errors = errors_between(names, state.sources, state.pairs, state.parameters)
+    awaited = Counter(one.signal.source for one in state.outcomes.entered.values())
     return tuple(
-        _source_line(state.sources[name], live.get(name, 0)) for name in sorted(state.sources)
+        _source_line(
+            state, name, live.get(name, 0), awaited=awaited[name], alike=_alike(names, errors, i)
+        )
+        for i, name in enumerate(names)
     )
 
 
-def _source_line(source: Source, live: int) -> SourceLine:
+def _alike(names: list[str], errors: Floats, place: int) -> tuple[str, float] | None:
+    """The other source whose errors go most with this one's."""
+    others = [(float(errors[place, i]), name) for i, name in enumerate(names) if i != place]
+    if not others:
+        return None
+    most, name = max(others, key=lambda one: (one[0], one[1]))
+    return name, most
+
+
+def _skills(state: State, source: Source) -> tuple[SkillLine, ...]:
+    """By horizon; the source's usual one where nothing is known yet."""
+    skill, parameters = source.skill, state.parameters
+    usual = horizon_bucket(source.terms.horizon_sessions)
+    lines = []
+    for bucket in sorted({*skill.by_horizon, usual}):
+        known = skill.by_horizon.get(bucket, Forecasts())
+        horizon = 2.0**bucket
+        low, high = skill_interval(skill, horizon, parameters)
+        rho = learned_skill(skill, horizon, parameters)
+        lines.append(SkillLine(horizon, rho, low, high, known.weight, known.outcomes))
+    return tuple(lines)
+
+
+def _source_line(
+    state: State, name: str, live: int, *, awaited: int, alike: tuple[str, float] | None
+) -> SourceLine:
+    source = state.sources[name]
+    known = source.skill.calibration
+    count = known.outcomes
     return SourceLine(
         terms=source.terms,
         strategies=tuple(source.by_strategy[name] for name in sorted(source.by_strategy)),
@@ -96,6 +164,13 @@ def _source_line(source: Source, live: int) -> SourceLine:
         live=live,
         last_at=source.last_at,
         raw_scores=source.raw_count,
+        awaited=awaited,
+        skills=_skills(state, source),
+        alike=alike,
+        confident=count,
+        brier_stated=known.brier_stated / count if count else None,
+        brier_calibrated=known.brier_calibrated / count if count else None,
+        reliability=reliability(known),
     )
 
 

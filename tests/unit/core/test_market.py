@@ -145,7 +145,7 @@ def test_another_window_keeps_the_newest_rows_that_fit(size: int) -> None:
 def test_room_for_more_names_changes_no_bit() -> None:
     grown, tight = market("A", window=60), market("A", window=60)
     arrays = ("price", "price_time", "price_session", "close", "close_session", "returns")
-    for name in (*arrays, "volume", "volumes"):
+    for name in (*arrays, "volume", "volumes", "_held"):
         setattr(tight, name, getattr(tight, name)[..., :1])
     for n in range(60):
         for made in (grown, tight):

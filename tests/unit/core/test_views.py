@@ -41,7 +41,7 @@ def score(given_view: View, of: Source, parameters: Parameters) -> float:
 
 
 def skill(given_view: View, parameters: Parameters) -> float:
-    (found,) = skills([given_view], parameters)
+    (found,) = skills([given_view], {given_view.source: source()}, parameters)
     return found
 
 
