@@ -1,4 +1,4 @@
-"""Topic `outcomes`: what came of signals and decisions. Keyed by decision or source; feedback."""
+"""Topic `outcomes`: what came of signals and decisions. Keyed by decision or source."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ __all__ = ["OutcomeAttributed"]
 
 
 class OutcomeAttributed(InputEvent):
-    """Performance Attribution: the return a signal or a decision is credited with."""
+    """Performance Attribution: the return a signal or a decision is credited with.
+
+    What the market made of a signal is the same whoever decided, so a backtest plays it.
+    """
 
     topic: ClassVar[str] = "outcomes"
-    origin: ClassVar[Origin] = Origin.FEEDBACK
+    origin: ClassVar[Origin] = Origin.EXOGENOUS
 
     source: Name | None = None
     """Who is credited, where it is a source."""

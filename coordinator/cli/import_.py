@@ -48,6 +48,7 @@ _TABLES = {
     "cash": "money in and out",
     "actions": "splits, dividends, spin-offs, redemptions",
     "rates": "exchange rates",
+    "outcomes": "what came of signals",
 }
 
 

@@ -26,6 +26,7 @@ from coordinator.importers.inputs import TABLES, ImportFiles, ImportFrames
 from coordinator.importers.instruments import read_instruments
 from coordinator.importers.journal import Progress, Writer
 from coordinator.importers.notes import notes
+from coordinator.importers.outcomes import read_outcomes
 from coordinator.importers.owners import Owners
 from coordinator.importers.parts import Accepted, Parts
 from coordinator.importers.portfolios import Book, load_book
@@ -194,6 +195,7 @@ def _accepted(tables: Mapping[str, Table], settings: ImportSettings, owners: Own
         cash=read_cash(table["cash"], session=session, owners=owners),
         actions=read_actions(table["actions"], session=session),
         rates=read_rates(table["rates"], session=session),
+        outcomes=read_outcomes(table["outcomes"], session=session),
     )
 
 

@@ -19,6 +19,7 @@ from coordinator.importers.cash import CASH_COLUMNS
 from coordinator.importers.errors import InputsMissing
 from coordinator.importers.fills import FILL_COLUMNS
 from coordinator.importers.instruments import INSTRUMENT_COLUMNS
+from coordinator.importers.outcomes import OUTCOME_COLUMNS
 from coordinator.importers.positions import POSITION_COLUMNS
 from coordinator.importers.prices import PRICE_COLUMNS
 from coordinator.importers.rates import RATE_COLUMNS
@@ -39,6 +40,7 @@ TABLES: Mapping[str, Columns] = MappingProxyType(
         "cash": CASH_COLUMNS,
         "actions": ACTION_COLUMNS,
         "rates": RATE_COLUMNS,
+        "outcomes": OUTCOME_COLUMNS,
     }
 )
 """The columns of each table, in the order of the report."""
@@ -60,6 +62,7 @@ class Inputs(Generic[T]):
     cash: T | None = None
     actions: T | None = None
     rates: T | None = None
+    outcomes: T | None = None
 
     @property
     def tables(self) -> dict[str, T]:

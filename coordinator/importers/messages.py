@@ -2,7 +2,7 @@
 
 Place in the flow: importers make messages, the journaling step puts them in order of time. At equal
 times: terms and portfolios, rates, bars, opens, corporate actions, cash, fills, positions reports,
-signals (after the sources they introduce). Never touches a log.
+outcomes, signals (after the sources they introduce). Never touches a log.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Rank(IntEnum):
     CASH = 5
     FILL = 6
     REPORT = 7
-    SIGNAL = 8
+    OUTCOME = 8
+    SIGNAL = 9
 
 
 @dataclass(frozen=True, slots=True)

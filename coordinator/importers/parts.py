@@ -17,6 +17,7 @@ from coordinator.importers.cash import Cash
 from coordinator.importers.fills import Fills
 from coordinator.importers.instruments import Instruments, Listing, listing_messages
 from coordinator.importers.messages import Message, by_time
+from coordinator.importers.outcomes import Outcomes
 from coordinator.importers.portfolios import Book
 from coordinator.importers.positions import Positions
 from coordinator.importers.prices import Prices
@@ -43,6 +44,7 @@ class Accepted:
     cash: Cash
     actions: Actions
     rates: Rates
+    outcomes: Outcomes
 
     @property
     def rejects(self) -> dict[str, Rejects]:
@@ -56,6 +58,7 @@ class Accepted:
             "cash": self.cash.rejects,
             "actions": self.actions.rejects,
             "rates": self.rates.rejects,
+            "outcomes": self.outcomes.rejects,
         }
 
     @property
@@ -63,7 +66,7 @@ class Accepted:
         """When the first row was known. Raises ImportFailed where there is nothing to play."""
         books = (self.signals, self.fills, self.positions, self.cash)
         _refuse_unusable(*books)
-        tables = (*books, self.prices, self.actions, self.rates)
+        tables = (*books, self.prices, self.actions, self.rates, self.outcomes)
         return min(table.first_at for table in tables if table.first_at is not None)
 
     @property
@@ -81,7 +84,7 @@ class Accepted:
     @property
     def expected(self) -> int:
         """How many messages there will be, about."""
-        single = (self.signals, self.fills, self.cash, self.actions, self.rates)
+        single = (self.signals, self.fills, self.cash, self.actions, self.rates, self.outcomes)
         rows = sum(table.frame.height for table in single)
         return rows + self.prices.snapshots + self.positions.reports
 
@@ -127,6 +130,7 @@ class Parts:
             rows.cash.messages(),
             rows.fills.messages(),
             rows.positions.messages(),
+            rows.outcomes.messages(),
             self.book.source_messages(rows.signals.first_heard),
             rows.signals.messages(),
             key=by_time,
