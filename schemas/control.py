@@ -189,7 +189,7 @@ class Parameters(Model):
     """Portfolio views are emitted at least this often while anything changes."""
     view_delay_ms: Milliseconds = 1_000
     """How long after a fill, or money, a portfolio is shown at the latest."""
-    movements_max: Annotated[int, Field(ge=0, le=10**6)] = 10_000
+    movements_max: Annotated[int, Field(ge=0, le=10**6)] = 2_000
     """Fills and moves of money kept of a portfolio, to hold an older positions report against."""
     cash_tolerance: Annotated[float, Field(ge=0, le=1e9)] = 0.005
     """Reported cash may differ by this much, money: what custodians round away."""

@@ -7,7 +7,7 @@ An event that is not in the table changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from coordinator.core.booking import (
     await_action,
@@ -156,16 +156,24 @@ def _order_over(state: State, event: orders.OrderCancelled | orders.OrderRejecte
 
 def _registered(state: State, event: control.SourceRegistered) -> None:
     """A new source, or new terms of a known one, which keeps its record."""
-    known = state.sources.get(event.source)
+    known, terms = state.sources.get(event.source), _sorted(event)
     if known is None:
-        state.sources[event.source] = Source(event)
+        state.sources[event.source] = Source(terms)
         reindex_hearers(state)
     else:
-        known.terms = event
+        known.terms = terms
 
 
 def _strategy(state: State, event: control.StrategyRegistered) -> None:
-    state.sources[event.source].by_strategy[event.strategy] = event
+    state.sources[event.source].by_strategy[event.strategy] = _sorted(event)
+
+
+Terms = TypeVar("Terms", control.SourceRegistered, control.StrategyRegistered)
+
+
+def _sorted(event: Terms) -> Terms:
+    """With its instruments in order, for whoever looks one up with every signal."""
+    return event.model_copy(update={"instruments": tuple(sorted(set(event.instruments)))})
 
 
 def _signal_rejected(state: State, event: SignalRejected) -> None:

@@ -24,6 +24,8 @@ def await_outcome(state: State, view: View) -> None:
     if not state.parameters.learning:
         return
     outcomes = state.outcomes
+    if not outcomes.wants(view.instrument, view.source, view.strategy, state.market.session):
+        return
     (score,) = scores([view], state.sources, state.parameters)
     if score == 0.0:
         outcomes.forget(view.instrument, view.source, view.strategy)
@@ -43,7 +45,6 @@ def await_outcome(state: State, view: View) -> None:
             view.horizon,
             view.known_at,
         ),
-        session=state.market.session,
     )
 
 

@@ -81,11 +81,13 @@ class Outcomes:
     at_first: dict[int, list[str]] = field(default_factory=dict)
     entered_in: dict[str, int] = field(default_factory=dict)
 
-    def expect(self, signal: Expected, *, session: int) -> None:
-        """A signal was accepted; when one of its key has entered, the session wants no more."""
-        key = _key(signal.instrument, signal.source, signal.strategy)
-        if self.entered_in.get(key) != session:
-            self.expected[key] = signal
+    def wants(self, instrument: str, source: str, strategy: str, session: int) -> bool:
+        """Whether nothing of that key has entered in the session yet: one is enough."""
+        return self.entered_in.get(_key(instrument, source, strategy)) != session
+
+    def expect(self, signal: Expected) -> None:
+        """A signal was accepted, and takes the place of one that has not entered."""
+        self.expected[_key(signal.instrument, signal.source, signal.strategy)] = signal
 
     def forget(self, instrument: str, source: str, strategy: str) -> None:
         """What was said last is said no more, before it could enter."""

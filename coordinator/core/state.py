@@ -6,6 +6,7 @@ nothing that could not be written down, and nothing of the world outside.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -43,11 +44,20 @@ COLUMNS_MAX = 8
 """Columns of views kept for the next rounds: of that many sets of instruments."""
 
 
+def _holds(names: tuple[str, ...], name: str) -> bool:
+    """Whether a sorted list that may be empty, which means everybody, has that name."""
+    if not names:
+        return True
+    at = bisect_left(names, name)
+    return at < len(names) and names[at] == name
+
+
 @dataclass(slots=True)
 class Source:
     """A registered source, the spread of its raw scores, and what became of its signals.
 
-    terms: as registered; by_strategy: of those strategies that were registered on their own.
+    terms: as registered, instruments sorted; by_strategy: of those strategies that were registered
+    on their own.
     minute: of the input topic's time, since 1970, and how many of its signals counted in it.
     accepted, rejected: signals so far, the latter by reason. skill: what was learned of it.
     """
@@ -72,9 +82,10 @@ class Source:
 
     def speaks_of(self, strategy: str, instrument: str) -> bool:
         """Whether it may say something of that instrument for that strategy."""
+        if not _holds(self.terms.instruments, instrument):
+            return False
         own = self.by_strategy.get(strategy)
-        lists = (self.terms.instruments, () if own is None else own.instruments)
-        return all(not names or instrument in names for names in lists)
+        return own is None or _holds(own.instruments, instrument)
 
     def horizon(self, strategy: str) -> float:
         """Sessions of a signal that states none."""
