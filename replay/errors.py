@@ -4,6 +4,7 @@
     ├── NothingToReplay   the log holds no journal, or no decisions where some are needed
     ├── OutputExists      the file to be written is there already, or is the one that is read
     ├── OtherEngine       the log was written by another build, libraries or numeric fingerprint
+    ├── CannotFollow      a journal that no engine takes
     ├── EngineFailed      another environment's engine could not be run, or said nothing of use
     ├── TimeOutOfRange    a journal record's time is none that an event can have
     ├── NoCheckpoint      asked to start from a checkpoint, and there is none that can be used
@@ -17,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "CannotFollow",
     "EngineFailed",
     "IdentityDifference",
     "NoCheckpoint",
@@ -80,6 +82,10 @@ class IdentityDifference:
 
 class EngineFailed(ReplayError):
     """Another environment's engine could not verify anything."""
+
+
+class CannotFollow(ReplayError):
+    """A journal that no engine takes: it does not begin as one, or ends in a record that fails."""
 
 
 class OtherEngine(ReplayError):

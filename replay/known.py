@@ -35,9 +35,9 @@ class KnownPrices:
         self.times.update(dict.fromkeys(news, at))
         return news
 
-    def split(self, instrument: str, factor: float) -> None:
-        """The price in new units, of which one old one is `factor`."""
-        if instrument in self.prices:
+    def split(self, instrument: str, factor: float, *, effective_at: int) -> None:
+        """A price from before it in new units, of which one old one is `factor`."""
+        if self.times.get(instrument, effective_at) < effective_at:
             self.prices[instrument] /= factor
 
 
@@ -46,11 +46,15 @@ class KnownRates:
     """Exchange rates, and the ways that lead from one currency to another."""
 
     rates: dict[str, float] = field(default_factory=dict)
+    times: dict[str, int] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     ways: Rates = field(default_factory=Rates)
 
     def take(self, event: RatesObserved) -> None:
-        """A rate as the engine accepted it."""
+        """A rate as the engine accepted it; one older than what is known changes nothing."""
+        if self.times.get(event.name, event.event_time) > event.event_time:
+            return
+        self.times[event.name] = event.event_time
         if event.name not in self.rates:
             self.ways.add(event.name, len(self.names))
             self.names.append(event.name)

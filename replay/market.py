@@ -162,13 +162,15 @@ class SimulatedMarket:
 
     def _split(self, at: int) -> None:
         """Put earlier prices in new units, as the engine did when a split took effect."""
-        for one in [one for one in self._splits if one.effective_at < at]:
+        for one in [one for one in self._splits if one.effective_at <= at]:
             self._splits.remove(one)
             factor = float((one.ratio or Decimal(1)) / (one.per or Decimal(1)))
-            self._known.split(one.instrument, factor)
-            for prices in (self._closes, self._latest):
-                if one.instrument in prices:
-                    prices[one.instrument] /= factor
+            if one.instrument in self._closes and self._closed_at < one.effective_at:
+                self._closes[one.instrument] /= factor
+            old = self._known.times.get(one.instrument, one.effective_at) < one.effective_at
+            if one.instrument in self._latest and old:
+                self._latest[one.instrument] /= factor
+            self._known.split(one.instrument, factor, effective_at=one.effective_at)
 
     def _answer(self, event: Event, at: int) -> list[JournalEntry]:
         match event:

@@ -14,21 +14,22 @@ from itertools import takewhile
 
 from coordinator.bootstrap import build_engine
 from coordinator.core.checkpoint import CheckpointError
-from coordinator.core.engine import Engine
+from coordinator.core.engine import Engine, EngineError, EvolveFailed
 from coordinator.core.evolve import evolve_output
 from coordinator.core.ports import LogReader, Record
 from coordinator.core.state import State
 from coordinator.log.live import begin_of
+from replay.errors import CannotFollow
 from replay.source import Progress, shards_of
 from replay.states import RecordedStates
 from schemas.base import Event
 from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import decode_output, opening
-from schemas.verdicts import InputRejected
+from schemas.verdicts import InputRejected, RecordQuarantined
 
 __all__ = ["Moment", "Standing", "standing"]
 
-_DECIDED = opening(AllocationDecided, RoundClosed)
+_FOLLOWED = opening(AllocationDecided, RoundClosed, RecordQuarantined)
 _REJECTED = opening(InputRejected)
 _PROGRESS_RECORDS = 256
 REJECTED_MAX = 1_000
@@ -67,7 +68,8 @@ def standing(
 ) -> Standing:
     """The state of one shard as of a moment.
 
-    Raises NothingToReplay for a log without journals, LogError for one that cannot be read.
+    Raises NothingToReplay for a log without journals, CannotFollow for a journal that no engine
+    takes, LogError for one that cannot be read.
     """
     engine = build_engine(shard=shard, shards=shards_of(reader))
     _restore(engine, reader, shard, moment)
@@ -80,7 +82,7 @@ def standing(
     for record in takewhile(moment.holds, reader.read("journal", shard, start)):
         for event in decided.by(record.position):
             evolve_output(engine.state, event)
-        for output in engine.step(record):
+        for output in _stepped(engine, record):
             if output.startswith(_REJECTED):
                 count += 1
                 if len(rejected) < REJECTED_MAX:
@@ -89,6 +91,20 @@ def standing(
         if progress is not None and done % _PROGRESS_RECORDS == 0:
             progress(record.position, total, time)
     return Standing(engine.state, engine.position, time, tuple(rejected), count)
+
+
+def _stepped(engine: Engine, record: Record) -> list[bytes]:
+    """The record's outputs; what the recorded run stepped over, this one does, too."""
+    failures: dict[str, str] = {}
+    while True:
+        try:
+            return engine.step(record, failures=failures)
+        except EvolveFailed as error:
+            if error.unit in failures:
+                raise CannotFollow(str(error)) from error
+            failures[error.unit] = error.error
+        except EngineError as error:
+            raise CannotFollow(str(error)) from error
 
 
 def _rejection(output: bytes) -> InputRejected:
@@ -123,7 +139,7 @@ class _Decided:
     def _read(reader: LogReader, shard: int, after: int) -> Iterator[tuple[int, Event]]:
         said = -1
         for record in reader.read("decisions", shard, begin_of(reader, "decisions", shard)):
-            if not record.payload.startswith(_DECIDED):
+            if not record.payload.startswith(_FOLLOWED):
                 continue
             entry = decode_output(record.payload)
             # A repeat is passed over, as every reader of the chain does.

@@ -144,9 +144,8 @@ ActionKind = Literal["split", "dividend", "spin_off", "redemption"]
 class CorporateActionAnnounced(MarketEvent):
     """A split, dividend, spin-off or redemption with the time it takes effect.
 
-    What is held when the engine's clock passes `effective_at` takes part, shorts with their sign;
-    one that is announced later takes effect at once. Of what `effective_at` falls on, other events
-    of that very moment come first.
+    What is held just before `effective_at` takes part, shorts with their sign; it comes before all
+    else of that moment. One that is announced later takes effect before whatever comes next.
     """
 
     instrument: Name

@@ -27,10 +27,11 @@ _POSITION_DIGITS = 15
 
 def moment_of(text: str) -> Moment:
     """A position or a time, as somebody types it. Raises argparse.ArgumentTypeError."""
-    if text.isdigit() and len(text) <= _POSITION_DIGITS:
+    digits = text.isascii() and text.isdigit()
+    if digits and len(text) <= _POSITION_DIGITS:
         return Moment(position=int(text))
     try:
-        return Moment(time=parse_time(int(text) if text.isdigit() else text))
+        return Moment(time=parse_time(int(text) if digits else text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"neither a position nor a time: {error}") from error
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -77,6 +78,9 @@ def run(args: argparse.Namespace) -> int:
                 output().print(Text(where_text))
                 render(told, output())
                 _refused(refused, output())
+    except ValidationError:
+        complain(f"{args.name!r} is worth more than an event can hold: its figures are absurd")
+        return FAILED
     except (ReplayError, LogError, SchemaError) as error:
         complain(error)
         return FAILED

@@ -11,6 +11,7 @@ leaves stays in the cost. Cost is by the average of all purchases; fees are char
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Context, Decimal
@@ -51,7 +52,8 @@ _CHARGES: tuple[CashKind, ...] = ("fee", "borrow", "tax")
 class Account:
     """One currency of a portfolio, exact; see schemas.books.CurrencyLine.
 
-    pending: (when it settles, ns; amount) of money that is booked and has not changed hands.
+    pending: (when it settles, ns; amount) of money that is booked and has not changed hands, one
+    for each time, in order.
     """
 
     cash: Decimal = ZERO
@@ -70,10 +72,15 @@ class Account:
     def pay(self, amount: Decimal, *, at: int, settles_at: int | None = None) -> None:
         """Book money, in positive, out negative; what has settled by now is not kept apart."""
         self.cash = EXACT.add(self.cash, amount)
-        if self.pending:
+        if self.pending and self.pending[0][0] <= at:
             self.pending = [one for one in self.pending if one[0] > at]
         if settles_at is not None and settles_at > at and amount:
-            self.pending.append((settles_at, amount))
+            place = bisect_left(self.pending, settles_at, key=lambda one: one[0])
+            if place < len(self.pending) and self.pending[place][0] == settles_at:
+                more = EXACT.add(self.pending[place][1], amount)
+                self.pending[place] = (settles_at, more)
+            else:
+                self.pending.insert(place, (settles_at, amount))
 
 
 def _sum(amounts: Iterable[Decimal]) -> Decimal:
@@ -198,8 +205,13 @@ def book_redenomination(
     portfolio.cost[instrument] = moved
 
 
-def book_change(portfolio: Portfolio, event: HoldingChanged, *, at: int) -> None:
-    """What a corporate action makes of a holding; money of a redemption is its proceeds."""
+def book_change(
+    portfolio: Portfolio, event: HoldingChanged, *, into_currency: str, at: int
+) -> None:
+    """What a corporate action makes of a holding; money of a redemption is its proceeds.
+
+    into_currency: of what is received beside it.
+    """
     account = portfolio.account(event.currency)
     if event.cash:
         account.pay(event.cash, at=at, settles_at=event.pays_at)
@@ -212,11 +224,27 @@ def book_change(portfolio: Portfolio, event: HoldingChanged, *, at: int) -> None
     lost = _hold(
         portfolio, event.instrument, event.quantity, EXACT.subtract(cost, event.basis_moved)
     )
-    if event.into is not None and event.into_quantity:
-        quantity = EXACT.add(portfolio.positions.get(event.into, ZERO), event.into_quantity)
-        cost = EXACT.add(portfolio.cost.get(event.into, ZERO), event.basis_moved)
-        lost = EXACT.add(lost, _hold(portfolio, event.into, quantity, cost))
     account.realised = EXACT.subtract(account.realised, lost)
+    if event.into is not None and event.into_quantity:
+        gained = _receive(portfolio, event.into, event.into_quantity, event.basis_moved)
+        other = portfolio.account(into_currency)
+        other.realised = EXACT.add(other.realised, gained)
+
+
+def _receive(portfolio: Portfolio, instrument: str, units: Decimal, cost: Decimal) -> Decimal:
+    """Units come, or go where they are owed, that cost so much together; returns what it realised.
+
+    What was held the other way is closed with its part of that cost.
+    """
+    held = portfolio.positions.get(instrument, ZERO)
+    known = portfolio.cost.get(instrument, ZERO)
+    closed, part, taken = ZERO, ZERO, ZERO
+    if held and held.is_signed() != units.is_signed():
+        closed = units if units.copy_abs() <= held.copy_abs() else EXACT.minus(held)
+        part, taken = _share(cost, closed, units), _share(known, EXACT.minus(closed), held)
+    left = EXACT.add(EXACT.subtract(known, taken), EXACT.subtract(cost, part))
+    lost = _hold(portfolio, instrument, EXACT.add(held, units), left)
+    return EXACT.minus(EXACT.add(EXACT.add(part, taken), lost))
 
 
 def book_correction(

@@ -14,7 +14,7 @@ from schemas.base import OutputEvent
 from schemas.books import CorporateActionTaken, HoldingChanged
 from schemas.decisions import TradesExpired
 from schemas.market import CorporateActionAnnounced
-from schemas.verdicts import InputRejection
+from schemas.verdicts import InputRejection, RecordQuarantined
 
 __all__ = ["action_fault", "action_said", "action_timer"]
 
@@ -37,6 +37,8 @@ def action_fault(
     state: State, event: CorporateActionAnnounced
 ) -> tuple[InputRejection, str] | None:
     """Why it cannot take effect, with the figures."""
+    if event.event_id in state.actions:
+        return InputRejection.DUPLICATE, "one of this id waits for its time"
     for name in (event.instrument, *((event.into,) if event.into is not None else ())):
         if state.market.listed(name) is None:
             return InputRejection.UNKNOWN_INSTRUMENT, name
@@ -64,7 +66,7 @@ def action_said(state: State, action_id: str) -> list[OutputEvent]:
         if action.kind != "dividend":
             said += _orders_over(state, portfolio, action.instrument)
         if portfolio.positions.get(action.instrument):
-            said.append(_changed(state, portfolio, action))
+            said.append(_changed_or_paused(state, portfolio, action))
     factor = EXACT.divide(action.ratio or _ONE, action.per or _ONE)
     said.append(
         CorporateActionTaken(
@@ -76,6 +78,22 @@ def action_said(state: State, action_id: str) -> list[OutputEvent]:
         )
     )
     return said
+
+
+def _changed_or_paused(
+    state: State, portfolio: Portfolio, action: CorporateActionAnnounced
+) -> OutputEvent:
+    """What becomes of a holding; one that no event can hold concerns its own portfolio alone."""
+    try:
+        return _changed(state, portfolio, action)
+    except ValueError:
+        return RecordQuarantined(
+            decided_at=state.clock,
+            event=type(action).__name__,
+            event_id=action.event_id,
+            portfolio=portfolio.name,
+            error=f"{action.instrument}: what the {action.kind} makes of it is beyond any event",
+        )
 
 
 def _orders_over(state: State, portfolio: Portfolio, instrument: str) -> list[OutputEvent]:
@@ -113,7 +131,7 @@ def _changed(
         quantity=after,
         into=action.into if spun_off else None,
         into_quantity=received if spun_off else ZERO,
-        basis_moved=_basis(state, portfolio, action) if spun_off else ZERO,
+        basis_moved=_basis(state, portfolio, action) if spun_off and received else ZERO,
         cash=cut(cash) if action.kind in ("dividend", "redemption") else ZERO,
         currency=state.market.instruments[action.instrument].currency,
         pays_at=action.pays_at if cash else None,

@@ -111,7 +111,8 @@ def _opinion(
         (state.sources[name].raw_count, state.sources[name].raw_square_sum) for name in forecasters
     )
     speakers = sorted({view.source for view in views})
-    groups = tuple(state.sources[name].terms.error_group for name in speakers)
+    terms = [state.sources[name].terms for name in speakers]
+    groups = tuple((one.error_group, one.horizon_sessions) for one in terms)
     key = (tuple(picks), horizon, state.session_now(), state.learned, spreads, groups)
 
     def formed() -> Opinion:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from coordinator.core.intake import left_out
 from coordinator.core.reconcile import report_said
 from coordinator.core.shards import shard_of
 from coordinator.core.state import State, View
+from coordinator.core.tidings import left_out
 from schemas.base import Event, OutputEvent
 from schemas.books import CorporateActionTaken
 from schemas.journal import SignalsShed

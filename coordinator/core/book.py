@@ -112,9 +112,10 @@ def breaches_limit(portfolio: Portfolio, worth: Valuation) -> bool:
 def growth_now(portfolio: Portfolio, worth: Valuation) -> float:
     """What one unit of money of the opening is worth now, money in and out taken out."""
     last = portfolio.growth
-    if last.nav <= 0 or worth.unpriced:
+    base = last.nav + last.moved
+    if base <= 0 or worth.unpriced:
         return last.now
-    return last.now * (worth.nav - last.moved) / last.nav
+    return last.now * worth.nav / base
 
 
 def mark(portfolio: Portfolio, worth: Valuation) -> None:

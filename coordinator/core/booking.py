@@ -111,9 +111,12 @@ def _count_as_put_in(
 
 
 def await_action(state: State, event: market.CorporateActionAnnounced) -> None:
-    """It waits for its time; one that comes too late takes effect at once."""
+    """It waits for its time, and comes before all else of that moment.
+
+    One that comes too late takes effect before whatever comes next.
+    """
     state.actions[event.event_id] = event
-    state.timers.arm(action_timer(event), max(event.effective_at, state.clock))
+    state.timers.arm(action_timer(event), max(event.effective_at, state.clock) - 1)
 
 
 def redenominate(state: State, instrument: str, *, before: str) -> None:
@@ -128,9 +131,12 @@ def redenominate(state: State, instrument: str, *, before: str) -> None:
 def change_holding(state: State, event: HoldingChanged) -> None:
     """What a corporate action made of a holding."""
     portfolio = state.portfolios[event.portfolio]
-    book_change(portfolio, event, at=state.clock)
+    into = state.market.instruments.get(event.into or "")
+    into_currency = event.currency if into is None else into.currency
+    book_change(portfolio, event, into_currency=into_currency, at=state.clock)
     units = EXACT.subtract(event.quantity, event.quantity_before)
-    at = event.decided_at
+    action = state.actions.get(event.action_id)
+    at = event.decided_at if action is None else action.effective_at
     _note(state, portfolio, Movement(at, event.instrument, units, event.currency, event.cash))
     if event.into is not None:
         portfolio.account(state.market.instruments[event.into].currency)
@@ -139,12 +145,18 @@ def change_holding(state: State, event: HoldingChanged) -> None:
     show_soon(state, portfolio)
 
 
-def _adjust_for(state: State, action: market.CorporateActionAnnounced) -> None:
-    """What a signal is credited with includes the dividend."""
+def _detach(state: State, action: market.CorporateActionAnnounced) -> None:
+    """What holders receive is part of the return, and of what a signal is credited with."""
     price = state.market.price_of(action.instrument)
-    amount = float(action.amount or 0)
-    if price is not None and amount < price:
-        state.outcomes.adjust(action.instrument, 1.0 - amount / price)
+    worth = float(action.amount or 0)
+    if action.kind == "spin_off":
+        each = state.market.price_of(action.into or "") or 0.0
+        worth = each * float(action.ratio or 0) / float(action.per or 1)
+    if price is None or not 0.0 < worth < price:
+        return
+    share, at = worth / price, action.effective_at
+    state.market.detach(action.instrument, share, effective_at=at)
+    state.outcomes.adjust(action.instrument, 1.0 - share, before=at)
 
 
 def take_action(state: State, event: CorporateActionTaken) -> None:
@@ -154,10 +166,11 @@ def take_action(state: State, event: CorporateActionTaken) -> None:
         return
     if event.kind == "split":
         state.market.split(event.instrument, event.factor, effective_at=action.effective_at)
-        state.outcomes.adjust(event.instrument, 1.0 / event.factor)
-    elif event.kind == "dividend":
-        _adjust_for(state, action)
-    elif event.kind == "redemption":
+        at = action.effective_at
+        state.outcomes.adjust(event.instrument, 1.0 / event.factor, before=at)
+    elif event.kind in ("dividend", "spin_off"):
+        _detach(state, action)
+    else:
         state.market.instruments[event.instrument].delisted = True
 
 

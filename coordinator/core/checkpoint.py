@@ -88,7 +88,6 @@ class _EngineTree:
     stagger_ms: _Count
     turn: _Time
     learned: _Count
-    learned_shown: _Count
     marks: list[tuple[str, str, int, int]]
     seen: tuple[str, str]
     seen_own: tuple[str, str]
@@ -109,6 +108,7 @@ class _MarketTree:
     instruments: list[dict[str, Any]]
     rates: list[str]
     level: float
+    level_session: _Count
     price: str
     price_time: str
     price_session: str
@@ -236,7 +236,6 @@ def _engine_tree(state: State) -> dict[str, Any]:
         "stagger_ms": state.stagger_ms,
         "turn": state.turn,
         "learned": state.learned,
-        "learned_shown": state.learned_shown,
         "marks": [
             [topic, topic_id, partition, state.marks[topic, topic_id, partition]]
             for topic, topic_id, partition in sorted(state.marks)
@@ -264,6 +263,7 @@ def _market_tree(market: Market) -> dict[str, Any]:
         "instruments": _INSTRUMENTS.dump_python(instruments, mode="json"),
         "rates": market.rates.names,
         "level": market.level,
+        "level_session": market.level_session,
         **{name: _array_text(market, name) for name in _ARRAYS},
     }
 
@@ -319,7 +319,7 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state = State(shard=tree.shard, shards=tree.shards, parameters=parameters)
     for name in ("position", "clock", "seq", "last_hash", "decisions", "build", "dependencies",
                  "fingerprint", "sealed", "paused", "pace_ms", "stagger_ms", "turn",
-                 "learned", "learned_shown"):  # fmt: skip
+                 "learned"):  # fmt: skip
         setattr(state, name, getattr(tree, name))
     state.marks = {(topic, topic_id, part): at for topic, topic_id, part, at in tree.marks}
     state.seen = Remembered.read(*map(base64.b64decode, tree.seen))
@@ -349,6 +349,7 @@ def _fill_market(market: Market, tree: _MarketTree) -> None:
     market.instruments = {i.name: i for i in instruments}
     market.session, market.row, market.rows = tree.session, tree.row, tree.rows
     market.closed_at, market.level = tree.closed_at, tree.level
+    market.level_session = tree.level_session
     if not instruments:
         return
     for name, kind in _ARRAYS.items():

@@ -19,7 +19,7 @@ from coordinator.core.booking import (
     take_fill,
     take_report,
 )
-from coordinator.core.learn import learn_from_prices, learn_from_report
+from coordinator.core.learn import learn_from_prices, learn_from_report, session_ends
 from coordinator.core.listen import drop_view, mute, take_view
 from coordinator.core.rounds import (
     arm_interval,
@@ -52,7 +52,6 @@ from schemas.verdicts import (
     RecordQuarantined,
     SignalExpired,
     SignalRejected,
-    SourceCalibrated,
 )
 
 __all__ = ["evolve_input", "evolve_output"]
@@ -94,10 +93,11 @@ def _delisted(state: State, event: market.InstrumentDelisted) -> None:
 
 
 def _prices(state: State, event: market.PricesObserved) -> None:
-    closes = state.market.observe(event)
-    learn_from_prices(state, at=event.event_time, closes=closes)
-    if closes:
+    if state.market.observe(event):
+        session_ends(state)
         session_closed(state)
+    elif event.event_time != state.market.closed_at:
+        learn_from_prices(state, event)
 
 
 def _attributed(state: State, event: outcomes.OutcomeAttributed) -> None:
@@ -162,6 +162,9 @@ def _registered(state: State, event: control.SourceRegistered) -> None:
         reindex_hearers(state)
     else:
         known.terms = terms
+        named = frozenset(terms.strategies)
+        if named:
+            known.by_strategy = {k: v for k, v in known.by_strategy.items() if k in named}
 
 
 def _strategy(state: State, event: control.StrategyRegistered) -> None:
@@ -282,11 +285,6 @@ def _trades_expired(state: State, event: TradesExpired) -> None:
         portfolio.open_trades.pop(trade_id, None)
 
 
-def _shown_source(state: State, event: SourceCalibrated) -> None:  # noqa: ARG001 - every change has this shape
-    """All that was learned so far was shown, by whichever shard says it."""
-    state.learned_shown = state.learned
-
-
 def _quarantined(state: State, event: RecordQuarantined) -> None:
     """The portfolio it belongs to decides nothing until somebody resumes it."""
     portfolio = state.portfolios.get(event.portfolio) if event.portfolio is not None else None
@@ -326,7 +324,6 @@ _INPUTS: dict[type[Event], Change] = {
 _OUTPUTS: dict[type[Event], Change] = {
     SignalExpired: drop_view,
     SignalRejected: _signal_rejected,
-    SourceCalibrated: _shown_source,
     AllocationDecided: _decided,
     RoundClosed: _round_closed,
     PortfolioViewUpdated: _view_shown,

@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from coordinator.core.actions import action_fault
 from coordinator.core.admit import signal_fault
 from coordinator.core.clock import MILLISECOND
-from coordinator.core.rates import currencies
 from coordinator.core.reconcile import report_fault
+from coordinator.core.refuse import found, rejected_input
 from coordinator.core.state import State
+from coordinator.core.tidings import (
+    announced_fault,
+    is_currency,
+    listing_fault,
+    prices_fault,
+    rate_fault,
+    standing_fault,
+)
 from schemas import constraints, market, orders, outcomes, portfolios
 from schemas.base import Event, InputEvent, OutputEvent
 from schemas.control import (
@@ -29,12 +36,10 @@ from schemas.entries import Stamp
 from schemas.journal import SignalsShed
 from schemas.registry import EVENTS
 from schemas.signals import SignalIssued, SignalWithdrawn
-from schemas.verdicts import InputRejected, InputRejection, SignalRejected, SignalRejection
+from schemas.verdicts import InputRejection, SignalRejected, SignalRejection
 
-__all__ = ["identity_key", "judge", "left_out", "rejected_input", "repeated", "unheard"]
+__all__ = ["identity_key", "judge", "repeated", "unheard"]
 
-NAMES_SHOWN = 10
-RATE_LEAST, RATE_MOST = 1e-9, 1e9
 UNSUPPORTED = (
     constraints.SizeCapped,
     constraints.RiskLimitChanged,
@@ -126,8 +131,25 @@ def judge(state: State, stamp: Stamp, event: Event, key: str | None) -> OutputEv
         return rejected_input(state, event, InputRejection.DUPLICATE)
     if isinstance(event, _PRICES) and _is_ahead(state, stamp, event):
         return rejected_input(state, event, InputRejection.FUTURE)
+    if isinstance(event, _ONCE) and _is_late(state, stamp, event):
+        return rejected_input(state, event, InputRejection.STALE, TOO_LATE)
     rule = _RULES.get(type(event))
     return None if rule is None else rule(state, event)
+
+
+_ONCE = (
+    orders.OrderFilled,
+    orders.OrderPartlyFilled,
+    portfolios.CashMoved,
+    market.CorporateActionAnnounced,
+)
+"""What must not be booked twice: after the lateness window nobody knows whether it was."""
+TOO_LATE = "older than lateness_ms_max: whether it came before is not remembered"
+
+
+def _is_late(state: State, stamp: Stamp, event: InputEvent) -> bool:
+    late = stamp.appended_at - event.event_time
+    return late > state.parameters.lateness_ms_max * MILLISECOND
 
 
 _PRICES = (market.PricesObserved, market.RatesObserved)
@@ -149,20 +171,6 @@ def _rejected_signal(
         source=event.source,
         signal_id=event.event_id,
         instrument=event.instrument,
-        reason=reason,
-        detail=detail,
-    )
-
-
-def rejected_input(
-    state: State, event: Event, reason: InputRejection, detail: str = ""
-) -> InputRejected:
-    """The answer to an input, other than a signal, that changes nothing."""
-    return InputRejected(
-        decided_at=state.clock,
-        event=type(event).__name__,
-        event_id=getattr(event, "event_id", ""),
-        portfolio=getattr(event, "portfolio", None),
         reason=reason,
         detail=detail,
     )
@@ -190,6 +198,8 @@ def _withdrawal(state: State, event: SignalWithdrawn) -> OutputEvent | None:
 def _opening(state: State, event: portfolios.PortfolioOpened) -> OutputEvent | None:
     if event.portfolio in state.portfolios:
         return rejected_input(state, event, InputRejection.PORTFOLIO_EXISTS)
+    if not is_currency(event.currency):
+        return rejected_input(state, event, InputRejection.WRONG_CURRENCY)
     return _mode_fault(state, event, event.mode)
 
 
@@ -227,13 +237,7 @@ def _cash(state: State, event: portfolios.CashMoved) -> OutputEvent | None:
 def _reported(state: State, event: portfolios.PositionsReported) -> OutputEvent | None:
     if event.portfolio not in state.portfolios:
         return rejected_input(state, event, InputRejection.UNKNOWN_PORTFOLIO)
-    return _found(state, event, report_fault(state, event))
-
-
-def _found(
-    state: State, event: Event, fault: tuple[InputRejection, str] | None
-) -> OutputEvent | None:
-    return None if fault is None else rejected_input(state, event, *fault)
+    return found(state, event, report_fault(state, event))
 
 
 def _order(state: State, event: orders.OrderEvent) -> OutputEvent | None:
@@ -272,57 +276,6 @@ def _session_rule(parameters: Parameters) -> tuple[str, int]:
     return parameters.sessions, parameters.session_ms if parameters.sessions == "clock" else 0
 
 
-def _instrument(state: State, event: market.InstrumentHalted) -> OutputEvent | None:
-    if state.market.listed(event.instrument) is not None:
-        return None
-    return rejected_input(state, event, InputRejection.UNKNOWN_INSTRUMENT, event.instrument)
-
-
-def _prices(state: State, event: market.PricesObserved) -> OutputEvent | None:
-    """A snapshot of unlisted names only; a mixed one counts, and `left_out` names the rest."""
-    unknown = state.market.unknown(event.instruments)
-    if len(unknown) < len(event.instruments):
-        return None
-    return _without(state, event, InputRejection.UNKNOWN_INSTRUMENT, unknown)
-
-
-def _rate(state: State, event: market.RatesObserved) -> OutputEvent | None:
-    """Exchange rates count; what another rate would mean for a decision is not known yet."""
-    if currencies(event.name) is None:
-        detail = f"{event.name} is no exchange rate such as EUR/USD"
-        return rejected_input(state, event, InputRejection.UNSUPPORTED, detail)
-    if not RATE_LEAST <= event.rate <= RATE_MOST:
-        return rejected_input(state, event, InputRejection.OUT_OF_RANGE, f"{event.rate:g}")
-    known = state.market.instruments.get(event.name)
-    if known is not None and int(state.market.price_time[known.column]) > event.event_time:
-        return rejected_input(state, event, InputRejection.STALE, event.name)
-    return None
-
-
-def _action(state: State, event: market.CorporateActionAnnounced) -> OutputEvent | None:
-    return _found(state, event, action_fault(state, event))
-
-
-def left_out(state: State, event: market.PricesObserved) -> list[OutputEvent]:
-    """What is said of names in a snapshot that are not listed, or whose price is known later."""
-    unknown, older = state.market.unknown(event.instruments), state.market.older(event)
-    said: list[OutputEvent] = []
-    if unknown:
-        said.append(_without(state, event, InputRejection.UNKNOWN_INSTRUMENT, unknown))
-    if older:
-        said.append(_without(state, event, InputRejection.STALE, older))
-    return said
-
-
-def _without(
-    state: State, event: market.PricesObserved, reason: InputRejection, names: tuple[str, ...]
-) -> InputRejected:
-    beyond = len(names) - NAMES_SHOWN
-    more = f" and {beyond} more" if beyond > 0 else ""
-    detail = "left out: " + ", ".join(names[:NAMES_SHOWN]) + more
-    return rejected_input(state, event, reason, detail)
-
-
 def _attributed(state: State, event: outcomes.OutcomeAttributed) -> OutputEvent | None:
     """Of a signal that still waits for its outcome; what a decision came to teaches nothing yet."""
     if event.source is None or event.signal_id is None:
@@ -332,7 +285,9 @@ def _attributed(state: State, event: outcomes.OutcomeAttributed) -> OutputEvent 
         return rejected_input(state, event, InputRejection.UNKNOWN_SOURCE, event.source)
     if event.known_at > state.clock + state.parameters.clock_skew_ms_max * MILLISECOND:
         return rejected_input(state, event, InputRejection.FUTURE)
-    if not state.outcomes.awaits(event.source, event.signal_id):
+    if state.outcomes.awaits(event.source, event.signal_id):
+        return rejected_input(state, event, InputRejection.FUTURE, "its horizon is not over")
+    if not state.outcomes.has(event.source, event.signal_id):
         return rejected_input(state, event, InputRejection.UNKNOWN_SIGNAL, event.signal_id)
     return None
 
@@ -374,11 +329,12 @@ _RULES: dict[type[Event], Rule] = {
     orders.OrderPartlyFilled: _order,
     orders.OrderCancelled: _order,
     orders.OrderRejected: _order,
-    market.InstrumentHalted: _instrument,
-    market.InstrumentDelisted: _instrument,
-    market.PricesObserved: _prices,
-    market.RatesObserved: _rate,
-    market.CorporateActionAnnounced: _action,
+    market.InstrumentListed: listing_fault,
+    market.InstrumentHalted: standing_fault,
+    market.InstrumentDelisted: standing_fault,
+    market.PricesObserved: prices_fault,
+    market.RatesObserved: rate_fault,
+    market.CorporateActionAnnounced: announced_fault,
     ParametersChanged: _parameters,
     StrategyRegistered: _strategy,
     outcomes.OutcomeAttributed: _attributed,

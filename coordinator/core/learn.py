@@ -6,25 +6,41 @@ outcome is reported. The only place where a source's skill changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from coordinator.core.outcomes import Expected, Outcome
+from coordinator.core.outcomes import Entered, Expected, Outcome
 from coordinator.core.skill import Forecasts, calibrated, horizon_bucket
 from coordinator.core.state import State, View
 from coordinator.core.views import scores
+from schemas.market import PricesObserved
 
-__all__ = ["LEARNED", "await_outcome", "learn_from_prices", "learn_from_report"]
+__all__ = [
+    "CLOSED",
+    "LEARNED",
+    "await_outcome",
+    "learn_from_close",
+    "learn_from_prices",
+    "learn_from_report",
+    "session_ends",
+]
 
+CLOSED = "closed"
+"""Name of the timer that ends a session once all that closes at its moment has."""
 LEARNED = "learned"
-"""Name of the timer that lets sources be shown after a session in which something was learned."""
+"""Name of the timer that shows what is known of sources then; it fires after `CLOSED`."""
+
+
+def learns(state: State) -> bool:
+    """Whether outcomes are found: horizons end with closes that are seen, not with the clock."""
+    return state.parameters.learning and state.parameters.sessions == "observed"
 
 
 def await_outcome(state: State, view: View) -> None:
     """A signal that says something waits for what comes of it; a hold ends what waited."""
-    if not state.parameters.learning:
-        return
     outcomes = state.outcomes
-    if not outcomes.wants(view.instrument, view.source, view.strategy, state.market.session):
+    if not learns(state) or not outcomes.wants(
+        view.instrument, view.source, view.strategy, state.market.session
+    ):
         return
     (score,) = scores([view], state.sources, state.parameters)
     if score == 0.0:
@@ -44,56 +60,70 @@ def await_outcome(state: State, view: View) -> None:
             rate,
             view.horizon,
             view.known_at,
-        ),
+        )
     )
 
 
-def learn_from_prices(state: State, *, at: int, closes: bool) -> None:
-    """Prices of a time were folded. closes: they ended a session, so that all that is known fades.
+def learn_from_prices(state: State, event: PricesObserved) -> None:
+    """Prices that end no session were folded."""
+    if learns(state):
+        ended, entered = state.outcomes.seen(
+            state.market, event.instruments, at=event.event_time, parameters=state.parameters
+        )
+        _learn(state, ended, entered)
 
-    What is learned in a session is shown once, at its end.
-    """
-    parameters = state.parameters
-    if not parameters.learning:
+
+def session_ends(state: State) -> None:
+    """A session's close was told; others of the same moment may follow, so it ends behind them."""
+    state.timers.arm(CLOSED, state.clock)
+
+
+def learn_from_close(state: State) -> None:
+    """Every name that closed with the session has: outcomes, entries, and what is known fades."""
+    state.market.finish_session()
+    if not learns(state):
         return
-    ended, entered = state.outcomes.priced(
-        state.market, at=at, closes=closes, parameters=parameters
-    )
-    if closes:
-        by = 0.5 ** (1.0 / parameters.skill_half_life_sessions)
-        for name in sorted(state.sources):
-            state.sources[name].skill.fade(by)
-        state.pairs.fade(by)
-    _learn(state, ended)
-    if entered:
-        state.pairs.add(
-            [(one.signal.source, one.signal.instrument, one.signal.score, one.weight)
-             for one in entered]
-        )  # fmt: skip
-        state.learned += 1
-    if closes and state.learned != state.learned_shown:
+    parameters = state.parameters
+    ended, entered = state.outcomes.closed(state.market, parameters=parameters)
+    by = 0.5 ** (1.0 / parameters.skill_half_life_sessions)
+    for name in sorted(state.sources):
+        state.sources[name].skill.fade(by)
+    state.pairs.fade(by)
+    _learn(state, ended, entered)
+    if any(source.skill.by_horizon for source in state.sources.values()):
+        state.learned += 1  # what fades is believed otherwise, too
         state.timers.arm(LEARNED, state.clock)
 
 
 def learn_from_report(state: State, source: str, signal_id: str, realised: float) -> None:
-    """A service says what came of a signal that is awaited."""
-    found = state.outcomes.reported(source, signal_id, realised)
-    if found is not None:
-        _learn(state, (found,))
+    """A service says what came of a signal: what was learned from it is corrected."""
+    found, said = state.outcomes.corrected(source, signal_id, realised)
+    signal, skill = found.signal, state.sources[source].skill
+    half_life = state.parameters.skill_half_life_sessions
+    left = found.weight * 0.5 ** ((state.market.session - found.session) / half_life)
+    forecasts = skill.by_horizon.get(horizon_bucket(signal.horizon))
+    if forecasts is not None:
+        forecasts.correct(signal.score, said.outcome - found.outcome, left)
+    was, now = signal.score * found.outcome > 0.0, signal.score * said.outcome > 0.0
+    counted = found.outcome != 0.0 and signal.confidence is not None
+    if counted and signal.confidence is not None and signal.hit_rate is not None and was != now:
+        skill.calibration.correct(signal.confidence, signal.hit_rate, hit=now, weight=left)
+    state.learned += 1
 
 
-def _learn(state: State, ended: Iterable[Outcome]) -> None:
-    for signal, outcome, weight in ended:
-        source = state.sources.get(signal.source)
-        if source is None:
-            continue
-        skill = source.skill
+def _learn(state: State, ended: Sequence[Outcome], entered: Sequence[Entered]) -> None:
+    for one in ended:
+        signal, skill = one.signal, state.sources[one.signal.source].skill
         place = horizon_bucket(signal.horizon)
         forecasts = skill.by_horizon.get(place)
         if forecasts is None:
             forecasts = skill.by_horizon[place] = Forecasts()
-        forecasts.add(signal.score, outcome, weight)
-        if signal.confidence is not None and signal.hit_rate is not None and outcome != 0.0:
-            hit = signal.score * outcome > 0.0
-            skill.calibration.add(signal.confidence, signal.hit_rate, hit=hit, weight=weight)
+        forecasts.add(signal.score, one.outcome, one.weight)
+        if signal.confidence is not None and signal.hit_rate is not None and one.outcome != 0.0:
+            hit = signal.score * one.outcome > 0.0
+            skill.calibration.add(signal.confidence, signal.hit_rate, hit=hit, weight=one.weight)
+    if entered:
+        said = [(one.signal, one.weight) for one in entered]
+        state.pairs.add([(s.source, s.instrument, s.score, weight) for s, weight in said])
+    if ended or entered:
         state.learned += 1

@@ -28,6 +28,8 @@ COLUMN_CACHE_MAX = 256
 RISKS_MAX = 16
 """Covariances kept: of that many sets of instruments and horizons."""
 WIDTH_MIN = 64
+LEVEL_LEAST, LEVEL_MOST = 1e-12, 1e12
+"""The market's level stays within these whatever prices are told."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class Instrument:
     full_exit_odd_lot: bool
     halted: bool = False
     delisted: bool = False
+    split_at: int = 0
+    """When its last split took effect, ns UTC."""
     listed: bool = True
     """Whether it can be held; an exchange rate that nobody lists has a column and no holders."""
 
@@ -58,7 +62,7 @@ class Market:
     `row`. volume: (n,) units traded in the present session so far, NaN where nothing says.
     volumes: (volume window, n) ring of those of the sessions before. session: sessions closed so
     far; closed_at: event time of the last close, ns. level: of the equal-weighted market of what is
-    listed at the last close, 1 before any. Exchange rates are columns like instruments.
+    listed at the close of level_session, 1 before any. Exchange rates are columns like instruments.
     """
 
     def __init__(self, *, window: int, volume_window: int = 20) -> None:
@@ -77,6 +81,7 @@ class Market:
         self.volumes: Floats = np.full((volume_window, 0), np.nan)
         self.rates = Rates()
         self.level = 1.0
+        self.level_session = 0
         self._held = np.empty(0, dtype=np.bool_)
         self._betas: tuple[int, int, Floats] | None = None
         self._columns: dict[tuple[str, ...], Indices] = {}
@@ -89,6 +94,10 @@ class Market:
         """A new instrument gets a column; a known one gets new terms and trades again."""
         known = self.instruments.get(event.instrument)
         column = self._column() if known is None else known.column
+        if known is not None and known.currency != event.currency:
+            # What was seen is in the currency of before.
+            self.price[column] = self.close[column] = np.nan
+            self.price_time[column] = 0
         self.instruments[event.instrument] = Instrument(
             event.instrument,
             column,
@@ -99,6 +108,7 @@ class Market:
             event.price_limit,
             event.full_exit_odd_lot,
             halted=known.halted if known is not None else False,
+            split_at=known.split_at if known is not None else 0,
         )
         self._held[column] = True
         self._columns.clear()
@@ -167,14 +177,35 @@ class Market:
             self.price_session[column] = self.session
 
     def split(self, instrument: str, factor: float, *, effective_at: int) -> None:
-        """From now on one unit is `factor` new ones: what was seen before is put in new units."""
-        column = self.instruments[instrument].column
+        """From now on one unit is `factor` new ones: what was seen before is put in new units.
+
+        Of one that is told after a close that it belonged before, that session's return is not
+        known, and its volume is taken to be in new units already.
+        """
+        known = self.instruments[instrument]
+        known.split_at = max(known.split_at, effective_at)
+        column = known.column
         if self.price_time[column] < effective_at:
             self.price[column] /= factor
+        kept = self.volumes[self.session % len(self.volumes), column]
+        self.volumes[:, column] *= factor
         if self.closed_at < effective_at:
             self.close[column] /= factor
-        self.volume[column] *= factor
-        self.volumes[:, column] *= factor
+            self.volume[column] *= factor
+        else:
+            self.volumes[self.session % len(self.volumes), column] = kept
+            if self.rows and self.close_session[column] == self.session:
+                self.returns[self.row, column] = np.nan
+            self._forget()
+
+    def detach(self, instrument: str, share: float, *, effective_at: int) -> None:
+        """That share of its worth went to its holders: the fall that follows is no return."""
+        column = self.instruments[instrument].column
+        if self.closed_at < effective_at:
+            self.close[column] *= 1.0 - share
+        elif self.rows and self.close_session[column] == self.session:
+            self.returns[self.row, column] = np.nan
+            self._forget()
 
     def older(self, event: PricesObserved) -> tuple[str, ...]:
         """Listed names whose known price is newer than the snapshot: it changes nothing there."""
@@ -230,7 +261,6 @@ class Market:
         self.volumes[self.session % len(self.volumes)] = self.volume
         self.volume[:] = np.nan
         self._book(self.price_time > self.closed_at)
-        self.level *= 1.0 + _mean(self.returns[self.row][self._held])
         self.closed_at = at
 
     def _book(self, traded: NDArray[np.bool_]) -> None:
@@ -255,12 +285,6 @@ class Market:
         """The instrument, None where nobody listed it: exchange rates are not held."""
         known = self.instruments.get(instrument)
         return known if known is not None and known.listed else None
-
-    def knows_currency(self, currency: str) -> bool:
-        """Whether an instrument or an exchange rate is in that currency."""
-        return self.rates.knows(currency) or any(
-            instrument.currency == currency for instrument in self.instruments.values()
-        )
 
     def _columns_of(self, instruments: tuple[str, ...]) -> tuple[Indices, Indices | None]:
         """Columns of the listed ones among instruments, and which those are when not all."""
@@ -293,6 +317,7 @@ class Market:
     def _forget(self) -> None:
         """Returns, or who has any, changed: what was worked out from them is void."""
         self._volatility = None
+        self._betas = None
         self._risks.clear()
 
     def covariance(
@@ -333,10 +358,18 @@ class Market:
                 found[:, i] = (1.0 + found[:, i]) * (1.0 / moved if inverted else moved) - 1.0
         return found
 
+    def finish_session(self) -> None:
+        """Everything that closed at the last close is there: the level goes on."""
+        if self.level_session != self.session:
+            moved = self.level * (1.0 + _mean(self.returns[self.row][self._held]))
+            self.level = min(max(moved, LEVEL_LEAST), LEVEL_MOST)
+            self.level_session = self.session
+
     def level_now(self) -> float:
         """The market's level at the last prices, of what took part in the last close."""
         fresh = self._held & (self.close_session == self.session)
-        return self.level * (1.0 + _mean(self.price[fresh] / self.close[fresh] - 1.0))
+        moved = self.level * (1.0 + _mean(self.price[fresh] / self.close[fresh] - 1.0))
+        return min(max(moved, LEVEL_LEAST), LEVEL_MOST)
 
     def betas(self, parameters: Parameters) -> Floats:
         """(n,) of every column to the equal-weighted market, one blended with what was observed."""

@@ -5,14 +5,14 @@ after it was known; then for its exit, its horizon later, at the same kind of pr
 it entered at one, else at the first price of that session. Its outcome is the return between them
 less what the market's own move explains (beta times it), in units of the instrument's volatility
 over the horizon. It counts from then on, never before. Where a source speaks of a name again before
-its horizon ends, outcomes overlap, and each counts for the part that is its own. An outcome that a
-service reports takes the place of the one that would be found here.
+its horizon ends, outcomes overlap, and each counts for the part that is its own. What a service
+reports of a signal whose horizon is over corrects what was found here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,6 +23,10 @@ __all__ = ["Entered", "Expected", "Outcome", "Outcomes"]
 
 OUTCOME_MOST = 6.0
 """Outcomes are clipped here, standard deviations: one wrong price must not teach for years."""
+PRICE_LEAST, PRICE_MOST = 1e-12, 1e15
+"""An entry's price stays within these whatever is told of splits and dividends."""
+CORRECTED_SESSIONS = 20
+"""For so long an outcome can be corrected by a report."""
 
 
 class Expected(NamedTuple):
@@ -46,11 +50,12 @@ class Expected(NamedTuple):
 class Entered(NamedTuple):
     """A signal that has its entry.
 
-    level, beta: of the market, and the instrument's to it; scale: volatility over the horizon;
-    weight: how much of the outcome is its own.
+    at: event time of that price. level, beta: of the market, and the instrument's to it; scale:
+    volatility over the horizon; weight: how much of the outcome is its own.
     """
 
     signal: Expected
+    at: int
     price: float
     level: float
     beta: float
@@ -59,74 +64,108 @@ class Entered(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a signal, in standard deviations of its instrument's residual return."""
+    """What came of a signal, in standard deviations of its instrument's residual return.
+
+    scale: of these, in returns. session: in which it was known.
+    """
 
     signal: Expected
     outcome: float
     weight: float
+    scale: float
+    session: int
 
 
 @dataclass(slots=True)
 class Outcomes:
     """Signals on their way to an outcome.
 
-    expected: by instrument, source and strategy, one each. entered: by source and signal.
-    at_close, at_first: those by the session that ends them, at its close or its first price.
-    entered_in: by key, the session of the last entry: one a session is enough.
+    expected: by instrument, then by source and strategy, one each. entered, ended: by source and
+    signal, the latter while a report may correct them. at_close, at_first: entered ones by the
+    session that ends them, at its close or its first price. entered_in: the session of the last
+    entry by instrument, source and strategy; spoken_in: by instrument and source.
     """
 
-    expected: dict[str, Expected] = field(default_factory=dict)
+    expected: dict[str, dict[str, Expected]] = field(default_factory=dict)
     entered: dict[str, Entered] = field(default_factory=dict)
+    ended: dict[str, Outcome] = field(default_factory=dict)
     at_close: dict[int, list[str]] = field(default_factory=dict)
     at_first: dict[int, list[str]] = field(default_factory=dict)
     entered_in: dict[str, int] = field(default_factory=dict)
+    spoken_in: dict[str, int] = field(default_factory=dict)
 
     def wants(self, instrument: str, source: str, strategy: str, session: int) -> bool:
         """Whether nothing of that key has entered in the session yet: one is enough."""
-        return self.entered_in.get(_key(instrument, source, strategy)) != session
+        return self.entered_in.get(_joined(instrument, source, strategy)) != session
 
     def expect(self, signal: Expected) -> None:
         """A signal was accepted, and takes the place of one that has not entered."""
-        self.expected[_key(signal.instrument, signal.source, signal.strategy)] = signal
+        waiting = self.expected.setdefault(signal.instrument, {})
+        waiting[_joined(signal.source, signal.strategy)] = signal
 
     def forget(self, instrument: str, source: str, strategy: str) -> None:
         """What was said last is said no more, before it could enter."""
-        self.expected.pop(_key(instrument, source, strategy), None)
+        waiting = self.expected.get(instrument)
+        if waiting is not None:
+            waiting.pop(_joined(source, strategy), None)
+            if not waiting:
+                del self.expected[instrument]
 
-    def priced(
-        self, market: Market, *, at: int, closes: bool, parameters: Parameters
+    def seen(
+        self, market: Market, instruments: Iterable[str], *, at: int, parameters: Parameters
     ) -> tuple[list[Outcome], list[Entered]]:
         """Prices of a time were folded: what ends with them, and entries of what waited for them.
 
-        closes: they ended a session.
+        instruments: of that snapshot.
         """
-        ended = list(self._closed(market) if closes else self._first_seen(market, at))
-        return ended, self._enter(market, at=at, closes=closes, parameters=parameters)
+        ended = list(self._first_seen(market, at))
+        waiting = [name for name in instruments if name in self.expected]
+        entered = self._enter(market, waiting, at=at, closes=False, parameters=parameters)
+        return ended, entered
+
+    def closed(
+        self, market: Market, *, parameters: Parameters
+    ) -> tuple[list[Outcome], list[Entered]]:
+        """A session is over, and every name that closes with it has: what ends, what enters."""
+        due = self.at_close.pop(market.session, [])
+        # Those that wanted a first price of the session that is over, and saw none before its end.
+        due += self.at_first.pop(market.session - 1, [])
+        ended = list(self._over(due, market))
+        least = market.session - CORRECTED_SESSIONS
+        self.ended = {name: one for name, one in self.ended.items() if one.session > least}
+        waiting = list(self.expected)
+        entered = self._enter(
+            market, waiting, at=market.closed_at, closes=True, parameters=parameters
+        )
+        return ended, entered
 
     def awaits(self, source: str, signal_id: str) -> bool:
-        """Whether the signal has its entry, and no outcome yet."""
-        return _reference(source, signal_id) in self.entered
+        """Whether the signal has its entry, and its horizon is not over."""
+        return _joined(source, signal_id) in self.entered
 
-    def reported(self, source: str, signal_id: str, realised: float) -> Outcome | None:
-        """What a service says came of a signal; None where that is not awaited any more."""
-        found = self.entered.pop(_reference(source, signal_id), None)
-        if found is None:
-            return None
-        return Outcome(found.signal, _clipped(realised / found.scale), found.weight)
+    def has(self, source: str, signal_id: str) -> bool:
+        """Whether the signal's outcome is known, and may be corrected."""
+        return _joined(source, signal_id) in self.ended
 
-    def adjust(self, instrument: str, factor: float) -> None:
-        """Entries of an instrument are worth that many times what they were."""
+    def corrected(self, source: str, signal_id: str, realised: float) -> tuple[Outcome, Outcome]:
+        """What was found of a signal, and what a service says came of it instead.
+
+        realised: return over the horizon, fraction. Raises KeyError unless `has` it.
+        """
+        name = _joined(source, signal_id)
+        found = self.ended[name]
+        said = found._replace(outcome=_clipped(realised / found.scale))
+        self.ended[name] = said
+        return found, said
+
+    def adjust(self, instrument: str, factor: float, *, before: int) -> None:
+        """Entries of an instrument from before a time are worth that many times what they were."""
         for name, one in self.entered.items():
-            if one.signal.instrument == instrument:
-                self.entered[name] = one._replace(price=one.price * factor)
+            if one.signal.instrument == instrument and one.at < before:
+                price = min(max(one.price * factor, PRICE_LEAST), PRICE_MOST)
+                self.entered[name] = one._replace(price=price)
 
     # -- exits -----------------------------------------------------------------------------------
-
-    def _closed(self, market: Market) -> Iterator[Outcome]:
-        """Those that end with the close, and those that wanted a first price and saw none."""
-        due = self.at_close.pop(market.session, [])
-        due += self.at_first.pop(market.session - 1, [])
-        yield from self._over(due, market)
 
     def _first_seen(self, market: Market, at: int) -> Iterator[Outcome]:
         """Those that end with the first price of the present session, where it is of that time."""
@@ -142,36 +181,46 @@ class Outcomes:
         yield from self._over(seen, market)
 
     def _is_priced(self, name: str, market: Market, at: int) -> bool:
-        """Whether its instrument has a price of that time; one that was reported needs none."""
-        found = self.entered.get(name)
-        if found is None:
-            return True
-        column = market.instruments[found.signal.instrument].column
+        """Whether its instrument has a price of that time."""
+        column = market.instruments[self.entered[name].signal.instrument].column
         return int(market.price_time[column]) == at
 
     def _over(self, names: list[str], market: Market) -> Iterator[Outcome]:
         level = market.level_now() if names else 1.0
         for name in names:
-            found = self.entered.pop(name, None)
-            if found is None:
-                continue
+            found = self.entered.pop(name)
             price = float(market.price[market.instruments[found.signal.instrument].column])
             moved = price / found.price - 1.0 - found.beta * (level / found.level - 1.0)
-            yield Outcome(found.signal, _clipped(moved / found.scale), found.weight)
+            if not math.isfinite(moved):
+                continue
+            outcome = Outcome(
+                found.signal,
+                _clipped(moved / found.scale),
+                found.weight,
+                found.scale,
+                market.session,
+            )
+            self.ended[name] = outcome
+            yield outcome
 
     # -- entries ---------------------------------------------------------------------------------
 
     def _enter(
-        self, market: Market, *, at: int, closes: bool, parameters: Parameters
+        self,
+        market: Market,
+        waiting: Iterable[str],
+        *,
+        at: int,
+        closes: bool,
+        parameters: Parameters,
     ) -> list[Entered]:
         """Who waits for a price of a name that has one of this time, later than it was known."""
-        if not self.expected:
-            return []
-        times, columns = market.price_time, market.instruments
         ready = [
-            key
-            for key, one in self.expected.items()
-            if one.known_at < at and int(times[columns[one.instrument].column]) == at
+            signal
+            for instrument in waiting
+            if int(market.price_time[market.instruments[instrument].column]) == at
+            for signal in self.expected[instrument].values()
+            if signal.known_at < at
         ]
         if not ready:
             return []
@@ -179,23 +228,21 @@ class Outcomes:
         volatility, betas = market.volatility(parameters), market.betas(parameters)
         session = market.session - closes  # the one that the price lies in
         entered: list[Entered] = []
-        for key in ready:
-            signal = self.expected.pop(key)
-            if len(self.entered) >= parameters.outcomes_max:
+        for signal in ready:
+            self.forget(signal.instrument, signal.source, signal.strategy)
+            name = _joined(signal.source, signal.signal_id)
+            if len(self.entered) >= parameters.outcomes_max or name in self.entered:
                 continue
-            column = columns[signal.instrument].column
+            column = market.instruments[signal.instrument].column
             span = max(1, math.ceil(signal.horizon))
-            before = self.entered_in.get(key)
-            gap = span if before is None else session - before
-            self.entered_in[key] = session
-            name = _reference(signal.source, signal.signal_id)
             made = Entered(
                 signal,
+                at,
                 float(market.price[column]),
                 level,
                 float(betas[column]),
                 max(float(volatility[column]) * math.sqrt(span), 1e-9),
-                min(1.0, max(gap, 0) / span),
+                self._own_part(signal, session, span),
             )
             self.entered[name] = made
             entered.append(made)
@@ -203,14 +250,18 @@ class Outcomes:
             due.setdefault(market.session + span, []).append(name)
         return entered
 
+    def _own_part(self, signal: Expected, session: int, span: int) -> float:
+        """How much of an outcome no earlier one of the source and name has told, 0 to 1."""
+        self.entered_in[_joined(signal.instrument, signal.source, signal.strategy)] = session
+        spoken = _joined(signal.instrument, signal.source)
+        before = self.spoken_in.get(spoken)
+        self.spoken_in[spoken] = session
+        return 1.0 if before is None else min(1.0, max(session - before, 0) / span)
 
-def _key(instrument: str, source: str, strategy: str) -> str:
+
+def _joined(*names: str) -> str:
     """No name holds a tab."""
-    return f"{instrument}\t{source}\t{strategy}"
-
-
-def _reference(source: str, signal_id: str) -> str:
-    return f"{source}\t{signal_id}"
+    return "\t".join(names)
 
 
 def _clipped(outcome: float) -> float:

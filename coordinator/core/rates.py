@@ -43,9 +43,10 @@ class Rates:
             self._columns[pair] = column
             self._paths.clear()
 
-    def knows(self, currency: str) -> bool:
-        """Whether some rate is about that currency."""
-        return any(currency in pair for pair in self._columns)
+    def is_rate(self, name: str) -> bool:
+        """Whether the name is that of a rate that was seen."""
+        pair = currencies(name)
+        return pair is not None and pair in self._columns
 
     def between(self, of: str, into: str, prices: Floats | Sequence[float]) -> float | None:
         """Units of `into` for one of `of`. prices: (n,) of every column; None: no way there."""

@@ -42,6 +42,31 @@ def report_fault(state: State, event: PositionsReported) -> tuple[InputRejection
         return InputRejection.FUTURE, ""
     if event.as_of < _movements(state, event.portfolio).forgotten_at:
         return InputRejection.STALE, "what was booked since is not all remembered"
+    return _split_since(state, event) or _opening_fault(state, event)
+
+
+def _split_since(state: State, event: PositionsReported) -> tuple[InputRejection, str] | None:
+    """Units counted before a split say nothing of today's without its terms: count anew."""
+    held = state.portfolios[event.portfolio].positions
+    for name in sorted(held.keys() | {line.instrument for line in event.positions}):
+        if state.market.instruments[name].split_at > event.as_of:
+            return InputRejection.STALE, f"{name} was split since it was counted"
+    return None
+
+
+def _opening_fault(state: State, event: PositionsReported) -> tuple[InputRejection, str] | None:
+    """What opens a book must be worth something, or what it is worth later would be a gain."""
+    portfolio = state.portfolios[event.portfolio]
+    if not _is_untouched(portfolio):
+        return None
+    for line in event.positions:
+        if line.quantity and not _price(state, line.instrument, line.price):
+            return InputRejection.INCOMPLETE, f"{line.instrument} has no price: give one"
+    currencies = {state.market.instruments[line.instrument].currency for line in event.positions}
+    for currency in sorted(currencies | {balance.currency for balance in event.balances}):
+        if state.market.rate(currency, portfolio.currency) is None:
+            own = portfolio.currency
+            return InputRejection.INCOMPLETE, f"no exchange rate leads from {currency} to {own}"
     return None
 
 
@@ -137,7 +162,7 @@ def _cash_differences(
                 decided_at=state.clock,
                 portfolio=portfolio.name,
                 currency=currency,
-                folded=ours,
+                folded=cut(ours),
                 reported=theirs,
                 policy=policy,
                 report_id=event.event_id,

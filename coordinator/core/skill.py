@@ -35,14 +35,13 @@ LOG_LEAST = 1e-3
 
 @dataclass(slots=True)
 class Forecasts:
-    """Sums over outcomes of one horizon, each with its weight w: of s z, s s, z z, and w alone.
+    """Sums over outcomes of one horizon, each with its weight w: of s z, s s, and w alone.
 
     outcomes: how many there were; raw, without weight and forgetting.
     """
 
     sz: float = 0.0
     ss: float = 0.0
-    zz: float = 0.0
     weight: float = 0.0
     outcomes: int = 0
 
@@ -50,14 +49,16 @@ class Forecasts:
         """One more outcome."""
         self.sz += weight * score * outcome
         self.ss += weight * score * score
-        self.zz += weight * outcome * outcome
         self.weight += weight
         self.outcomes += 1
 
+    def correct(self, score: float, change: float, weight: float) -> None:
+        """An outcome was other by so much. weight: what is left of its own."""
+        self.sz += weight * score * change
+
     def fade(self, by: float) -> None:
         """All that was learned counts less. by: factor below 1."""
-        self.sz, self.ss = self.sz * by, self.ss * by
-        self.zz, self.weight = self.zz * by, self.weight * by
+        self.sz, self.ss, self.weight = self.sz * by, self.ss * by, self.weight * by
 
 
 @dataclass(slots=True)
@@ -97,6 +98,19 @@ class Calibration:
         place = min(int(confidence * BINS), BINS - 1)
         count, hits, rates = self.bins[place]
         self.bins[place] = (count + 1, hits + hit, rates + hit_rate)
+
+    def correct(self, confidence: float, hit_rate: float, *, hit: bool, weight: float) -> None:
+        """What was taken for a miss was a hit, or the other way round. weight: what is left."""
+        turned = 1.0 if hit else -1.0
+        self.y += weight * turned
+        self.cy += weight * turned * confidence
+        self.brier_stated += (confidence - hit) ** 2 - (confidence - (not hit)) ** 2
+        self.brier_calibrated += (hit_rate - hit) ** 2 - (hit_rate - (not hit)) ** 2
+        self.log_stated += _log_loss(confidence, hit=hit) - _log_loss(confidence, hit=not hit)
+        self.log_calibrated += _log_loss(hit_rate, hit=hit) - _log_loss(hit_rate, hit=not hit)
+        place = min(int(confidence * BINS), BINS - 1)
+        count, hits, rates = self.bins[place]
+        self.bins[place] = (count, hits + (1 if hit else -1), rates)
 
     def fade(self, by: float) -> None:
         """All that was learned counts less; the record of losses stays. by: factor below 1."""

@@ -158,7 +158,8 @@ class Round:
 class Growth:
     """What became of one unit of money since the portfolio opened, money in and out taken out.
 
-    nav: at the session close before, money; moved: put in or taken out since. now, best: growth at
+    nav: at the session close before, money; moved: put in or taken out since, taken to have worked
+    since that close. now, best: growth at
     that close and at the best one; deepest: the largest fall from a best one, fraction.
     """
 
@@ -273,8 +274,7 @@ class State:
         self.movements: dict[str, Movements] = {}  # by portfolio
         self.outcomes = Outcomes()
         self.pairs = Pairs()
-        self.learned = 0  # outcomes that have taught something, and how many of them were shown
-        self.learned_shown = 0
+        self.learned = 0  # counts whenever what is believed of sources may have changed
         # source to sorted portfolios that decide on signals
         self.hearers: dict[str, list[str]] = {}
         self.parameters = parameters if parameters is not None else Parameters()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from coordinator.core.actions import action_said
 from coordinator.core.calibrations import calibrations
 from coordinator.core.decide import close_round
-from coordinator.core.learn import LEARNED
+from coordinator.core.learn import CLOSED, LEARNED, learn_from_close
 from coordinator.core.ports import Allocator, RiskModel
 from coordinator.core.rounds import arm_interval, arm_view, open_round
 from coordinator.core.shown import portfolio_view, seen_as
@@ -20,7 +20,7 @@ from schemas.verdicts import SignalExpired
 
 __all__ = ["after_timer", "owner_of", "timer_events"]
 
-_SHARED = ("action", "end-view", LEARNED)
+_SHARED = ("action", "end-view", CLOSED, LEARNED)
 """Kinds of timers that belong to no single portfolio."""
 
 
@@ -39,6 +39,8 @@ def timer_events(
         return _expired_view(state, (rest[0], rest[1], rest[2]))
     if kind == LEARNED:
         return calibrations(state)
+    if kind == CLOSED:
+        return []
     if kind == "action":
         return action_said(state, rest[0])
     portfolio = state.portfolios[rest[0]]
@@ -63,6 +65,8 @@ def after_timer(state: State, timer: str) -> None:
         portfolio = state.portfolios[rest[0]]
         open_round(state, portfolio, "interval")
         arm_interval(state, portfolio)
+    elif kind == CLOSED:
+        learn_from_close(state)
     elif kind == "round":
         state.portfolios[rest[0]].round = None
 

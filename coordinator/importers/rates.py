@@ -21,7 +21,7 @@ __all__ = ["RATE_COLUMNS", "Rates", "read_rates"]
 
 RATE_COLUMNS = Columns(("time", "name", "rate"), ())
 _PAIR = r"^[A-Za-z0-9]{3,8}/[A-Za-z0-9]{3,8}$"
-_RATE_MOST = 1e18
+_RATE_LEAST, _RATE_MOST = 1e-9, 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def read_rates(table: Table, *, session: Session) -> Rates:
     sieve.number("rate", required=True)
     rate = pl.col("rate")
     sieve.refuse(
-        (rate <= 0) | (rate > _RATE_MOST), "rate is not above 0 and at most 1e18", shown="rate"
+        ~rate.is_between(_RATE_LEAST, _RATE_MOST), "rate is not between 1e-9 and 1e9", shown="rate"
     )
     sieve.refuse_repeats("time", "name", shown="name")
     standing = sieve.standing().with_columns(pl.col("time").alias("known_at"))

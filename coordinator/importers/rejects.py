@@ -14,6 +14,7 @@ import polars as pl
 from coordinator.core.route import DeadLetter
 from coordinator.importers.errors import ImportFailed, RowRefused
 from coordinator.importers.tables import LINE, ROW, Table
+from coordinator.importers.times import calendar
 
 __all__ = ["RejectCount", "Rejects"]
 
@@ -45,7 +46,7 @@ class Rejects:
     @classmethod
     def build(cls, table: Table, topic: str, refused: pl.DataFrame) -> Rejects:
         """From (#row, reason, shown) of refused rows and the table they stand in."""
-        payloads = table.frame.join(refused.select(ROW), on=ROW, how="semi")
+        payloads = _spellable(table.frame.join(refused.select(ROW), on=ROW, how="semi"))
         fields = pl.struct(pl.exclude(ROW, LINE)).struct.json_encode()
         spelled = payloads.select(ROW, pl.coalesce(LINE, fields).cast(pl.Binary).alias("payload"))
         known = refused.join(spelled, on=ROW, how="left").select(*_SCHEMA)
@@ -89,6 +90,13 @@ class Rejects:
             first = next(self.letters())
             what = f"no row is usable ({first.where}: {first.reason})"
             raise ImportFailed(self.file, what, remedy="mend the file")
+
+
+def _spellable(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows whose times can be spelled: a column with one beyond the calendar stays a number."""
+    typed = [name for name, kind in rows.schema.items() if isinstance(kind, pl.Datetime)]
+    beyond = [name for name in typed if not bool(rows.select(calendar(name)).to_series().all())]
+    return rows.with_columns(pl.col(name).to_physical() for name in beyond)
 
 
 def _told(reason: str, shown: str) -> str:

@@ -13,7 +13,7 @@ import polars as pl
 
 from schemas.base import TIME_MAX
 
-__all__ = ["INTEGER_MIN", "TIME_LEAST", "TIME_MOST", "complaints", "parse"]
+__all__ = ["INTEGER_MIN", "TIME_LEAST", "TIME_MOST", "calendar", "complaints", "parse"]
 
 _DAY = 86_400_000_000_000
 TIME_LEAST = 7 * _DAY
@@ -22,6 +22,8 @@ TIME_MOST = TIME_MAX - 7 * _DAY
 INTEGER_MIN = 10**17
 """Smaller integers (before March 1973) are taken for seconds, milliseconds or microseconds."""
 
+_SPELLED_S = 200_000_000_000
+_BEYOND = "a moment beyond any calendar"
 _INTEGER = r"^[0-9]{1,19}$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _NAIVE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?$"
@@ -48,7 +50,7 @@ def parse(
         moment, day = _of_text(raw), pl.col(raw).str.to_date("%Y-%m-%d", strict=False)
         day = pl.when(pl.col(raw).str.contains(_DATE)).then(day)
     else:
-        frame = frame.with_columns(pl.col(column).cast(pl.String).alias(raw))
+        frame = frame.with_columns(_shown(column, kind).alias(raw))
         day = pl.col(column) if kind == pl.Date else pl.lit(None, pl.Date)
         moment = pl.lit(None, pl.Int64) if kind == pl.Date else _of_typed(column, kind)
     frame = frame.with_columns(moment.alias(column), day.alias("#day"))
@@ -86,6 +88,21 @@ def complaints(column: str, *, raw: str, bare_allowed: bool) -> Iterator[tuple[s
         f"{column} is no moment of the years 1970 to 2115",
         ~value.is_between(TIME_LEAST, TIME_MOST),
     )
+
+
+def calendar(column: str) -> pl.Expr:
+    """Whether a typed time can be spelled at all."""
+    return pl.col(column).dt.epoch("s").is_between(-_SPELLED_S, _SPELLED_S)
+
+
+def _shown(column: str, kind: pl.DataType) -> pl.Expr:
+    """A typed time as text. Polars cannot spell a moment beyond the calendar: it is not tried."""
+    if not isinstance(kind, pl.Datetime):
+        return pl.col(column).cast(pl.String)
+    inside = calendar(column)
+    safe = pl.when(inside).then(pl.col(column)).otherwise(pl.lit(0).cast(kind))
+    text = pl.when(inside).then(safe.cast(pl.String)).otherwise(pl.lit(_BEYOND))
+    return pl.when(pl.col(column).is_not_null()).then(text)
 
 
 def _of_typed(column: str, kind: pl.DataType) -> pl.Expr:

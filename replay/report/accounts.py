@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 
 from coordinator.core.ports import LogReader
 from coordinator.core.shards import shards_in
-from replay.known import KnownRates
+from coordinator.log.live import begin_of
+from replay.known import KnownPrices, KnownRates
 from replay.ledger import Curve, Ledger
 from schemas.base import Event
-from schemas.entries import decode_journal, opening
+from schemas.books import ReconciliationDiffered
+from schemas.entries import decode_journal, decode_output, opening
 from schemas.market import (
     CorporateActionAnnounced,
     InstrumentListed,
@@ -24,6 +26,7 @@ from schemas.market import (
 )
 from schemas.orders import OrderFilled, OrderPartlyFilled
 from schemas.portfolios import CashMoved, PortfolioOpened
+from schemas.verdicts import InputRejected
 
 __all__ = ["PORTFOLIO", "curves"]
 
@@ -39,6 +42,8 @@ _BOOKED = opening(
     InstrumentListed,
     RatesObserved,
 )
+_ANSWERS = opening(InputRejected, ReconciliationDiffered)
+_BELIEVED = ("opened", "trust_report")
 _FLOWS = ("deposit", "withdrawal", "other")
 _DAY = 86_400_000_000_000
 
@@ -53,7 +58,7 @@ class _Books:
     currencies: dict[str, str] = field(default_factory=dict)
     """Each instrument's currency."""
     rates: KnownRates = field(default_factory=KnownRates)
-    prices: dict[str, float] = field(default_factory=dict)
+    known: KnownPrices = field(default_factory=KnownPrices)
     priced_at: int = -1
     """Time of the last prices that no mark has used yet; -1: none."""
     closed: bool = False
@@ -97,11 +102,11 @@ class _Books:
 
     def _at_home(self, portfolio: str) -> dict[str, float]:
         """Prices of what a portfolio holds, in its own currency."""
-        held = self.ledgers[portfolio].holdings
+        held, prices = self.ledgers[portfolio].holdings, self.known.prices
         return {
-            name: self.prices[name] * self._rate(self.currencies.get(name), portfolio)
+            name: prices[name] * self._rate(self.currencies.get(name), portfolio)
             for name in held
-            if name in self.prices
+            if name in prices
         }
 
     def _rates_of(self, portfolio: str) -> dict[str, float]:
@@ -117,9 +122,7 @@ class _Books:
         return None if currency in (None, self.own[portfolio]) else currency
 
     def _price(self, event: PricesObserved, at: int) -> None:
-        for name, price in zip(event.instruments, event.price, strict=True):
-            if price is not None:
-                self.prices[name] = price
+        self.known.take(event)
         self.closed = event.session_close or (self.closed and at == self.priced_at)
         self.priced_at = at
 
@@ -133,7 +136,7 @@ class _Books:
             float(event.quantity),
             float(event.price),
             fee=float(event.fee),
-            mid=self.prices.get(event.instrument),
+            mid=self.known.prices.get(event.instrument),
             currency=self._other(currency, event.portfolio),
             rate=self._rate(currency, event.portfolio),
         )
@@ -149,13 +152,14 @@ class _Books:
 
     def _act(self, at: int) -> None:
         """Corporate actions whose time has passed, in the order of their times and names."""
-        due = [one for one in self.actions if one.effective_at < at]
+        due = [one for one in self.actions if one.effective_at <= at]
         for action in sorted(due, key=lambda one: (one.effective_at, one.event_id)):
             self.actions.remove(action)
             for name, ledger in self.ledgers.items():
                 self._change(action, name, ledger)
-            if action.kind == "split" and action.instrument in self.prices:
-                self.prices[action.instrument] /= _new_units(action)
+            if action.kind == "split":
+                factor, since = _new_units(action), action.effective_at
+                self.known.split(action.instrument, factor, effective_at=since)
 
     def _change(self, action: CorporateActionAnnounced, name: str, ledger: Ledger) -> None:
         held = ledger.holdings.get(action.instrument, 0.0)
@@ -171,6 +175,24 @@ class _Books:
             ledger.pay(held * float(action.amount or 0), currency)
         if action.kind == "redemption":
             ledger.hold(action.instrument, 0.0)
+
+    def correct(self, event: ReconciliationDiffered) -> None:
+        """What a positions report changed; what opens a book was there before and is no gain."""
+        ledger = self.ledgers.get(event.portfolio)
+        if ledger is None or event.policy not in _BELIEVED:
+            return
+        more = float(event.reported - event.folded)
+        opened = event.policy == "opened"
+        if event.instrument is None:
+            currency, worth = event.currency, more
+            ledger.pay(more, self._other(currency, event.portfolio))
+        else:
+            currency = self.currencies.get(event.instrument)
+            worth = more * float(event.price or 0)
+            held = ledger.holdings.get(event.instrument, 0.0)
+            ledger.hold(event.instrument, held + more)
+        if opened:
+            ledger.base += worth * self._rate(currency, event.portfolio)
 
 
 def _new_units(action: CorporateActionAnnounced) -> float:
@@ -189,9 +211,35 @@ def _shard(reader: LogReader, shard: int) -> Iterator[Curve]:
     if not any(record.payload.startswith(_OPENED) for record in reader.read("journal", shard)):
         return
     books = _Books()
+    answers = _Answers(reader, shard)
     for record in reader.read("journal", shard):
+        refused, corrections = answers.to(record.position)
         if record.payload.startswith(_BOOKED):
-            books.book(decode_journal(record.payload).event, record.journal_time)
+            event = decode_journal(record.payload).event
+            # Of a snapshot single names are refused; it counts all the same.
+            if not refused or isinstance(event, PricesObserved):
+                books.book(event, record.journal_time)
+        for correction in corrections:
+            books.correct(correction)
     books.settle(None)
     for ledger in books.ledgers.values():
         yield ledger.curve()
+
+
+class _Answers:
+    """What the engine said of inputs: which it refused, and which reports it believed."""
+
+    def __init__(self, reader: LogReader, shard: int) -> None:
+        self._refused: set[int] = set()
+        self._corrections: dict[int, list[ReconciliationDiffered]] = {}
+        for record in reader.read("decisions", shard, begin_of(reader, "decisions", shard)):
+            if record.payload.startswith(_ANSWERS):
+                entry = decode_output(record.payload)
+                if isinstance(entry.event, ReconciliationDiffered):
+                    self._corrections.setdefault(entry.position, []).append(entry.event)
+                else:
+                    self._refused.add(entry.position)
+
+    def to(self, position: int) -> tuple[bool, list[ReconciliationDiffered]]:
+        """Whether the input there was refused, and what it corrected."""
+        return position in self._refused, self._corrections.get(position, [])

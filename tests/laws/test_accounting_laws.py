@@ -24,7 +24,9 @@ from tests.journals import SECOND, T0, Input, Inputs, engine, law, lay, zero_clo
 NAMES = {"A": "USD", "B": "USD", "E": "EUR"}
 KINDS = ("deposit", "withdrawal", "dividend", "fee", "interest", "borrow", "tax", "exchange")
 name = st.sampled_from(sorted(NAMES))
-units = st.decimals("-1000", "1000", places=3).filter(bool)
+units = st.one_of(
+    st.decimals("-1000", "1000", places=3), st.decimals("-0.001", "0.001", places=12)
+).filter(bool)
 price = st.decimals("0.01", "500", places=4)
 money = st.decimals("-5000", "5000", places=2)
 whole = st.integers(1, 9)
@@ -44,7 +46,7 @@ steps = st.one_of(
 class Fractions:
     """The book as anybody would keep it, in fractions; only a split's rest is cut as ours is."""
 
-    units: dict[str, Fraction] = field(default_factory=dict)
+    units: dict[str, Fraction] = field(default_factory=lambda: {"A": Fraction(1)})
     cash: dict[str, Fraction] = field(default_factory=lambda: {"USD": Fraction(10_000)})
     currencies: dict[str, str] = field(default_factory=lambda: dict(NAMES))
 
@@ -66,17 +68,19 @@ class Fractions:
             case ("split", one, ratio, per):
                 self.units[one] = cut(self.units.get(one, Fraction(0)) * ratio / per)
             case ("dividend", one, amount):
-                self.move(self.currencies[one], self.units.get(one, Fraction(0)) * Fraction(amount))
+                paid = cut(self.units.get(one, Fraction(0)) * Fraction(amount))
+                self.move(self.currencies[one], paid)
             case ("spin_off", one, into, ratio, per, _) if one != into:
                 self.hold(into, cut(self.units.get(one, Fraction(0)) * ratio / per))
             case ("redemption", one, amount):
-                self.move(self.currencies[one], self.units.pop(one, Fraction(0)) * Fraction(amount))
+                paid = cut(self.units.pop(one, Fraction(0)) * Fraction(amount))
+                self.move(self.currencies[one], paid)
             case ("relist", one, currency):
                 self.currencies[one] = currency
             case ("report", one, quantity, cash):
                 self.units = {one: Fraction(quantity)}
                 if cash is not None and abs(self.cash["USD"] - Fraction(cash)) > 0.005:
-                    self.cash["USD"] = Fraction(cash)
+                    self.move("USD", Fraction(cash) - cut(self.cash["USD"]))
 
 
 def cut(number: Fraction) -> Fraction:
@@ -110,7 +114,8 @@ def played(taken: list[tuple[Any, ...]]) -> State:
     make = Inputs()
     inputs = [make.listed(one, currency=currency) for one, currency in NAMES.items()]
     inputs += [make.rate("EUR/USD", 1.1, T0), make.prices({"A": 10.0, "E": 20.0}, T0)]
-    inputs.append(make.opened("p", cash="10000", reports="trust_report"))
+    inputs.append(make.opened("p", cash="10010", reports="trust_report"))
+    inputs.append(make.fill("p", "A", "1", "10", T0))  # no report opens this book
     inputs += [told(make, step, T0 + (n + 1) * SECOND) for n, step in enumerate(taken)]
     end = T0 + (len(taken) + 2) * SECOND
     log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=end)

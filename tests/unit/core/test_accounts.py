@@ -22,6 +22,10 @@ def booked(made: Portfolio, one: Fill, *, done: bool = True, rate: float | None 
     book_fill(made, one, currency="USD", rate=rate, at=T0, done=done)
 
 
+def changes(made: Portfolio, event: HoldingChanged, *, at: int) -> None:
+    book_change(made, event, into_currency="USD", at=at)
+
+
 def with_trade(quantity: str) -> Portfolio:
     made = portfolio()
     made.open_trades["t"] = OpenTrade("t", "p:1", "A", D(quantity))
@@ -183,14 +187,14 @@ def test_what_has_not_settled_is_told_apart_until_its_time() -> None:
 def test_a_split_keeps_the_cost_and_a_dividend_is_income_and_shorts_pay_it() -> None:
     made = portfolio()
     booked(made, fill("10", "30"))
-    book_change(made, changed("split", "10", "30"), at=T0)
+    changes(made, changed("split", "10", "30"), at=T0)
     assert (made.positions["A"], made.cost["A"]) == (D(30), D(300))
-    book_change(made, changed("dividend", "30", "30", cash="15", pays_at=T0 + 9), at=T0)
+    changes(made, changed("dividend", "30", "30", cash="15", pays_at=T0 + 9), at=T0)
     account = made.accounts["USD"]
     assert (account.income, account.cash, account.settled(T0)) == (D(15), D(715), D(700))
     short = portfolio()
     booked(short, fill("-10", "30"))
-    book_change(short, changed("dividend", "-10", "-10", cash="-5"), at=T0)
+    changes(short, changed("dividend", "-10", "-10", cash="-5"), at=T0)
     assert (short.accounts["USD"].income, short.cash) == (D(-5), D(1295))
 
 
@@ -198,17 +202,17 @@ def test_a_spin_off_moves_its_share_of_the_cost_and_a_redemption_realises_the_re
     made = portfolio()
     booked(made, fill("10", "30"))
     spun = changed("spin_off", "10", "10", into="B", got="2.5", basis="60")
-    book_change(made, spun, at=T0)
+    changes(made, spun, at=T0)
     assert made.cost == {"A": D(240), "B": D(60)}
     assert made.positions == {"A": D(10), "B": D("2.5")}
-    book_change(made, changed("redemption", "10", "0", cash="250"), at=T0)
+    changes(made, changed("redemption", "10", "0", cash="250"), at=T0)
     assert (made.accounts["USD"].realised, made.positions) == (D(10), {"B": D("2.5")})
 
 
 def test_a_split_that_leaves_nothing_makes_its_cost_a_loss() -> None:
     made = portfolio()
     booked(made, fill("0.000000000001", "30"))
-    book_change(made, changed("split", "0.000000000001", "0"), at=T0)
+    changes(made, changed("split", "0.000000000001", "0"), at=T0)
     assert (made.cost, made.accounts["USD"].realised) == ({}, D("-0.00000000003"))
 
 
@@ -229,3 +233,32 @@ def test_a_correction_books_units_at_its_price_and_money_as_it_is() -> None:
     )  # fmt: skip
     book_correction(made, money, currency="USD", at=T0)
     assert (made.cash, account.corrected) == (D(890), D(-58))
+
+
+def test_what_is_received_while_it_is_owed_closes_the_short_and_realises() -> None:
+    made = portfolio()
+    booked(made, fill("10", "100"))
+    booked(made, fill("-5", "50", name="B"))
+    changes(made, changed("spin_off", "10", "10", into="B", got="8", basis="400"), at=T0)
+    # Five of the eight close the short at 50 each, for which 250 had come: nothing is gained.
+    assert made.accounts["USD"].realised == D(0)
+    assert (made.positions["B"], made.cost["B"]) == (D(3), D(150))
+
+
+def test_what_nets_to_nothing_in_another_currency_is_realised_there() -> None:
+    made = portfolio()
+    booked(made, fill("10", "100"))
+    book_fill(made, fill("-5", "50", name="E"), currency="EUR", rate=1.1, at=T0, done=True)
+    event = changed("spin_off", "10", "10", into="E", got="5")
+    book_change(made, event, into_currency="EUR", at=T0)
+    assert (made.accounts["USD"].realised, made.accounts["EUR"].realised) == (D(0), D(250))
+    assert made.positions == {"A": D(10)}
+
+
+def test_money_that_settles_together_is_kept_together_and_in_order() -> None:
+    account = Account()
+    for when in (9, 5, 9, 7, 5):
+        account.pay(D(1), at=1, settles_at=when)
+    assert account.pending == [(5, D(2)), (7, D(1)), (9, D(2))]
+    account.pay(D(1), at=5)
+    assert account.pending == [(7, D(1)), (9, D(2))]

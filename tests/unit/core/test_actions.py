@@ -13,6 +13,7 @@ from coordinator.core.state import State
 from coordinator.log.memory import MemoryLog
 from schemas.books import CorporateActionTaken, HoldingChanged, PortfolioViewUpdated
 from schemas.decisions import AllocationDecided, TradesExpired
+from schemas.verdicts import InputRejected, InputRejection, RecordQuarantined
 from tests.journals import (
     DAY,
     HOUR,
@@ -58,9 +59,49 @@ def test_an_action_waits_for_its_time_and_takes_what_is_held_then() -> None:
     inputs += [make.fill("p", "A", "-4", "30", T0 + DAY - 1)]
     log = run(inputs, end=T0 + 2 * DAY)
     (changed,) = events_of(log, HoldingChanged)
-    assert changed.decided_at == T0 + DAY
+    assert changed.decided_at == T0 + DAY - 1  # before all else of that moment
     assert (changed.quantity_before, changed.quantity) == (D(6), D(18))
     assert [one.action_id for one in events_of(log, CorporateActionTaken)] == [changed.action_id]
+
+
+def test_a_fill_of_the_moment_a_split_takes_effect_is_in_new_units() -> None:
+    make = Inputs()
+    inputs = [*book(make), make.action("A", "split", NOON, ratio="3", effective_at=T0 + DAY)]
+    inputs += [make.prices({"A": 10.0}, T0 + DAY), make.fill("p", "A", "30", "10", T0 + DAY)]
+    log = run(inputs, end=T0 + 2 * DAY)
+    view = events_of(log, PortfolioViewUpdated)[-1]
+    assert held(log) == {"A": D(60)}
+    assert view.nav == D(1_000_000)
+
+
+def test_one_that_is_announced_at_its_own_moment_comes_before_what_follows() -> None:
+    make = Inputs()
+    inputs = [*book(make), make.action("A", "split", NOON, ratio="3")]
+    inputs.append(make.fill("p", "A", "30", "10", NOON))
+    assert held(run(inputs, end=NOON + DAY)) == {"A": D(60)}
+
+
+def test_a_holding_beyond_any_event_concerns_its_own_portfolio_alone() -> None:
+    make = Inputs()
+    inputs = [*book(make), make.opened("rich")]
+    inputs.append(make.fill("rich", "A", "1" + "0" * 15, "0.000001", T0 + HOUR))
+    inputs += [make.action("A", "split", NOON + n * HOUR, ratio="1000000") for n in range(3)]
+    log = run(inputs, end=NOON + DAY)
+    (gone,) = events_of(log, RecordQuarantined)
+    assert (gone.portfolio, gone.event) == ("rich", "CorporateActionAnnounced")
+    assert len(events_of(log, CorporateActionTaken)) == 3
+    changed = [one for one in events_of(log, HoldingChanged) if one.portfolio == "p"]
+    assert changed[-1].quantity == D(10) * D(10) ** 18
+
+
+def test_an_id_that_waits_is_not_replaced() -> None:
+    make = Inputs()
+    later = {"amount": "1", "event_id": "Q", "effective_at": NOON + 20 * DAY}
+    inputs = [*book(make), make.action("A", "dividend", NOON, **later)]
+    inputs.append(make.action("B", "dividend", NOON + 9 * DAY, **later))
+    log = run(inputs, end=NOON + 21 * DAY)
+    assert [one.instrument for one in events_of(log, HoldingChanged)] == ["A"]
+    assert [one.reason for one in events_of(log, InputRejected)] == [InputRejection.DUPLICATE]
 
 
 def test_one_that_is_announced_too_late_takes_effect_at_once() -> None:

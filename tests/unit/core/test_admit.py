@@ -117,3 +117,13 @@ def test_what_a_source_may_not_speak_of_any_more_counts_no_more() -> None:
     last = events_of(run(inputs, end=NOON + DAY), RoundClosed)[-1]
     assert [one.rpartition("/")[0] for one in last.signals_used] == ["s"]
     assert len(last.signals_used) == 1
+
+
+def test_who_is_registered_anew_without_a_strategy_speaks_for_it_no_more() -> None:
+    make = Inputs()
+    inputs = world(make, strategies=["a", "b"])
+    terms = {"source": "s", "strategy": "a", "horizon_sessions": 9.0}
+    inputs.append(make.make("control", "StrategyRegistered", T0 + SECOND, **terms))
+    inputs.append(make.registered("s", T0 + HOUR, strategies=["c"]))
+    inputs += [make.signal("s", "A", NOON, strategy=name) for name in "abc"]
+    assert reasons(inputs) == [S.UNKNOWN_STRATEGY, S.UNKNOWN_STRATEGY]

@@ -83,6 +83,15 @@ def test_growth_takes_money_in_and_out_out_and_remembers_the_deepest_fall() -> N
     assert [made.growth.best, made.growth.deepest] == pytest.approx([1.1, 0.5])
 
 
+def test_money_that_dwarfs_what_was_there_makes_no_growth_of_its_own() -> None:
+    made = holding("1000")
+    made.accounts["USD"].cash = D(97_000)  # 99,000 came in, and all lost three percent
+    made.growth.moved = 99_000.0
+    mark(made, value(made, market()))
+    assert made.growth.now == pytest.approx(0.97)
+    assert made.growth.deepest == pytest.approx(0.03)
+
+
 def test_what_cannot_be_valued_does_not_count_as_a_loss() -> None:
     made = holding("1000", X="5")
     worth = value(made, market(X=None))

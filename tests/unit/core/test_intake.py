@@ -100,6 +100,10 @@ CASH = {"portfolio": "p", "amount": "1", "currency": "USD"}
 OPENED = {"portfolio": "p", "currency": "USD", "cash": "1"}
 FILL = {"portfolio": "p", "instrument": "A", "quantity": "1", "price": "1"}
 PAIR = "EUR/USD"
+OLD = {
+    "instrument": "A", "kind": "dividend", "amount": "1", "effective_at": NOON,
+    "event_time": NOON - 8 * DAY,
+}  # fmt: skip
 TWICE = {
     "portfolio": "p", "as_of": NOON, "positions": [{"instrument": "A", "quantity": "1"}] * 2,
 }  # fmt: skip
@@ -151,6 +155,19 @@ INPUT_CASES: list[tuple[InputRejection, tuple[Callable[[Inputs], Input], ...]]] 
     (R.OUT_OF_RANGE, (lambda make: make.action("A", "split", NOON, ratio="0"),)),
     (R.OUT_OF_RANGE, (lambda make: make.action("A", "split", NOON, ratio="1", per="0"),)),
     (R.OUT_OF_RANGE, (lambda make: make.action("A", "split", NOON, ratio="2", per="5000000"),)),
+    (R.CONTRADICTORY, (RATE, lambda make: make.listed(PAIR, NOON, currency="GBP"))),
+    (
+        R.CONTRADICTORY,
+        (
+            lambda make: make.listed("A1B/USD", NOON, currency="EUR"),
+            lambda make: make.rate("A1B/USD", 2.0, NOON),
+        ),
+    ),
+    (R.WRONG_CURRENCY, (lambda make: make.listed("C", NOON, currency=" US"),)),
+    (R.WRONG_CURRENCY, (lambda make: make.opened("q", NOON, currency="U\u202eS"),)),
+    (R.STALE, (other("orders", "OrderFilled", **FILL | {"event_time": NOON - 8 * DAY}),)),
+    (R.STALE, (other("portfolios", "CashMoved", **CASH | {"event_time": NOON - 8 * DAY}),)),
+    (R.STALE, (other("market", "CorporateActionAnnounced", **OLD),)),
     (R.UNKNOWN_PORTFOLIO, (lambda make: make.report("x", {}, NOON),)),
     (R.UNKNOWN_INSTRUMENT, (lambda make: make.report("p", {"X": "1"}, NOON),)),
     (R.FUTURE, (lambda make: make.report("p", {}, NOON, as_of=NOON + 6 * SECOND),)),

@@ -122,13 +122,31 @@ def test_an_older_report_that_is_believed_leaves_what_came_since() -> None:
     assert last(log).holdings[0].quantity == D(9)
 
 
-def test_a_split_since_the_report_does_not_look_like_a_difference() -> None:
+def test_units_counted_before_a_split_are_refused_and_those_after_it_agree() -> None:
     make = Inputs()
     inputs = [*book(make), make.action("A", "split", NOON + HOUR, ratio="2")]
     inputs += [
         make.report("p", {"A": "5"}, NOON + 3 * HOUR, as_of=NOON),
         make.report("p", {"A": "10"}, NOON + 3 * HOUR),
     ]
+    log = run(inputs, end=NOON + DAY)
+    assert lines(log) == []
+    assert [one.reason for one in events_of(log, InputRejected)] == [InputRejection.STALE]
+    assert len(events_of(log, PortfolioReconciled)) == 1
+
+
+def test_what_opens_a_book_must_have_a_price() -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.opened("p", cash="0"), make.report("p", {"A": "20"}, NOON)]
+    (told,) = events_of(run(inputs, end=NOON + DAY), InputRejected)
+    assert told.reason == InputRejection.INCOMPLETE
+
+
+def test_a_late_action_is_dated_by_its_own_time() -> None:
+    make = Inputs()
+    inputs = book(make)
+    inputs.append(make.action("A", "split", NOON + 2 * HOUR, ratio="2", effective_at=NOON))
+    inputs.append(make.report("p", {"A": "10"}, NOON + 3 * HOUR, as_of=NOON + HOUR))
     assert lines(run(inputs, end=NOON + DAY)) == []
 
 

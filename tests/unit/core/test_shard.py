@@ -112,7 +112,7 @@ def test_a_hole_in_the_decisions_halts() -> None:
 def test_early_and_doubled_ticks_do_nothing() -> None:
     make = Inputs()
     inputs = [make.listed("A"), make.registered("s"), make.opened("p")]
-    inputs += [make.close({"A": 10.0}, T0), make.signal("s", "A", T0)]
+    inputs += [make.prices({"A": 10.0}, T0), make.signal("s", "A", T0)]
     log = lay(inputs, MemoryLog(clock=zero_clock), shards=1)
     owner = fresh(log)
     owner.recover()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Literal, TypeAlias
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from coordinator.importers.times import TIME_LEAST, TIME_MOST
 from schemas.base import parse_time
 from tests.unit.importers.support import NEW_YORK, at, reasons
 
+TimeUnit: TypeAlias = Literal["ms", "us"]
 WANTED = Columns(("t",), ())
 
 
@@ -118,3 +120,12 @@ def test_far_typed_times_are_refused_not_wrapped_around() -> None:
 def test_columns_whose_type_is_no_time_are_refused_whole(values: pl.Series) -> None:
     with pytest.raises(ImportFailed, match="column t"):
         parsed(values)
+
+
+@pytest.mark.parametrize("unit", ["ms", "us"])
+def test_a_moment_beyond_any_calendar_is_a_bad_row_and_no_crash(unit: TimeUnit) -> None:
+    right = 1_736_193_600_000 * (1 if unit == "ms" else 1_000)
+    far = pl.Series("t", [2**62, right]).cast(pl.Datetime(unit, "UTC"))
+    times, told = parsed(far)
+    assert times[1] == 1_736_193_600_000_000_000
+    assert told == ["t is no moment of the years 1970 to 2115"]

@@ -13,7 +13,18 @@ from replay.report.accounts import curves
 from replay.standing import Moment, standing
 from schemas.books import HoldingChanged
 from schemas.decisions import AllocationDecided
-from tests.journals import DAY, HOUR, T0, Input, Inputs, engine, events_of, lay, zero_clock
+from tests.journals import (
+    DAY,
+    HOUR,
+    T0,
+    Input,
+    Inputs,
+    engine,
+    events_of,
+    lay,
+    run,
+    zero_clock,
+)
 
 NAMES = {"A": "USD", "B": "USD", "E": "EUR", "F": "EUR"}
 DAYS = 12
@@ -63,3 +74,35 @@ def test_the_reports_own_book_comes_to_the_engines_nav_and_growth(seed: int) -> 
     assert last.nav == pytest.approx(worth.nav, rel=1e-9)
     assert last.growth == pytest.approx(growth_now(portfolio, worth), rel=1e-3)
     assert curve.traded == pytest.approx(float(portfolio.traded), rel=1e-9)
+
+
+def test_what_the_engine_refused_is_not_in_the_reports_book_either() -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.listed("B"), make.rate("EUR/USD", 1.1, T0)]
+    inputs += [make.prices({"A": 10.0}, T0), make.opened("p", cash="0")]
+    inputs += [make.opened("q", cash="1000", reports="trust_report")]
+    inputs.append(make.report("p", {"A": "100"}, T0 + HOUR, cash="500"))
+    inputs.append(make.fill("q", "A", "10", "10", T0 + HOUR))
+    inputs.append(make.report("q", {"A": "20"}, T0 + 2 * HOUR))
+    inputs.append(make.action("A", "split", T0 + 3 * HOUR, event_id="no-ratio"))
+    for _ in range(2):
+        inputs.append(make.action("A", "split", T0 + 4 * HOUR, ratio="2", event_id="twice"))
+    inputs.append(make.rate("EUR/USD", 0.0, T0 + 5 * HOUR))
+    inputs.append(make.moved("p", "5", T0 + 5 * HOUR, currency="JPY"))
+    inputs.append(make.close({"A": 5.0, "X": 1.0}, T0 + 6 * HOUR))
+    log = run(inputs, end=T0 + DAY)
+    navs = {curve.name: curve.marks[-1].nav for curve in curves(log)}
+    assert navs == {"p": pytest.approx(1500.0), "q": pytest.approx(1100.0)}
+    assert [curve.marks[-1].growth for curve in curves(log)] == pytest.approx([1.0, 1.1])
+
+
+def test_a_split_told_late_leaves_prices_in_new_units_alone() -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.opened("p", cash="1000")]
+    inputs += [make.close({"A": 10.0}, T0), make.fill("p", "A", "10", "10", T0 + 1)]
+    inputs.append(make.close({"A": 5.0}, T0 + DAY))
+    late = {"ratio": "2", "effective_at": T0 + HOUR}
+    inputs.append(make.action("A", "split", T0 + DAY + HOUR, **late))
+    inputs.append(make.close({"A": 5.0}, T0 + 2 * DAY))
+    (curve,) = curves(run(inputs, end=T0 + 3 * DAY))
+    assert curve.marks[-1].nav == pytest.approx(1000.0)
