@@ -16,8 +16,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
 from coordinator.core.clock import Timers
+from coordinator.core.instrument import Instrument
 from coordinator.core.likeness import Pairs
-from coordinator.core.market import Instrument, Market
+from coordinator.core.market import Market
 from coordinator.core.movements import Movements
 from coordinator.core.outcomes import Outcomes
 from coordinator.core.remembered import Remembered

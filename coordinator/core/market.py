@@ -8,19 +8,20 @@ operations.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.core.estimates import averages, betas, blended_volatility, mean_known
+from coordinator.core.instrument import Instrument
 from coordinator.core.ports import Floats, RiskModel, RiskSettings
 from coordinator.core.rates import Rates, currencies
 from coordinator.core.recall import Recall
 from schemas.control import Parameters
 from schemas.market import InstrumentListed, PricesObserved
 
-__all__ = ["Instrument", "Market"]
+__all__ = ["Market"]
 
 Indices = NDArray[np.intp]
 Times = NDArray[np.int64]
@@ -30,26 +31,6 @@ RISKS_MAX = 16
 WIDTH_MIN = 64
 LEVEL_LEAST, LEVEL_MOST = 1e-12, 1e12
 """The market's level stays within these whatever prices are told."""
-
-
-@dataclass(slots=True)
-class Instrument:
-    """An instrument's terms and standing."""
-
-    name: str
-    column: int
-    sector: str | None
-    lot: Decimal
-    tick: Decimal
-    currency: str
-    price_limit: float | None
-    full_exit_odd_lot: bool
-    halted: bool = False
-    delisted: bool = False
-    split_at: int = 0
-    """When its last split took effect, ns UTC."""
-    listed: bool = True
-    """Whether it can be held; an exchange rate that nobody lists has a column and no holders."""
 
 
 class Market:
@@ -361,42 +342,28 @@ class Market:
     def finish_session(self) -> None:
         """Everything that closed at the last close is there: the level goes on."""
         if self.level_session != self.session:
-            moved = self.level * (1.0 + _mean(self.returns[self.row][self._held]))
+            moved = self.level * (1.0 + mean_known(self.returns[self.row][self._held]))
             self.level = min(max(moved, LEVEL_LEAST), LEVEL_MOST)
             self.level_session = self.session
 
     def level_now(self) -> float:
         """The market's level at the last prices, of what took part in the last close."""
         fresh = self._held & (self.close_session == self.session)
-        moved = self.level * (1.0 + _mean(self.price[fresh] / self.close[fresh] - 1.0))
+        moved = self.level * (1.0 + mean_known(self.price[fresh] / self.close[fresh] - 1.0))
         return min(max(moved, LEVEL_LEAST), LEVEL_MOST)
 
     def betas(self, parameters: Parameters) -> Floats:
         """(n,) of every column to the equal-weighted market, one blended with what was observed."""
         key = (self.session, len(self.instruments))
         if self._betas is None or self._betas[:2] != key:
-            returns = self.returns[:, : len(self.instruments)]
-            held = self._held[: len(self.instruments)]
-            known = ~np.isnan(returns)
-            moves, counts = (
-                np.where(known & held, returns, 0.0).sum(axis=1),
-                (known & held).sum(axis=1),
-            )
-            market = np.divide(moves, counts, out=np.zeros(len(moves)), where=counts > 0)[:, None]
-            together = np.where(known, np.nan_to_num(returns) * market, 0.0).sum(axis=0)
-            own = np.where(known, market**2, 0.0).sum(axis=0)
-            spread = max(float((market**2).sum()) / max(int((counts > 0).sum()), 1), 1e-12)
-            prior = parameters.risk_weight_prior * spread
-            self._betas = (*key, (prior + together) / (prior + own))
+            used = len(self.instruments)
+            found = betas(self.returns[:, :used], self._held[:used], parameters)
+            self._betas = (*key, found)
         return self._betas[2]
 
     def average_volume(self, instruments: Sequence[str]) -> Floats:
         """(k,) units traded in a session, the mean of those known; NaN where none is."""
-        volumes = self.volumes[:, [self.instruments[name].column for name in instruments]]
-        known = (~np.isnan(volumes)).sum(axis=0)
-        total = np.nan_to_num(volumes).sum(axis=0)
-        mean: Floats = np.divide(total, known, out=np.full(len(known), np.nan), where=known > 0)
-        return mean
+        return averages(self.volumes[:, [self.instruments[name].column for name in instruments]])
 
     def columns(self, instruments: tuple[str, ...]) -> Indices:
         """(k,) columns of listed instruments."""
@@ -416,17 +383,5 @@ class Market:
         if self._volatility is None or self._volatility[:2] != key:
             # Only columns in use: a sum over one column alone rounds unlike one among many.
             returns = self.returns[:, : len(self.instruments)]
-            seen = np.nan_to_num(returns) ** 2
-            count = (~np.isnan(returns)).sum(axis=0)
-            prior = parameters.risk_weight_prior
-            variance = (prior * parameters.risk_volatility_prior**2 + seen.sum(axis=0)) / (
-                prior + count
-            )
-            self._volatility = (*key, np.sqrt(variance))
+            self._volatility = (*key, blended_volatility(returns, parameters))
         return self._volatility[2]
-
-
-def _mean(numbers: Floats) -> float:
-    """Of those known; 0 where none is."""
-    known = numbers[~np.isnan(numbers)]
-    return float(known.mean()) if len(known) else 0.0

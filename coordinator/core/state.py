@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from coordinator.core.accounts import EXACT, Account
 from coordinator.core.clock import MILLISECOND, Timers
+from coordinator.core.instrument import Instrument
 from coordinator.core.likeness import Pairs
-from coordinator.core.market import Instrument, Market
+from coordinator.core.market import Market
 from coordinator.core.movements import Movements
 from coordinator.core.outcomes import Outcomes
 from coordinator.core.recall import Recall

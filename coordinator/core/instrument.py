@@ -1,0 +1,31 @@
+"""Instrument: what is traded, or what a currency costs, with its terms and its standing.
+
+Place in the flow: kept by the market, by name; read by whoever trades or values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+__all__ = ["Instrument"]
+
+
+@dataclass(slots=True)
+class Instrument:
+    """An instrument's terms and standing."""
+
+    name: str
+    column: int
+    sector: str | None
+    lot: Decimal
+    tick: Decimal
+    currency: str
+    price_limit: float | None
+    full_exit_odd_lot: bool
+    halted: bool = False
+    delisted: bool = False
+    split_at: int = 0
+    """When its last split took effect, ns UTC."""
+    listed: bool = True
+    """Whether it can be held; an exchange rate that nobody lists has a column and no holders."""
