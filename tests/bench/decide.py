@@ -1,7 +1,8 @@
 """How long one decision takes, from the round's timer to its chained outputs.
 
 Every instrument has views of three sources that contradict each other; the portfolio holds what its
-last decisions bought (filled at once). One round at each session close.
+last decisions bought (filled at once). One round at each session close. Garbage is searched for as
+seldom as in a live worker.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from coordinator.bootstrap import build_engine
 from coordinator.core.engine import Engine
+from coordinator.shells.live.collecting import collect_seldom, settle
 from schemas.decisions import AllocationDecided
 from schemas.entries import decode_output
 from schemas.journal import ClockTicked
@@ -100,9 +102,11 @@ class Market:
 
 def measure() -> dict[str, Any]:
     """Quantiles per number of instruments."""
+    collect_seldom()
     figures = {}
     for size in SIZES:
         market = Market(size)
+        settle()
         times = [market.session(day) for day in range(1, ROUNDS[size] + WARM_UP + 1)][WARM_UP:]
         solves = market.timed.seconds[WARM_UP:]
         figures[f"{size} instruments"] = {

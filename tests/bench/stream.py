@@ -2,7 +2,8 @@
 
 Ten new signals every 50 ms on 100 instruments, each judged by three sources that contradict each
 other; all portfolios decide, one after the other, and their trades are filled at once. No session
-closes meanwhile: what rounds share is what changes no more than the views do.
+closes meanwhile: what rounds share is what changes no more than the views do. Garbage is searched
+for as seldom as in a live worker.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from coordinator.bootstrap import build_engine
 from coordinator.core.engine import Engine
 from coordinator.core.ports import Record
+from coordinator.shells.live.collecting import collect_seldom, settle
 from schemas.decisions import AllocationDecided
 from schemas.entries import decode_output
 from schemas.journal import ClockTicked
@@ -133,12 +135,14 @@ def mandates(*, alike: bool) -> list[Mandate]:
 
 def measure() -> dict[str, Any]:
     """Quantiles of all portfolios' rounds together."""
+    collect_seldom()
     figures = {}
     for label, alike in (
         ("the same mandate", True),
         ("mandates and universes of their own", False),
     ):
         stream = Stream(mandates(alike=alike))
+        settle()
         times, decisions = [], 0
         for _ in range(ROUNDS + WARM_UP):
             stream.hear(SIGNALS)
