@@ -16,13 +16,9 @@ COLLECT_AFTER = (50_000, 20, 100)
 them, and each time through all that is kept, finds next to nothing."""
 
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h."""
-SPARE_BYTES = 8 << 20
-LARGE_BYTES = 4 << 20
-"""What a busy shard's checkpoint takes is larger, the covariance of 500 instruments (2 MB) is not: a
-block that went back has to be zeroed by the system before it comes again, and a round asks for
-many."""
+MMAP_THRESHOLD = -3
+"""M_MMAP_THRESHOLD of glibc's malloc.h."""
+LARGE_BYTES = 256 << 10
 
 
 def collect_seldom() -> None:
@@ -35,13 +31,11 @@ def _give_back() -> None:
     """Large blocks go back to the system as soon as they are freed, where malloc is glibc's.
 
     Left alone, it keeps all that is as large as the largest freed so far: what the checkpoints of
-    eight shards take for a moment, in pieces, and a little more with each that is larger. Smaller
-    ones stay, with no more than SPARE_BYTES free at the end of what an owner's thread holds.
+    eight shards take for a moment, in pieces, and a little more with each that is larger.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(MMAP_THRESHOLD, LARGE_BYTES)
-        mallopt(TRIM_THRESHOLD, SPARE_BYTES)
 
 
 def settle() -> None:
