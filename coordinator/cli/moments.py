@@ -6,19 +6,26 @@ Place in the flow: shared by the commands that show portfolios, signals and sour
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from coordinator.cli.console import progress
+from coordinator.cli.console import FAILED, complain, progress, quiet_pipe
 from coordinator.core.shards import shard_of
+from coordinator.log.errors import LogError
+from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
+from replay.errors import ReplayError
 from replay.source import shards_of
 from replay.standing import Moment, Standing, standing
 from schemas.base import parse_time
+from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
     from coordinator.core.ports import LogReader
+    from coordinator.core.state import Portfolio
 
-__all__ = ["add_moment", "moment_of", "stood_at"]
+__all__ = ["add_moment", "moment_of", "portfolio_there", "shown"]
 
 AT_HELP = "a position of the journal (included) or a time; default: the end"
 _POSITION_DIGITS = 15
@@ -43,8 +50,31 @@ def add_moment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
 
 
-def stood_at(reader: LogReader, name: str, moment: Moment | None) -> Standing:
-    """The state of the shard at which somebody of that name is at home; with a progress bar."""
+def shown(args: argparse.Namespace, name: str, show: Callable[[Standing], int]) -> int:
+    """The exit code of `show`, given the state at the moment that was asked for.
+
+    name: somebody who is at home on the shard. FAILED, with a complaint, where the log cannot be
+    read.
+    """
+    try:
+        with quiet_pipe(), closing(open_reader(args.log)) as reader:
+            return show(_stood(reader, name, args.at))
+    except (ReplayError, LogError, SchemaError) as error:
+        complain(error)
+        return FAILED
+
+
+def portfolio_there(stood: Standing, name: str) -> Portfolio | None:
+    """The portfolio of that name; None, after saying so, where there is none."""
+    portfolio = stood.state.portfolios.get(name)
+    if portfolio is None:
+        known = ", ".join(sorted(stood.state.portfolios)) or "none"
+        complain(f"no portfolio {name!r} there at that moment; on its shard there are: {known}")
+    return portfolio
+
+
+def _stood(reader: LogReader, name: str, moment: Moment | None) -> Standing:
+    """With a progress bar."""
     shard = shard_of(name, shards_of(reader))
     with progress("reading the journal") as advance:
         return standing(

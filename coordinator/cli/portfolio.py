@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -22,21 +21,14 @@ from coordinator.cli.console import (
     complain,
     output,
     print_json,
-    quiet_pipe,
     safe,
     table,
 )
-from coordinator.cli.moments import add_moment, stood_at
-from coordinator.log.errors import LogError
-from coordinator.log.open import open_reader
-from replay.errors import ReplayError
-from replay.standing import Moment
+from coordinator.cli.moments import add_moment, portfolio_there, shown
 from replay.standing import Standing as Stood
-from schemas.registry import SchemaError
 from schemas.verdicts import InputRejected
 
 if TYPE_CHECKING:
-    from coordinator.core.ports import LogReader
     from coordinator.quality.standing import Standing
 
 __all__ = ["add_parser", "render", "run"]
@@ -63,45 +55,31 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Show the portfolio; 1 when there is none of that name."""
-    try:
-        with quiet_pipe(), closing(open_reader(args.log)) as reader:
-            found = _found(reader, args.name, args.at, args.participation)
-            if found is None:
-                return FAILED
-            told, stood = found
-            refused = [one for one in stood.rejected if one.portfolio == args.name]
-            if args.json:
-                where = {"position": stood.position, "journal_time": stood.time}
-                print_json({**where, "standing": told, "rejected": refused})
-            else:
-                where_text = f"position {stood.position} of the journal, {clock_text(stood.time)}"
-                output().print(Text(where_text))
-                render(told, output())
-                _refused(refused, output())
-    except ValidationError:
-        complain(f"{args.name!r} is worth more than an event can hold: its figures are absurd")
-        return FAILED
-    except (ReplayError, LogError, SchemaError) as error:
-        complain(error)
-        return FAILED
-    return OK
+    return shown(args, args.name, lambda stood: _show(stood, args))
 
 
-def _found(
-    reader: LogReader, name: str, moment: Moment | None, participation: float
-) -> tuple[Standing, Stood] | None:
-    """The portfolio's standing with where it stands; None, after saying so, where there is none."""
+def _show(stood: Stood, args: argparse.Namespace) -> int:
     from coordinator.bootstrap import risk_model  # noqa: PLC0415 - a wrong option must not wait for it
     from coordinator.quality.standing import measure  # noqa: PLC0415 - nor for the numeric libraries
 
-    stood = stood_at(reader, name, moment)
-    portfolio = stood.state.portfolios.get(name)
+    portfolio = portfolio_there(stood, args.name)
     if portfolio is None:
-        known = ", ".join(sorted(stood.state.portfolios)) or "none"
-        complain(f"no portfolio {name!r} there at that moment; on its shard there are: {known}")
-        return None
-    told = measure(stood.state, portfolio, risk_model(), participation=participation)
-    return told, stood
+        return FAILED
+    try:
+        told = measure(stood.state, portfolio, risk_model(), participation=args.participation)
+    except ValidationError:
+        complain(f"{args.name!r} is worth more than an event can hold: its figures are absurd")
+        return FAILED
+    refused = [one for one in stood.rejected if one.portfolio == args.name]
+    if args.json:
+        where = {"position": stood.position, "journal_time": stood.time}
+        print_json({**where, "standing": told, "rejected": refused})
+        return OK
+    where_text = f"position {stood.position} of the journal, {clock_text(stood.time)}"
+    output().print(Text(where_text))
+    render(told, output())
+    _refused(refused, output())
+    return OK
 
 
 def _share(text: str) -> float:

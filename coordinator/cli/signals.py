@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -17,19 +16,13 @@ from rich.text import Text
 from coordinator.cli.console import (
     FAILED,
     OK,
-    complain,
     print_json,
-    quiet_pipe,
     safe,
     table,
     wide_output,
 )
-from coordinator.cli.moments import add_moment, stood_at
-from coordinator.log.errors import LogError
-from coordinator.log.open import open_reader
-from replay.errors import ReplayError
+from coordinator.cli.moments import add_moment, portfolio_there, shown
 from replay.standing import Standing
-from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
     from coordinator.quality.sources import SignalLine, Voices
@@ -56,25 +49,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Show a portfolio's live views; 1 when there is none of that name."""
-    try:
-        with quiet_pipe(), closing(open_reader(args.log)) as reader:
-            stood = stood_at(reader, args.name, args.at)
-            return _shown(stood, args)
-    except (ReplayError, LogError, SchemaError) as error:
-        complain(error)
-        return FAILED
+    return shown(args, args.name, lambda stood: _show(stood, args))
 
 
-def _shown(stood: Standing, args: argparse.Namespace) -> int:
+def _show(stood: Standing, args: argparse.Namespace) -> int:
     from coordinator.bootstrap import risk_model  # noqa: PLC0415 - numeric libraries
     from coordinator.quality.sources import signal_lines  # noqa: PLC0415 - numeric libraries
 
-    portfolio = stood.state.portfolios.get(args.name)
+    portfolio = portfolio_there(stood, args.name)
     if portfolio is None:
-        known = ", ".join(sorted(stood.state.portfolios)) or "none"
-        complain(
-            f"no portfolio {args.name!r} there at that moment; on its shard there are: {known}"
-        )
         return FAILED
     told = signal_lines(stood.state, portfolio, risk_model())
     if args.json:

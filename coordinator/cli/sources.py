@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -19,17 +18,12 @@ from coordinator.cli.console import (
     OK,
     complain,
     print_json,
-    quiet_pipe,
     safe,
     table,
     wide_output,
 )
-from coordinator.cli.moments import add_moment, stood_at
-from coordinator.log.errors import LogError
-from coordinator.log.open import open_reader
-from replay.errors import ReplayError
+from coordinator.cli.moments import add_moment, shown
 from replay.standing import Standing
-from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
     from coordinator.quality.sources import SkillLine, SourceLine
@@ -54,16 +48,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Show the sources; 1 when there is none of that name."""
-    try:
-        with quiet_pipe(), closing(open_reader(args.log)) as reader:
-            stood = stood_at(reader, args.name or "", args.at)
-            return _shown(stood, args)
-    except (ReplayError, LogError, SchemaError) as error:
-        complain(error)
-        return FAILED
+    return shown(args, args.name or "", lambda stood: _show(stood, args))
 
 
-def _shown(stood: Standing, args: argparse.Namespace) -> int:
+def _show(stood: Standing, args: argparse.Namespace) -> int:
     from coordinator.quality.sources import source_lines  # noqa: PLC0415 - numeric libraries
 
     lines = source_lines(stood.state)
