@@ -19,6 +19,7 @@ from coordinator.core.engine import Engine
 from coordinator.core.ports import Log, LogReader
 from coordinator.core.route import Raw, Router
 from coordinator.core.shard import Shard
+from coordinator.core.state import State
 from coordinator.learning.risk import PriorBlendedCovariance
 from coordinator.log.memory import MemoryLog
 from coordinator.solver import CvxAllocator, SolverSettings, pin_threads
@@ -205,6 +206,20 @@ def run(
     for owner in owners(log, shards=shards, make=make):
         owner.recover()
     return log
+
+
+def state_after(inputs: Sequence[Input], *, end: int | None = None, follows: bool = False) -> State:
+    """The state of a whole engine after the inputs.
+
+    end: a tick's time, ns; a second after the last input where it is not given. follows: what the
+    log has decided counts, and nothing is decided.
+    """
+    ends = inputs[-1].at + SECOND if end is None else end
+    log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=ends)
+    made = engine(0, 1)
+    made.state.follows = follows
+    Shard(log, made, checkpoint_every=1 << 60).recover()
+    return made.state
 
 
 def outputs(log: LogReader, shard: int = 0) -> list[OutputEntry]:

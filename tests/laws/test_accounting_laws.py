@@ -15,11 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.core.accounts import ZERO
-from coordinator.core.shard import Shard
 from coordinator.core.shown import cost_by_currency
 from coordinator.core.state import Portfolio, State
-from coordinator.log.memory import MemoryLog
-from tests.journals import SECOND, T0, Input, Inputs, engine, law, lay, zero_clock
+from tests.journals import SECOND, T0, Input, Inputs, law, state_after
 
 NAMES = {"A": "USD", "B": "USD", "E": "EUR"}
 KINDS = ("deposit", "withdrawal", "dividend", "fee", "interest", "borrow", "tax", "exchange")
@@ -118,10 +116,7 @@ def played(taken: list[tuple[Any, ...]]) -> State:
     inputs.append(make.fill("p", "A", "1", "10", T0))  # no report opens this book
     inputs += [told(make, step, T0 + (n + 1) * SECOND) for n, step in enumerate(taken)]
     end = T0 + (len(taken) + 2) * SECOND
-    log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=end)
-    made = engine(0, 1)
-    Shard(log, made, checkpoint_every=500).recover()
-    return made.state
+    return state_after(inputs, end=end)
 
 
 def assert_adds_up(portfolio: Portfolio, state: State) -> None:

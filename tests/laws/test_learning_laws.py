@@ -14,12 +14,10 @@ import pytest
 from coordinator.core.likeness import errors_between
 from coordinator.core.match import combine
 from coordinator.core.ports import Floats
-from coordinator.core.shard import Shard
 from coordinator.core.skill import learned_skill, skill_interval
 from coordinator.core.state import State
 from coordinator.core.views import scored_views
-from coordinator.log.memory import MemoryLog
-from tests.journals import DAY, HOUR, SECOND, T0, Inputs, engine, lay, zero_clock
+from tests.journals import DAY, HOUR, T0, Inputs, state_after
 
 NAMES = [f"N{i:02d}" for i in range(40)]
 SESSIONS = 80
@@ -66,11 +64,7 @@ def learned(*, copies: int = 0, half_life: float = 500.0, seed: int = 1) -> Stat
                 inputs.append(make.signal(name, instrument, at - HOUR, expected_return=forecast))
         inputs.append(make.close(dict(zip(NAMES, prices.tolist(), strict=True)), at))
         prices = prices * (1 + SIGMA * moves)
-    log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=inputs[-1].at + SECOND)
-    made = engine(0, 1)
-    made.state.follows = True
-    Shard(log, made, checkpoint_every=1 << 60).recover()
-    return made.state
+    return state_after(inputs, follows=True)
 
 
 def skill(state: State, name: str) -> float:

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coordinator.core.shard import Shard
-from coordinator.core.state import State
 from coordinator.log.memory import MemoryLog
 from schemas.books import CorporateActionTaken, HoldingChanged, PortfolioViewUpdated
 from schemas.decisions import AllocationDecided, TradesExpired
@@ -22,11 +20,9 @@ from tests.journals import (
     T0,
     Input,
     Inputs,
-    engine,
     events_of,
-    lay,
     run,
-    zero_clock,
+    state_after,
 )
 from tests.unit.core.books import D
 
@@ -39,13 +35,6 @@ def book(make: Inputs, units: str = "10") -> list[Input]:
         make.close({"A": 30.0, "B": 5.0}, T0 + SECOND),
         make.fill("p", "A", units, "30", T0 + HOUR),
     ]  # fmt: skip
-
-
-def state_after(inputs: list[Input], end: int) -> State:
-    log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=end)
-    made = engine(0, 1)
-    Shard(log, made, checkpoint_every=500).recover()
-    return made.state
 
 
 def held(log: MemoryLog) -> dict[str, Decimal]:
@@ -176,7 +165,7 @@ def test_a_split_is_no_return_and_volumes_are_in_new_units() -> None:
     make = Inputs()
     inputs = [*book(make), make.action("A", "split", T0 + DAY, ratio="3")]
     inputs.append(make.close({"A": 11.0, "B": 5.0}, T0 + DAY + HOUR))
-    market = state_after(inputs, T0 + 2 * DAY).market
+    market = state_after(inputs, end=T0 + 2 * DAY).market
     returns = market.window(market.columns(("A", "B")))
     assert returns[-1].tolist() == pytest.approx([0.1, 0.0])
     assert market.average_volume(("A",))[0] == pytest.approx((3e6 + 1e6) / 2)
@@ -186,7 +175,7 @@ def test_prices_already_in_new_units_are_left_alone() -> None:
     make = Inputs()
     inputs = [*book(make), make.close({"A": 10.0}, T0 + DAY)]
     inputs.append(make.action("A", "split", T0 + DAY + HOUR, ratio="3", effective_at=T0 + 2 * HOUR))
-    market = state_after(inputs, T0 + 2 * DAY).market
+    market = state_after(inputs, end=T0 + 2 * DAY).market
     assert market.price_of("A") == 10.0
     assert np.isfinite(market.close[0])
 

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.core.shard import Shard
 from coordinator.core.state import Source
-from coordinator.log.memory import MemoryLog
 from schemas.decisions import RoundClosed
 from schemas.verdicts import InputRejected, InputRejection, SignalRejected, SignalRejection
 from tests.journals import (
@@ -18,11 +16,9 @@ from tests.journals import (
     T0,
     Input,
     Inputs,
-    engine,
     events_of,
-    lay,
     run,
-    zero_clock,
+    state_after,
 )
 
 S = SignalRejection
@@ -39,10 +35,7 @@ def reasons(inputs: list[Input]) -> list[SignalRejection]:
 
 
 def source_after(inputs: list[Input]) -> Source:
-    log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=inputs[-1].at + SECOND)
-    made = engine(0, 1)
-    Shard(log, made, checkpoint_every=500).recover()
-    return made.state.sources["s"]
+    return state_after(inputs).sources["s"]
 
 
 def test_a_source_speaks_of_its_own_instruments_alone() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from coordinator.core.checkpoint import decode_state, encode_state
-from coordinator.core.shard import Shard
-from coordinator.core.state import Source, State
+from coordinator.core.outcomes import OUTCOME_MOST
+from coordinator.core.state import Source
 from coordinator.log.memory import MemoryLog
 from schemas.verdicts import (
     InputRejected,
@@ -29,6 +29,7 @@ from tests.journals import (
     lay,
     only,
     run,
+    state_after,
     zero_clock,
 )
 
@@ -41,13 +42,6 @@ def opening(make: Inputs, **parameters: Any) -> list[Input]:
     changed = make.make("control", "ParametersChanged", T0, parameters=FEW | parameters)
     made = [changed, make.listed("A"), make.listed("B"), make.registered("s")]
     return [*made, make.close({"A": 100.0, "B": 100.0}, T0 + HOUR)]
-
-
-def state_after(inputs: list[Input]) -> State:
-    log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=inputs[-1].at + SECOND)
-    made = engine(0, 1)
-    Shard(log, made, checkpoint_every=500).recover()
-    return made.state
 
 
 def source_after(inputs: list[Input]) -> Source:
@@ -206,25 +200,40 @@ def test_strategies_of_a_source_do_not_multiply_its_evidence() -> None:
     assert (forecasts.outcomes, round(forecasts.weight, 6)) == (9, 1.0)
 
 
-@pytest.mark.parametrize("late", [0, 2 * HOUR])
-def test_a_split_is_no_outcome_also_when_it_is_told_after_the_close(late: int) -> None:
-    make = Inputs()
-    inputs = [*opening(make), signal(make, T0 + 2 * HOUR)]
-    inputs.append(make.close({"A": 100.0, "B": 100.0}, T0 + DAY))
+def split(make: Inputs, *, told: int) -> list[Input]:
+    """A signal whose session holds a split, ten for one, that is told some time after its close."""
     at = T0 + 2 * DAY
-    told = {"ratio": "10", "effective_at": at - HOUR}
-    if not late:
-        inputs.append(make.action("A", "split", at - HOUR, **told))
-    inputs.append(make.close({"A": 10.0, "B": 100.0}, at))
-    if late:
-        inputs.append(make.action("A", "split", at + HOUR, **told))
-    inputs.append(make.close({"A": 10.0, "B": 100.0}, at + DAY))
-    state = state_after(inputs)
-    assert state.market.volumes[[1, 2, 3], 0].tolist() == [1e7, 1e7, 1e6]
-    if not late:
-        (forecasts,) = state.sources["s"].skill.by_horizon.values()
-        assert forecasts.sz == pytest.approx(0.0, abs=1e-9)
-        assert state.market.level == pytest.approx(1.0)
+    inputs = [*opening(make), signal(make, T0 + 2 * HOUR, event_id="x")]
+    inputs.append(make.close({"A": 100.0, "B": 100.0}, T0 + DAY))
+    if told > 0:
+        inputs.append(make.close({"A": 10.0, "B": 100.0}, at))
+    inputs.append(make.action("A", "split", at + told, ratio="10", effective_at=at - HOUR))
+    if told < 0:
+        inputs.append(make.close({"A": 10.0, "B": 100.0}, at))
+    return [*inputs, make.close({"A": 10.0, "B": 100.0}, at + DAY)]
+
+
+@pytest.mark.parametrize("told", [-HOUR, HOUR])
+def test_a_split_divides_the_volumes_before_it_whenever_it_is_told(told: int) -> None:
+    market = state_after(split(Inputs(), told=told)).market
+    assert market.volumes[[1, 2, 3], 0].tolist() == [1e7, 1e7, 1e6]
+
+
+def test_a_split_that_is_told_in_time_is_no_outcome() -> None:
+    inputs = split(Inputs(), told=-HOUR)
+    assert outcomes(inputs) == [pytest.approx(0.0, abs=1e-9)]
+    assert state_after(inputs).market.level == pytest.approx(1.0)
+
+
+def test_one_that_is_told_after_the_close_taught_something_bounded_that_a_report_corrects() -> None:
+    make = Inputs()
+    inputs = split(make, told=HOUR)
+    (taught,) = outcomes(inputs)
+    assert -OUTCOME_MOST <= taught < 0.0
+    at = T0 + 3 * DAY + HOUR
+    said = {"source": "s", "signal_id": "x", "realised_return": 0.0, "known_at": at}
+    inputs.append(make.make("outcomes", "OutcomeAttributed", at, **said))
+    assert outcomes(inputs) == [pytest.approx(0.0, abs=1e-9)]
 
 
 def test_absurd_prices_end_no_learning() -> None:

@@ -147,7 +147,9 @@ def test_a_late_action_is_dated_by_its_own_time() -> None:
     inputs = book(make)
     inputs.append(make.action("A", "split", NOON + 2 * HOUR, ratio="2", effective_at=NOON))
     inputs.append(make.report("p", {"A": "10"}, NOON + 3 * HOUR, as_of=NOON + HOUR))
-    assert lines(run(inputs, end=NOON + DAY)) == []
+    log = run(inputs, end=NOON + DAY)
+    assert events_of(log, InputRejected) == []
+    assert [one.agreed for one in events_of(log, PortfolioReconciled)] == [1]
 
 
 def test_the_first_report_of_an_empty_book_opens_it_and_is_no_gain() -> None:

@@ -10,11 +10,16 @@ import pytest
 from scipy import stats
 
 from coordinator.core.ports import Floats, RiskSettings
-from coordinator.core.shard import Shard
-from coordinator.core.state import State
-from coordinator.log.memory import MemoryLog
 from coordinator.quality.standing import Standing, measure
-from tests.journals import DAY, HOUR, SECOND, T0, Input, Inputs, engine, lay, zero_clock
+from tests.journals import (
+    DAY,
+    HOUR,
+    SECOND,
+    T0,
+    Input,
+    Inputs,
+    state_after,
+)
 
 CLOSES = 40
 
@@ -42,15 +47,8 @@ def world(make: Inputs, *more: Input) -> list[Input]:
     return [*inputs, make.prices({"A": 20.0, "B": 10.0}, end + SECOND), *more]
 
 
-def state_of(inputs: list[Input]) -> State:
-    log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=inputs[-1].at + SECOND)
-    made = engine(0, 1)
-    Shard(log, made, checkpoint_every=500).recover()
-    return made.state
-
-
 def told(inputs: list[Input], model: Any, participation: float = 0.1) -> Standing:
-    state = state_of(inputs)
+    state = state_after(inputs)
     return measure(state, state.portfolios["p"], model, participation=participation)
 
 

@@ -1,7 +1,7 @@
 """A real record of fills, imported, reconciles to the cent: cash and positions after every trade.
 
-The seven agents' 918 trades that ship with the demo state the cash after each; what each held then
-is stated by a second file, which is compared where it is there.
+The seven agents' 918 trades that ship with the demo state the cash after each; a second file states
+what each held then.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from schemas.orders import OrderFilled
 from tests.journals import engine, events_of, owners
 
 FOLDER = Path(str(files("replay.demo"))) / "data"
-HELD = Path(__file__).parents[4] / "shared" / "data" / "aitrader_sse50_daily"
 OPENS = time(1, 30, tzinfo=UTC)  # 09:30 in Shanghai
 TRADES = 918
 
@@ -115,7 +114,7 @@ def after_each(log: MemoryLog) -> Iterator[tuple[str, State]]:
                 yield event.event_id, made.state
 
 
-def test_cash_and_positions_are_the_recorded_ones_after_every_trade(log: MemoryLog) -> None:
+def test_cash_and_positions_add_up_to_the_recorded_trades_after_every_trade(log: MemoryLog) -> None:
     trades = {f"{one.agent}-{one.seq}": one for one in TAKEN}
     assert len(trades) == TRADES
     held: dict[str, Counter[str]] = {agent: Counter() for agent in BEGAN}
@@ -132,19 +131,20 @@ def test_cash_and_positions_are_the_recorded_ones_after_every_trade(log: MemoryL
 
 
 def test_what_the_second_file_says_of_holdings_is_what_is_held(log: MemoryLog) -> None:
-    path = HELD / "agent_positions.parquet"
-    if not path.exists():
-        pytest.skip("the record's file of holdings is not beside this checkout")
     said: dict[str, dict[str, Decimal]] = {}
-    rows = pl.read_parquet(path).select("agent", "seq", "symbol", "qty")
+    held = pl.read_parquet(FOLDER / "agent_positions.parquet")
+    rows = held.select("agent", "seq", "symbol", "qty")
     for agent, seq, symbol, units in rows.iter_rows():
         if units:
             said.setdefault(f"{agent}-{seq}", {})[symbol] = exact(units)
+    seen = 0
     for fill_id, state in after_each(log):
         book = dict(said[fill_id])
         cash = cents(float(book.pop("CASH", Decimal(0))))
         portfolio = state.portfolios[fill_id.rpartition("-")[0]]
         assert (portfolio.positions, portfolio.cash) == (book, cash), fill_id
+        seen += 1
+    assert seen == TRADES
 
 
 def test_all_that_was_gained_has_a_name(log: MemoryLog) -> None:
