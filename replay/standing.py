@@ -53,24 +53,52 @@ class Moment:
 class Standing:
     """A shard's state after a position of its journal. time: of that record, ns UTC.
 
-    rejected: inputs that changed nothing, of those that were read: the first ones, and how many.
+    rejected: the first inputs about a portfolio that changed nothing, of rejected_count that were
+    read; the journal was read from the position `since`.
     """
 
     state: State
     position: int
     time: int
+    since: int
     rejected: tuple[InputRejected, ...]
     rejected_count: int
 
 
 def standing(
-    reader: LogReader, shard: int, moment: Moment, *, progress: Progress | None = None
+    reader: LogReader,
+    shard: int,
+    moment: Moment,
+    *,
+    about: str | None = None,
+    progress: Progress | None = None,
 ) -> Standing:
-    """The state of one shard as of a moment.
+    """The state of one shard as of a moment. about: the portfolio whose rejected inputs are told.
 
     Raises NothingToReplay for a log without journals, CannotFollow for a journal that no engine
     takes, LogError for one that cannot be read.
     """
+    failures: dict[int, dict[str, str]] = {}
+    while True:  # what the recorded run stepped over, this one does, too
+        try:
+            return _folded(reader, shard, moment, about, failures, progress)
+        except EvolveFailed as error:
+            known = failures.setdefault(error.position, {})
+            if error.unit in known:
+                raise CannotFollow(str(error)) from error
+            known[error.unit] = error.error
+        except EngineError as error:
+            raise CannotFollow(str(error)) from error
+
+
+def _folded(
+    reader: LogReader,
+    shard: int,
+    moment: Moment,
+    about: str | None,
+    failures: dict[int, dict[str, str]],
+    progress: Progress | None,
+) -> Standing:
     engine = build_engine(shard=shard, shards=shards_of(reader))
     _restore(engine, reader, shard, moment)
     engine.state.follows = True
@@ -82,29 +110,15 @@ def standing(
     for record in takewhile(moment.holds, reader.read("journal", shard, start)):
         for event in decided.by(record.position):
             evolve_output(engine.state, event)
-        for output in _stepped(engine, record):
-            if output.startswith(_REJECTED):
+        for output in engine.step(record, failures=failures.get(record.position, {})):
+            if output.startswith(_REJECTED) and (one := _rejection(output)).portfolio == about:
                 count += 1
                 if len(rejected) < REJECTED_MAX:
-                    rejected.append(_rejection(output))
+                    rejected.append(one)
         time, done = record.journal_time, done + 1
         if progress is not None and done % _PROGRESS_RECORDS == 0:
             progress(record.position, total, time)
-    return Standing(engine.state, engine.position, time, tuple(rejected), count)
-
-
-def _stepped(engine: Engine, record: Record) -> list[bytes]:
-    """The record's outputs; what the recorded run stepped over, this one does, too."""
-    failures: dict[str, str] = {}
-    while True:
-        try:
-            return engine.step(record, failures=failures)
-        except EvolveFailed as error:
-            if error.unit in failures:
-                raise CannotFollow(str(error)) from error
-            failures[error.unit] = error.error
-        except EngineError as error:
-            raise CannotFollow(str(error)) from error
+    return Standing(engine.state, engine.position, time, start, tuple(rejected), count)
 
 
 def _rejection(output: bytes) -> InputRejected:

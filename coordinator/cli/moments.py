@@ -81,5 +81,6 @@ def _stood(reader: LogReader, name: str, moment: Moment | None) -> Standing:
             reader,
             shard,
             moment or Moment(),
+            about=name,
             progress=lambda done, total, _: advance(done, total, ""),
         )

@@ -26,7 +26,6 @@ from coordinator.cli.console import (
 )
 from coordinator.cli.moments import add_moment, portfolio_there, shown
 from replay.standing import Standing as Stood
-from schemas.verdicts import InputRejected
 
 if TYPE_CHECKING:
     from coordinator.quality.standing import Standing
@@ -70,15 +69,15 @@ def _show(stood: Stood, args: argparse.Namespace) -> int:
     except ValidationError:
         complain(f"{args.name!r} is worth more than an event can hold: its figures are absurd")
         return FAILED
-    refused = [one for one in stood.rejected if one.portfolio == args.name]
     if args.json:
         where = {"position": stood.position, "journal_time": stood.time}
-        print_json({**where, "standing": told, "rejected": refused})
+        told_of = {"since": stood.since, "count": stood.rejected_count, "first": stood.rejected}
+        print_json({**where, "standing": told, "rejected": told_of})
         return OK
     where_text = f"position {stood.position} of the journal, {clock_text(stood.time)}"
     output().print(Text(where_text))
     render(told, output())
-    _refused(refused, output())
+    _refused(stood, output())
     return OK
 
 
@@ -99,14 +98,15 @@ def render(told: Standing, console: Console) -> None:
             console.print(one)
 
 
-def _refused(rejected: list[InputRejected], console: Console) -> None:
+def _refused(stood: Stood, console: Console) -> None:
     """Inputs about the portfolio that changed nothing: what somebody misses may stand there."""
-    if not rejected:
+    if not stood.rejected:
         return
-    first = rejected[0]
+    first = stood.rejected[0]
+    since = f", since position {stood.since}" if stood.since else ""
     console.print(
         Text.assemble(
-            (f"rejected inputs about it: {len(rejected)}", "red"), "; the first: ",
+            (f"rejected inputs about it: {stood.rejected_count}{since}", "red"), "; the first: ",
             safe(f"{first.event} {first.event_id}: {first.reason.value}, {first.detail}"),
         )
     )  # fmt: skip

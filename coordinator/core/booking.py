@@ -6,6 +6,8 @@ notes what moved, for reports that were counted before it was booked.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from coordinator.core.accounts import (
     EXACT,
     ZERO,
@@ -175,7 +177,8 @@ def take_action(state: State, event: CorporateActionTaken) -> None:
 
 
 def _note(state: State, portfolio: Portfolio, movement: Movement) -> None:
-    """Remember it for reports that were counted before it was booked."""
+    """Remember it for reports that were counted before it was booked; none is of the future."""
+    movement = replace(movement, at=min(movement.at, state.clock))
     known = state.movements.setdefault(portfolio.name, Movements())
     since = state.clock - state.parameters.lateness_ms_max * MILLISECOND
     known.note(movement, kept_max=state.parameters.movements_max, since=since)

@@ -131,6 +131,7 @@ class Outcomes:
         # Those that wanted a first price of the session that is over, and saw none before its end.
         due += self.at_first.pop(market.session - 1, [])
         ended = list(self._over(due, market))
+        self._forget_overdue(market.session)
         least = market.session - CORRECTED_SESSIONS
         self.ended = {name: one for name, one in self.ended.items() if one.session > least}
         waiting = list(self.expected)
@@ -164,6 +165,13 @@ class Outcomes:
             if one.signal.instrument == instrument and one.at < before:
                 price = min(max(one.price * factor, PRICE_LEAST), PRICE_MOST)
                 self.entered[name] = one._replace(price=price)
+
+    def _forget_overdue(self, session: int) -> None:
+        """What should have ended while nothing was learned has no outcome."""
+        for due, first in ((self.at_close, session), (self.at_first, session - 1)):
+            for over in [one for one in due if one < first]:
+                for name in due.pop(over):
+                    self.entered.pop(name, None)
 
     # -- exits -----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from coordinator.core.accounts import ZERO, cut, exact
+from coordinator.core.accounts import EXACT, ZERO, cut, exact
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.movements import Movements
 from coordinator.core.state import Portfolio, State
@@ -157,7 +157,7 @@ def _cash_differences(
         account = portfolio.accounts.get(currency)
         now = ZERO if account is None else account.cash
         ours = movements.cash_at(event.as_of, currency, now)
-        if abs(float(ours - theirs)) > state.parameters.cash_tolerance:
+        if abs(float(EXACT.subtract(ours, theirs))) > state.parameters.cash_tolerance:
             yield ReconciliationDiffered(
                 decided_at=state.clock,
                 portfolio=portfolio.name,

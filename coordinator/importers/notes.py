@@ -137,9 +137,10 @@ def _portfolio_notes(parts: Parts) -> Iterator[str]:
             "opened because rows name them, with the default mandate and no cash in"
             f" {parts.currency}: {_some(book.named)}"
         )
+    heard, speak = rows.first_heard.keys(), set(rows.signals.sources)
     for portfolio in book.portfolios:
-        idle = sorted(set(portfolio.mandate.universe) - rows.first_heard.keys())
-        mute = sorted(set(portfolio.mandate.sources) - set(rows.signals.sources))
+        idle = sorted(set(portfolio.mandate.universe) - heard)
+        mute = sorted(set(portfolio.mandate.sources) - speak)
         if idle or mute:
             yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(idle + mute)}"
     if rows.positions.unplaced:

@@ -26,7 +26,7 @@ from schemas.market import (
 )
 from schemas.orders import OrderFilled, OrderPartlyFilled
 from schemas.portfolios import CashMoved, PortfolioOpened
-from schemas.verdicts import InputRejected
+from schemas.verdicts import InputRejected, InputRejection
 
 __all__ = ["PORTFOLIO", "curves"]
 
@@ -43,6 +43,7 @@ _BOOKED = opening(
     RatesObserved,
 )
 _ANSWERS = opening(InputRejected, ReconciliationDiffered)
+_NAMES_ALONE = (InputRejection.UNKNOWN_INSTRUMENT, InputRejection.STALE)
 _BELIEVED = ("opened", "trust_report")
 _FLOWS = ("deposit", "withdrawal", "other")
 _DAY = 86_400_000_000_000
@@ -216,8 +217,7 @@ def _shard(reader: LogReader, shard: int) -> Iterator[Curve]:
         refused, corrections = answers.to(record.position)
         if record.payload.startswith(_BOOKED):
             event = decode_journal(record.payload).event
-            # Of a snapshot single names are refused; it counts all the same.
-            if not refused or isinstance(event, PricesObserved):
+            if not refused:
                 books.book(event, record.journal_time)
         for correction in corrections:
             books.correct(correction)
@@ -226,18 +226,27 @@ def _shard(reader: LogReader, shard: int) -> Iterator[Curve]:
         yield ledger.curve()
 
 
+def _partly(event: InputRejected) -> bool:
+    """Of a snapshot names that are not listed, or older than what is known; others count."""
+    return event.event == PricesObserved.__name__ and event.reason in _NAMES_ALONE
+
+
 class _Answers:
     """What the engine said of inputs: which it refused, and which reports it believed."""
 
     def __init__(self, reader: LogReader, shard: int) -> None:
         self._refused: set[int] = set()
         self._corrections: dict[int, list[ReconciliationDiffered]] = {}
+        said = -1
         for record in reader.read("decisions", shard, begin_of(reader, "decisions", shard)):
             if record.payload.startswith(_ANSWERS):
                 entry = decode_output(record.payload)
+                if entry.seq <= said:
+                    continue  # a repeat, which every reader passes over
+                said = entry.seq
                 if isinstance(entry.event, ReconciliationDiffered):
                     self._corrections.setdefault(entry.position, []).append(entry.event)
-                else:
+                elif isinstance(entry.event, InputRejected) and not _partly(entry.event):
                     self._refused.add(entry.position)
 
     def to(self, position: int) -> tuple[bool, list[ReconciliationDiffered]]:

@@ -54,7 +54,8 @@ def test_json_has_everything_and_says_where_it_stands(
     assert found["standing"]["view"]["accounts"][1]["cash"] == "-40"
     assert found["standing"]["gains"]["gain"] == "-0.50"
     assert found["position"] > 0
-    assert [one["reason"] for one in found["rejected"]] == ["wrong_currency"]
+    assert [one["reason"] for one in found["rejected"]["first"]] == ["wrong_currency"]
+    assert (found["rejected"]["count"], found["rejected"]["since"]) == (1, 0)
 
 
 @pytest.mark.parametrize("at", ["2025-10-10T01:30:00Z", str(T0 + HOUR), "6"])

@@ -327,3 +327,15 @@ def test_all_that_waits_and_all_that_is_known_is_in_a_checkpoint() -> None:
     again = decode_state(written)
     assert encode_state(again) == written
     assert again.market.level_now() == state.market.level_now()
+
+
+def test_what_should_have_ended_while_nothing_was_learned_is_forgotten() -> None:
+    make = Inputs()
+    inputs = [*opening(make), signal(make, T0 + 2 * HOUR, event_id="x")]
+    inputs.append(make.close({"A": 100.0, "B": 100.0}, T0 + DAY))
+    for learning, day in ((False, 1), (True, 4)):
+        changed = {"parameters": FEW | {"learning": learning}}
+        inputs.append(make.make("control", "ParametersChanged", T0 + day * DAY + HOUR, **changed))
+        inputs += [make.close({"A": 100.0, "B": 100.0}, T0 + (day + n) * DAY) for n in range(1, 4)]
+    found = state_after(inputs).outcomes
+    assert (found.entered, found.at_close, found.at_first) == ({}, {}, {})

@@ -173,3 +173,14 @@ def test_a_report_from_before_all_that_is_remembered_is_stale() -> None:
     inputs.append(make.report("p", {"A": "5"}, NOON + HOUR, as_of=T0))
     (told,) = events_of(run(inputs, end=NOON + DAY), InputRejected)
     assert told.reason == InputRejection.STALE
+
+
+def test_a_fill_that_is_dated_ahead_happened_when_it_was_told() -> None:
+    make = Inputs()
+    inputs = book(make)
+    ahead = {"event_time": NOON + 9 * DAY}
+    inputs.append(make.fill("p", "A", "5", "30", NOON, **ahead))
+    inputs.append(make.report("p", {"A": "10"}, NOON + HOUR))
+    log = run(inputs, end=NOON + DAY)
+    assert lines(log) == []
+    assert [one.agreed for one in events_of(log, PortfolioReconciled)] == [1]

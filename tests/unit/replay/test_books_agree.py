@@ -13,6 +13,7 @@ from replay.report.accounts import curves
 from replay.standing import Moment, standing
 from schemas.books import HoldingChanged
 from schemas.decisions import AllocationDecided
+from schemas.verdicts import InputRejected, InputRejection
 from tests.journals import (
     DAY,
     HOUR,
@@ -106,3 +107,15 @@ def test_a_split_told_late_leaves_prices_in_new_units_alone() -> None:
     inputs.append(make.close({"A": 5.0}, T0 + 2 * DAY))
     (curve,) = curves(run(inputs, end=T0 + 3 * DAY))
     assert curve.marks[-1].nav == pytest.approx(1000.0)
+
+
+def test_prices_of_the_future_which_the_engine_refuses_stop_no_marks() -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.opened("p", cash="1000")]
+    inputs += [make.close({"A": 10.0}, T0), make.fill("p", "A", "10", "10", T0 + 1)]
+    inputs.append(make.prices({"A": 99.0}, T0 + HOUR, event_time=T0 + 9 * DAY))
+    inputs.append(make.close({"A": 20.0}, T0 + DAY))
+    log = run(inputs, end=T0 + 2 * DAY)
+    assert [one.reason for one in events_of(log, InputRejected)] == [InputRejection.FUTURE]
+    (curve,) = curves(log)
+    assert curve.marks[-1].nav == pytest.approx(1100.0)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from coordinator.core import evolve
 from coordinator.core.checkpoint import portfolio_digest
+from coordinator.core.listen import take_view
 from coordinator.core.ports import Record
+from coordinator.core.shard import Shard
+from coordinator.core.state import State
 from coordinator.log.memory import MemoryLog
 from replay.standing import Moment, standing
-from tests.journals import engine, lay, owners, run, zero_clock
+from schemas.entries import Stamp
+from schemas.signals import SignalIssued
+from schemas.verdicts import RecordQuarantined
+from tests.journals import engine, events_of, lay, owners, run, zero_clock
 from tests.recorded import PORTFOLIOS, end_of, recorded
 
 INPUTS = recorded(3)
@@ -66,3 +73,25 @@ def test_it_begins_at_the_newest_recorded_state_of_no_later() -> None:
     found = followed_at(log, Moment(position=last - 3))
     assert max(read) > 0
     assert found == decided_at(last - 3)
+
+
+def test_what_was_stepped_over_half_way_is_stepped_over_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bad = min(one.signal_id for one in standing(LOG, 0, Moment()).state.views.values())
+
+    def half(state: State, stamp: Stamp, event: SignalIssued) -> None:
+        take_view(state, stamp, event)
+        if event.event_id == bad:
+            raise RuntimeError(bad)
+
+    monkeypatch.setattr(evolve, "take_view", half)
+    log = run(INPUTS, end=end_of(INPUTS))
+    assert [one.event_id for one in events_of(log, RecordQuarantined)] == [bad]
+    views = standing(log, 0, Moment()).state.views.values()
+    assert bad not in {one.signal_id for one in views}
+    decided = engine(0, 1)
+    Shard(log, decided, checkpoint_every=500).recover()
+    assert {one.signal_id for one in views} == {
+        one.signal_id for one in decided.state.views.values()
+    }
