@@ -2,8 +2,8 @@
 
 Place in the flow: verify asks at the start and after each record. A checkpoint that is not the
 state would make every later start from it another history, so each one that the log holds is either
-the state at a position of the journal, byte for byte, or a difference. It must never restore
-anything: it only compares.
+the state at a position of the journal, byte for byte, or a difference. Who asks how things stood
+begins at the newest that is there. It must never restore anything itself.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Place in the flow: asked by `intake` for every signal; the reasons are the closed list
 `SignalRejection`. Everything that depends on time uses the input topic's own append time, so that
-all shards judge alike. Reads the state, changes nothing.
+all shards judge alike; how far a signal's price is away is told by the last price in the journal,
+which live shards may have in another order. Reads the state, changes nothing.
 """
 
 from __future__ import annotations

@@ -94,7 +94,10 @@ def _holdings(portfolio: Portfolio, worth: Valuation) -> tuple[tuple[Holding, ..
 
 
 def cents(amount: float) -> Decimal:
-    """Money to the cent, from a float; as `book.money`, at a fraction of its cost."""
+    """Money to the cent, from a float, at a fraction of the cost of `book.money`.
+
+    Half a cent may go the other way: 0.575 is 0.57 here, and 0.58 there.
+    """
     return _plain(Decimal(round(amount * 100.0)).scaleb(-2, context=EXACT))
 
 
