@@ -178,8 +178,7 @@ def test_a_report_from_before_all_that_is_remembered_is_stale() -> None:
 def test_a_fill_that_is_dated_ahead_happened_when_it_was_told() -> None:
     make = Inputs()
     inputs = book(make)
-    ahead = {"event_time": NOON + 9 * DAY}
-    inputs.append(make.fill("p", "A", "5", "30", NOON, **ahead))
+    inputs.append(make.fill("p", "A", "5", "30", NOON, event_time=NOON + 9 * DAY))
     inputs.append(make.report("p", {"A": "10"}, NOON + HOUR))
     log = run(inputs, end=NOON + DAY)
     assert lines(log) == []
