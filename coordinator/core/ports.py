@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ __all__ = [
     "Allocator",
     "Append",
     "Floats",
+    "LimitKind",
     "LimitReading",
     "Log",
     "LogReader",
@@ -26,6 +27,7 @@ __all__ = [
     "RiskModel",
     "RiskSettings",
     "Unreadable",
+    "WeightLimit",
 ]
 
 Floats = NDArray[np.float64]
@@ -124,6 +126,31 @@ class RiskModel(Protocol):
         ...
 
 
+LimitKind = Literal["linear", "gross", "volatility", "turnover", "cash"]
+"""What a limit bounds. linear: rows w. gross: rows |w|. volatility: the root of w' Sigma w over the
+horizon. turnover: half the absolute weight traded. cash: cash after the trades and their costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightLimit:
+    """One limit on the weights after the trades, beside those every problem has; k rows of it.
+
+    name: as shown. labels: (k,) what each row is about, such as a sector; "" where there is one
+    row. rows: (k, n) coefficients, nonnegative for gross; (1, n) zeros without meaning for the
+    other kinds. lower, upper: (k,) fractions of NAV, -inf or inf where there is none; gross,
+    volatility and turnover have an upper one alone, cash a lower one. tier: 0 is a hard limit; of
+    soft ones those of a larger number give way first.
+    """
+
+    name: str
+    kind: LimitKind
+    labels: tuple[str, ...]
+    rows: Floats
+    lower: Floats
+    upper: Floats
+    tier: int
+
+
 @dataclass(frozen=True, slots=True)
 class AllocationProblem:
     """One portfolio's allocation at one moment; every number is a fraction of NAV unless said.
@@ -153,6 +180,7 @@ class AllocationProblem:
     cash_floor: float
     turnover_max: float  # half the absolute weight traded in this decision
     trade_min: float  # smallest |trade| worth doing, full exits are free of it
+    limits: tuple[WeightLimit, ...] = ()  # hard and soft ones beside the bounds above
 
     @property
     def start(self) -> Floats:
