@@ -10,6 +10,7 @@ import math
 
 from coordinator.core.clock import MILLISECOND, MINUTE
 from coordinator.core.learn import await_outcome
+from coordinator.core.panes import count_accepted
 from coordinator.core.rounds import hears, open_round
 from coordinator.core.state import Source, State, View
 from coordinator.core.views import raw_score
@@ -26,6 +27,7 @@ def take_view(state: State, stamp: Stamp, event: SignalIssued) -> None:
     source = state.sources[event.source]
     view = _view_of(state, stamp, event, source)
     _count(source, stamp)
+    count_accepted(state, event.source, view.event_time)
     if event.expected_return is not None:
         source.raw_count += 1
         source.raw_square_sum += view.raw * view.raw
