@@ -44,6 +44,7 @@ __all__ = [
     "count_round",
     "note_conflicts",
     "note_view",
+    "panes_over",
     "portfolio_pane",
     "portfolio_pane_said",
     "source_pane_said",
@@ -293,6 +294,18 @@ def source_panes(state: State, source: str) -> Iterator[SourcePaneClosed]:
             counts=counts,
             totals=totals,
         )
+
+
+def panes_over(state: State) -> int:
+    """When the last of the panes that are open now will have been said, ns; 0: none is open."""
+    kinds = (f"{PORTFOLIO_PANE}\t", f"{SOURCE_PANE}\t")
+    own = (at for name, at in state.timers.items() if name.startswith(kinds))
+    waiting = (
+        _due(state, pane.ends_at)
+        for panes in state.source_panes.values()
+        for pane in panes.opened.values()
+    )
+    return max((*own, *waiting), default=0)
 
 
 def _sum(one: SignalCounts, more: SignalCounts) -> SignalCounts:

@@ -36,7 +36,7 @@ def test_a_pane_opens_with_money_and_closes_at_the_prices_of_its_end() -> None:
     assert (first.begins_at, first.ends_at, first.decided_at) == (
         T0, T0 + MINUTE, T0 + MINUTE - 1,
     )  # fmt: skip
-    assert (first.opening.nav, first.opening.gross) == (1000, 0.0)
+    assert (first.opening.nav, first.opening.gross) == (Decimal(1000), 0.0)
     # 12.00 is the price of the moment in which the next pane begins.
     assert (first.closing.nav, first.pnl) == (Decimal(1049), Decimal(49))
     assert first.closing.gross == first.closing.net == pytest.approx(550 / 1049)
