@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from coordinator.core.accounts import EXACT
+from coordinator.core.accounts import EXACT, ZERO
 from coordinator.core.clock import SECOND
 from coordinator.core.ports import LogReader
 from coordinator.core.shards import shards_in
@@ -175,7 +175,8 @@ def _change(first: Row, last: Row) -> Row:
 
 
 def _less(after: str, before: str) -> str:
-    return format(EXACT.subtract(Decimal(after), Decimal(before)), "f")
+    left = EXACT.subtract(Decimal(after), Decimal(before))
+    return format(left.normalize(EXACT) if left else ZERO, "f")
 
 
 def _turnover(traded: str, *worth: str) -> float | None:

@@ -9,7 +9,7 @@ one, as late. No decision reads them: they are no part of a portfolio's state.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -110,12 +110,13 @@ def count_round(state: State, event: RoundClosed) -> None:
 def _hear(
     state: State, panes: PortfolioPanes, used: tuple[str, ...], named: tuple[tuple[str, ...], ...]
 ) -> None:
-    sources = {reference: _source_of(state, reference) for reference in used}
-    contested = dict.fromkeys(r for line in named for r in line if r in sources)
+    counts = Counter(_sources_of(state, used))
+    meant = frozenset(used) if named else frozenset()
+    contested = dict.fromkeys(reference for line in named for reference in line)
+    apart = Counter(_sources_of(state, [one for one in contested if one in meant]))
     conflicts = Counter(
-        source for line in named for source in dict.fromkeys(_source_of(state, r) for r in line)
+        source for line in named for source in dict.fromkeys(_sources_of(state, line))
     )
-    counts, apart = Counter(sources.values()), Counter(sources[r] for r in contested)
     for source in sorted({**counts, **conflicts}):
         one = panes.heard.setdefault(source, Heard())
         one.used += counts[source]
@@ -126,17 +127,22 @@ def _hear(
         one.conflicts_total += conflicts[source]
 
 
+def _sources_of(state: State, references: Sequence[str]) -> list[str]:
+    """Who issued each "source/signal_id"."""
+    return [
+        one.partition("/")[0] if one.count("/") == 1 else _source_of(state, one)
+        for one in references
+    ]
+
+
 def _source_of(state: State, reference: str) -> str:
-    """Who issued "source/signal_id", where either may hold a slash."""
-    first, _, rest = reference.partition("/")
-    if "/" not in rest:
-        return first
+    """Who issued a signal, where its id or its source's name holds a slash."""
     parts = reference.split("/")
     likely = ["/".join(parts[:n]) for n in range(1, len(parts))]
     known = [name for name in likely if name in state.sources]
     if len(known) == 1:
         return known[0]
-    return next((v.source for v in state.views.values() if v.reference == reference), first)
+    return next((v.source for v in state.views.values() if v.reference == reference), parts[0])
 
 
 def note_view(state: State, event: PortfolioViewUpdated) -> None:
