@@ -92,4 +92,5 @@ def board_of(rows: Sequence[Scored]) -> Board:
     picks = np.array([row.pick for row in rows], dtype=np.intp)
     views = [row.view for row in rows]
     layout = lay_out(picks, [view.source for view in views])
-    return Board(views, layout, score, skill, soon, [view.reference for view in views])
+    references = [view.reference for view in views]
+    return Board(views, layout, score, skill, np.ones(len(views)), soon, references)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,19 @@ import pytest
 
 from coordinator.core.conflicts import Conflict, find_conflicts, opinions_apart
 from coordinator.core.ports import AllocationProblem, Floats
-from schemas.control import Parameters
+from coordinator.core.state import Source
+from schemas.control import Parameters, SourceRegistered
 from schemas.decisions import ConflictKind
 from tests.unit.core.planted import Scored, alike, board_of, combined, view
 
 EVERYTHING = Parameters(conflict_severity_min=0.0)
+
+
+def source(**terms: object) -> Source:
+    return Source(SourceRegistered.model_validate({"event_id": "1", "event_time": 0, **terms}))
+
+
+NO_BUDGETS = {name: source(source=name) for name in "abcdsu"}
 
 
 def problem(covariance: Floats, mu: Floats) -> AllocationProblem:
@@ -39,13 +48,14 @@ def conflicts(
     *,
     correlation: float = 0.0,
     parameters: Parameters = EVERYTHING,
+    sources: Mapping[str, Source] = NO_BUDGETS,
     **limits: object,
 ) -> list[Conflict]:
     covariance = 4e-4 * np.array([[1.0, correlation], [correlation, 1.0]])
     mixed = combined(board_of(rows), covariance, prior=np.zeros(2), correlation=0.0)
     changed = replace(problem(covariance, mixed.mu), **limits)  # type: ignore[arg-type] # by name
     apart = opinions_apart(mixed, covariance, alike(mixed.board, 0.0), parameters)
-    return find_conflicts(apart, mixed, changed, parameters)
+    return find_conflicts(apart, mixed, changed, sources, parameters)
 
 
 def test_opposite_opinions_on_a_name_conflict_and_agreeing_ones_do_not() -> None:
