@@ -52,7 +52,7 @@ def priorities(
         _at_stake(combination, covariance),
     )
     parts = np.clip(np.column_stack(columns), 0.0, 1.0) if len(board) else np.zeros((0, len(PARTS)))
-    return Priorities(parts, parts @ _weights(parameters))
+    return Priorities(parts, np.minimum(parts @ _weights(parameters), 1.0))
 
 
 def decision_parts(found: Priorities, own: Floats) -> Floats:
@@ -64,13 +64,13 @@ def decision_parts(found: Priorities, own: Floats) -> Floats:
     total = float(weight.sum())
     if total <= 0.0:
         return np.zeros(len(PARTS))
-    mean: Floats = weight @ found.parts / total
+    mean: Floats = np.minimum(weight @ found.parts / total, 1.0)  # rounding may exceed it
     return mean
 
 
 def weighted(parts: Floats, parameters: Parameters) -> float:
     """One priority from its parts."""
-    return float(parts @ _weights(parameters))
+    return min(float(parts @ _weights(parameters)), 1.0)
 
 
 def _weights(parameters: Parameters) -> Floats:

@@ -195,12 +195,12 @@ def signal_lines(state: State, portfolio: Portfolio, risk_model: RiskModel) -> V
 
 @dataclass(frozen=True, slots=True)
 class _Weighed:
+    parts: tuple[tuple[str, float], ...]
     score: float
     skill: float
     view: float
     own: float
     priority: float
-    parts: tuple[tuple[str, float], ...]
 
 
 def _weighed(found: Situation) -> dict[str, _Weighed]:
@@ -219,7 +219,7 @@ def _weighed(found: Situation) -> dict[str, _Weighed]:
         strict=True,
     )
     return {
-        reference: _Weighed(*numbers, tuple(zip(PARTS, parts, strict=True)))
+        reference: _Weighed(tuple(zip(PARTS, parts, strict=True)), *numbers)
         for reference, *numbers, parts in lines
     }
 
