@@ -104,7 +104,8 @@ def test_wishes_beyond_a_strategys_share_of_the_risk_are_a_conflict_with_it() ->
     rows = [row(0, "a", 2.0), row(1, "b", 1.0)]  # of five parts of risk a's are four
     known = {**NO_BUDGETS, "a": source(source="a", risk_budget=0.5)}
     (found,) = conflicts(rows, sources=known)
-    assert (found.kind, found.severity) == (ConflictKind.BUDGET, pytest.approx(1.0 - 0.5 / 0.8))
+    assert found.kind is ConflictKind.BUDGET
+    assert found.severity == pytest.approx(1.0 - 0.5 / 0.8)
     enough = {**NO_BUDGETS, "a": source(source="a", risk_budget=0.81)}
     assert conflicts(rows, sources=enough) == []
 
