@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "run"]
 
 _LINES = 60
-_BESIDE = 110
+_BESIDE = 120
 """Columns that stand beside a signal's id."""
 
 
