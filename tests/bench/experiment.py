@@ -21,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -246,7 +247,9 @@ def main() -> int:
         return 2
     task, began = Task(args.data, args.names), time.monotonic()
     sizes = {"seeds": args.seeds, "names": args.names}
-    with ProcessPoolExecutor(args.processes, initializer=collect_seldom) as pool:
+    # What polars has begun does not outlive a fork.
+    spawned = get_context("spawn")
+    with ProcessPoolExecutor(args.processes, spawned, collect_seldom) as pool:
         if args.tune:
             finish("tuning", tuned(task, seeds=args.seeds, pool=pool) | sizes, record=args.record)
             return 0
