@@ -10,7 +10,7 @@ import math
 
 from coordinator.core.clock import MILLISECOND, MINUTE
 from coordinator.core.learn import await_outcome
-from coordinator.core.rounds import hears, open_round
+from coordinator.core.rounds import open_round
 from coordinator.core.state import Source, State, View
 from coordinator.core.views import raw_score
 from schemas.control import StrategyMuted
@@ -46,9 +46,9 @@ def _count(source: Source, stamp: Stamp) -> None:
 
 def wake(state: State, source: str, instrument: str | None) -> None:
     """Open a round of everybody who decides on that source's signals (on that instrument)."""
-    for name in state.hearers.get(source, ()):
+    for name in state.hearers.of(source, instrument):
         portfolio = state.portfolios[name]
-        if portfolio.round is None and (instrument is None or hears(portfolio, instrument)):
+        if portfolio.round is None:
             open_round(state, portfolio, "signals")
 
 
