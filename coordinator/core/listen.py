@@ -47,9 +47,7 @@ def _count(source: Source, stamp: Stamp) -> None:
 def wake(state: State, source: str, instrument: str | None) -> None:
     """Open a round of everybody who decides on that source's signals (on that instrument)."""
     for name in state.hearers.of(source, instrument):
-        portfolio = state.portfolios[name]
-        if portfolio.round is None:
-            open_round(state, portfolio, "signals")
+        open_round(state, state.portfolios[name], "signals")
 
 
 def _view_of(state: State, stamp: Stamp, event: SignalIssued, source: Source) -> View:

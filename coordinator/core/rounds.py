@@ -51,8 +51,10 @@ def halt(state: State, portfolio: Portfolio) -> None:
 
 
 def note_idle(state: State, portfolio: Portfolio) -> None:
-    """Whether it could begin a round now, and when its last one was: kept for `next_begin`."""
-    if portfolio.active and portfolio.round is None:
+    """Whether it could begin a round now, and when its last one was."""
+    free = portfolio.active and portfolio.round is None
+    state.hearers.note(portfolio.name, free=free)
+    if free:
         state.idle.arm(portfolio.name, portfolio.last_round_at or 0)
     else:
         state.idle.disarm(portfolio.name)
