@@ -27,7 +27,7 @@ from schemas.entries import Stamp, encode_journal
 from schemas.journal import ClockTicked
 from tests.bench.rules import RULES, Said, correlation, opinions
 
-__all__ = ["measured"]
+__all__ = ["around", "measured", "outcomes"]
 
 OURS = "ours"
 HORIZON = 5
@@ -41,22 +41,22 @@ PORTFOLIO = "balanced"
 def measured() -> dict[str, Any]:
     """Mean information coefficient of each rule, and of ours above each, with 95 % intervals."""
     recording = load()
-    outcomes = _outcomes(recording)
+    came = outcomes(recording)
     found: dict[str, list[float]] = {rule: [] for rule in (OURS, *RULES)}
     for session, held in _held(recording):
-        if session < len(outcomes):
+        if session < len(came):
             for rule, opinion in held.items():
-                found[rule].append(correlation(opinion, outcomes[session]))
+                found[rule].append(correlation(opinion, came[session]))
     values = {rule: np.array(one) for rule, one in found.items()}
     figures = {}
     for rule, one in values.items():
-        figures[rule] = _around("ic", one)
+        figures[rule] = around("ic", one)
         if rule != OURS:
-            figures[rule] |= _around("ours_above", values[OURS] - one)
+            figures[rule] |= around("ours_above", values[OURS] - one)
     return {"sessions": len(values[OURS]), "claim": "none: thirty sessions say nothing", **figures}
 
 
-def _outcomes(recording: Recording) -> Floats:
+def outcomes(recording: Recording) -> Floats:
     """(t, n) what each name did after a session, less the mean of all."""
     opens = np.array(
         [
@@ -111,7 +111,7 @@ def _said(state: State, recording: Recording) -> Said:
     return Said(score, confidence, arrival)
 
 
-def _around(name: str, values: Floats) -> dict[str, Any]:
+def around(name: str, values: Floats) -> dict[str, Any]:
     """Mean, and the middle 95 % of means of resampled blocks."""
     rng = np.random.default_rng(0)
     blocks = -(-len(values) // BLOCK)

@@ -42,7 +42,9 @@ class Prices:
         """These names alone, sorted."""
         at = np.array(sorted(columns), dtype=np.intp)
         names = tuple(self.names[i] for i in at)
-        return Prices(names, self.days, self.opens[:, at], self.closes[:, at])
+        # Row by row in memory, as sums round otherwise where they run along columns.
+        opens, closes = (np.ascontiguousarray(one[:, at]) for one in (self.opens, self.closes))
+        return Prices(names, self.days, opens, closes)
 
     def until(self, sessions: int) -> Prices:
         """The first sessions alone."""
