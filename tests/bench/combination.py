@@ -178,7 +178,8 @@ def combined_ms(sources: int, names: int) -> tuple[float, float]:
         skill = rng.uniform(0.01, 0.1, len(views))
         references = [view.reference for view in views]
         began = time.perf_counter()
-        board = Board(views, layout, score, skill, np.ones(len(views)), references)
+        whole = np.ones(len(views))
+        board = Board(views, layout, score, skill, whole, whole, references)
         combine(board, covariance, prior=np.zeros(names), between=between)
         times.append((time.perf_counter() - began) * 1000.0)
     return quantile(times, 0.5), quantile(times, 0.99)

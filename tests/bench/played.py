@@ -225,7 +225,8 @@ class _Player:
             [_source(place) for _, place, _ in cells],
         )
         references = [view.reference for view in views]
-        return Board(views, layout, score, skill, np.ones(len(cells)), references)
+        whole = np.ones(len(cells))  # as they were said a moment ago
+        return Board(views, layout, score, skill, whole, whole, references)
 
 
 def played(
