@@ -11,7 +11,7 @@ import math
 from coordinator.core.clock import MILLISECOND, MINUTE
 from coordinator.core.forms import form_of, raw_score, stated
 from coordinator.core.learn import await_outcome
-from coordinator.core.rounds import hears, open_round
+from coordinator.core.rounds import open_round
 from coordinator.core.scales import volatility_of
 from coordinator.core.state import Source, State, View
 from schemas.control import StrategyMuted
@@ -47,10 +47,8 @@ def _count(source: Source, stamp: Stamp) -> None:
 
 def wake(state: State, source: str, instrument: str | None) -> None:
     """Open a round of everybody who decides on that source's signals (on that instrument)."""
-    for name in state.hearers.get(source, ()):
-        portfolio = state.portfolios[name]
-        if portfolio.round is None and (instrument is None or hears(portfolio, instrument)):
-            open_round(state, portfolio, "signals")
+    for name in state.hearers.of(source, instrument):
+        open_round(state, state.portfolios[name], "signals")
 
 
 def _view_of(state: State, stamp: Stamp, event: SignalIssued, source: Source) -> View:

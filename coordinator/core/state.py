@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from coordinator.core.accounts import EXACT, Account
 from coordinator.core.clock import MILLISECOND, Timers
 from coordinator.core.forms import Form
+from coordinator.core.hearers import Hearers
 from coordinator.core.instrument import Instrument
 from coordinator.core.likeness import Pairs
 from coordinator.core.market import Market
@@ -297,14 +298,16 @@ class State:
         self.outcomes = Outcomes()
         self.pairs = Pairs()
         self.learned = 0  # counts whenever what is believed of sources may have changed
-        # source to sorted portfolios that decide on signals
-        self.hearers: dict[str, list[str]] = {}
         self.parameters = parameters if parameters is not None else Parameters()
         self.parameters_digest = digest(canonical_bytes(self.parameters))
         self.market = Market(
             window=self.parameters.risk_window_sessions,
             volume_window=self.parameters.volume_sessions,
         )
+        # No part of the state, as they follow from the portfolios: whom a signal can wake, and when
+        # those that could begin a round now had their last.
+        self.hearers = Hearers()
+        self.idle = Timers()
         # No part of the state: whether it only follows what was decided, and decides nothing.
         self.follows = False
         # No part of the state: what portfolios that hear the same views need not work out again,
