@@ -18,7 +18,7 @@ from coordinator.core.panes import (
     source_panes,
 )
 from coordinator.core.ports import Allocator, RiskModel
-from coordinator.core.rounds import arm_interval, arm_view, open_round
+from coordinator.core.rounds import arm_interval, arm_view, note_idle, open_round
 from coordinator.core.shown import portfolio_view, seen_as
 from coordinator.core.state import Portfolio, State
 from schemas.base import OutputEvent
@@ -79,7 +79,9 @@ def after_timer(state: State, timer: str) -> None:
     elif kind == CLOSED:
         learn_from_close(state)
     elif kind == "round":
-        state.portfolios[rest[0]].round = None
+        portfolio = state.portfolios[rest[0]]
+        portfolio.round = None
+        note_idle(state, portfolio)
     elif kind == SOURCE_PANE:
         arm_source(state, rest[0])
 

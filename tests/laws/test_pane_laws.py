@@ -22,7 +22,8 @@ from tests.journals import DAY, MS, T0, Input, engine, events_of, law, lay, outp
 from tests.recorded import PORTFOLIOS, SOURCES, recorded
 
 SEEDS = (1, 2, 3)
-END = T0 + 6 * DAY
+END = T0 + 9 * DAY
+"""Behind the last input of every seed, and the pane that it is in."""
 PANES = st.sampled_from([1_000, 7_777, 60_000, 3_600_000, 86_400_000]) | st.integers(1_000, 10**7)
 """Lengths in ms; odd ones lie across every grid of hours and days."""
 GRACES = st.sampled_from([0, 5_000, 3_600_000]) | st.integers(0, 3_600_000)
