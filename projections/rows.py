@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, TypeAlias
+
+from projections.as_of import AsOf
+from projections.pane_rows import HeardPaneRow, PortfolioPaneRow, SourcePaneRow
 
 __all__ = [
     "VIEWS",
@@ -18,8 +21,10 @@ __all__ = [
     "ConflictRow",
     "DecisionRow",
     "FillRow",
+    "HeardPaneRow",
     "HoldingRow",
     "IncidentRow",
+    "PortfolioPaneRow",
     "PortfolioRow",
     "PortfolioViewRow",
     "QualityRow",
@@ -28,20 +33,11 @@ __all__ = [
     "SignalRow",
     "SignalUseRow",
     "SignalVerdictRow",
+    "SourcePaneRow",
     "TradeEndRow",
     "TradeRow",
     "WithdrawalRow",
 ]
-
-
-class AsOf(NamedTuple):
-    """What a row was made from: an output's seq, or a journal record's position, in its shard.
-
-    Comparable only within one shard, where a larger one is newer.
-    """
-
-    shard: int
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +388,9 @@ Row: TypeAlias = (
     | PortfolioViewRow
     | HoldingRow
     | HoldingChangeRow
+    | PortfolioPaneRow
+    | HeardPaneRow
+    | SourcePaneRow
     | SignalRow
     | WithdrawalRow
     | FillRow
@@ -401,7 +400,7 @@ Row: TypeAlias = (
 
 VIEWS: tuple[type[Row], ...] = (
     DecisionRow, TradeRow, SignalUseRow, ConflictRow, RoundRow, QualityRow, SignalVerdictRow,
-    IncidentRow, PortfolioViewRow, HoldingRow, HoldingChangeRow, SignalRow, WithdrawalRow, FillRow,
-    TradeEndRow, PortfolioRow,
+    IncidentRow, PortfolioViewRow, HoldingRow, HoldingChangeRow, PortfolioPaneRow, HeardPaneRow,
+    SourcePaneRow, SignalRow, WithdrawalRow, FillRow, TradeEndRow, PortfolioRow,
 )  # fmt: skip
 """Every kind of row; each names its view and the columns that identify a row in it."""

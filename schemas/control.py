@@ -235,6 +235,10 @@ class Parameters(Model):
     """Portfolio views are emitted at least this often while anything changes."""
     view_delay_ms: Milliseconds = 1_000
     """How long after a fill, or money, a portfolio is shown at the latest."""
+    pane_ms: Annotated[int, Field(ge=1_000, le=86_400_000)] = 60_000
+    """Length of the panes in which activity is counted, on a grid that begins in 1970."""
+    pane_grace_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 5_000
+    """How long after its end a source's pane still waits for signals of its time."""
     movements_max: Annotated[int, Field(ge=0, le=10**6)] = 2_000
     """Fills and moves of money kept of a portfolio, to hold an older positions report against."""
     cash_tolerance: Annotated[float, Field(ge=0, le=1e9)] = 0.005

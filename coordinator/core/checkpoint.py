@@ -24,6 +24,7 @@ from coordinator.core.outcomes import Outcomes
 from coordinator.core.remembered import Remembered
 from coordinator.core.rounds import note_idle, note_mandate
 from coordinator.core.state import Portfolio, Source, State, View
+from coordinator.core.tallies import PortfolioPanes, SourcePanes
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
 from schemas.market import CorporateActionAnnounced
@@ -38,7 +39,7 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 4
+FORMAT = 5
 _PORTFOLIO = TypeAdapter(Portfolio)
 _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])
@@ -46,6 +47,8 @@ _INSTRUMENTS = TypeAdapter(list[Instrument])
 _ACTIONS = TypeAdapter(list[CorporateActionAnnounced])
 _OUTCOMES = TypeAdapter(Outcomes)
 _MOVEMENTS = TypeAdapter(dict[str, Movements])
+_PORTFOLIO_PANES = TypeAdapter(dict[str, PortfolioPanes])
+_SOURCE_PANES = TypeAdapter(dict[str, SourcePanes])
 _ARRAYS = {
     "price": "<f8",
     "price_time": "<i8",
@@ -211,6 +214,10 @@ def _parts(state: State) -> list[_Part]:
         _Part("pairs", to_json(_pairs_tree(state.pairs))),
         _Part("outcomes", _OUTCOMES.dump_json(state.outcomes)),
         _Part("movements", _MOVEMENTS.dump_json(dict(sorted(state.movements.items())))),
+        _Part("panes", _PORTFOLIO_PANES.dump_json(dict(sorted(state.portfolio_panes.items())))),
+        _Part(
+            "panes of sources", _SOURCE_PANES.dump_json(dict(sorted(state.source_panes.items())))
+        ),
     ]
     parts += [
         _Part(f"portfolio {name}", _portfolio_bytes(state.portfolios[name]))
@@ -333,6 +340,8 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.pairs = _pairs(_PAIRS.validate_json(parts["pairs"]))
     state.outcomes = _OUTCOMES.validate_json(parts["outcomes"])
     state.movements = _MOVEMENTS.validate_json(parts["movements"])
+    state.portfolio_panes = _PORTFOLIO_PANES.validate_json(parts["panes"])
+    state.source_panes = _SOURCE_PANES.validate_json(parts["panes of sources"])
     for name, body in parts.items():
         if name.startswith("portfolio "):
             portfolio = _PORTFOLIO.validate_json(body)

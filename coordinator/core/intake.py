@@ -173,6 +173,7 @@ def _rejected_signal(
         instrument=event.instrument,
         reason=reason,
         detail=detail,
+        event_time=event.event_time,
     )
 
 
@@ -192,6 +193,7 @@ def _withdrawal(state: State, event: SignalWithdrawn) -> OutputEvent | None:
         signal_id=event.signal_id,
         reason=SignalRejection.UNKNOWN_SIGNAL,
         detail="withdrawn, but not live",
+        event_time=event.event_time,
     )
 
 

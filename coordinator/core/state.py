@@ -23,6 +23,7 @@ from coordinator.core.outcomes import Outcomes
 from coordinator.core.recall import Recall
 from coordinator.core.remembered import Remembered
 from coordinator.core.skill import Skill
+from coordinator.core.tallies import PortfolioPanes, SourcePanes
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters, SourceRegistered, StrategyRegistered
 from schemas.decisions import Trigger
@@ -296,6 +297,8 @@ class State:
         self.actions: dict[str, CorporateActionAnnounced] = {}  # by id, not in effect yet
         self.movements: dict[str, Movements] = {}  # by portfolio
         self.outcomes = Outcomes()
+        self.portfolio_panes: dict[str, PortfolioPanes] = {}
+        self.source_panes: dict[str, SourcePanes] = {}  # of those at home on this shard
         self.pairs = Pairs()
         self.learned = 0  # counts whenever what is believed of sources may have changed
         self.parameters = parameters if parameters is not None else Parameters()

@@ -65,12 +65,12 @@ def test_a_checkpoint_that_is_not_the_state_is_named_by_part(run: MemoryLog) -> 
     def richer(record: Record) -> bytes:
         if record.topic != "checkpoints":
             return record.payload
-        return record.payload.replace(b'"rounds":', b'"rounds":9')
+        return record.payload.replace(b'"sessions_waited":', b'"sessions_waited":9')
 
     found = difference(copied(run, richer))
     assert (found.kind, found.event) == ("state", "checkpoint")
     assert found.fields[0].path.startswith("state[portfolio ")
-    assert found.fields[0].path.endswith(".rounds")
+    assert found.fields[0].path.endswith(".sessions_waited")
 
 
 def test_a_parquet_copy_verifies_like_its_original(run: MemoryLog, tmp_path: Path) -> None:
