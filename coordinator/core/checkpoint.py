@@ -15,6 +15,8 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
+from coordinator.core import published
+from coordinator.core.bias import Bias
 from coordinator.core.clock import Timers
 from coordinator.core.instrument import Instrument
 from coordinator.core.likeness import Pairs
@@ -37,7 +39,7 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 3
+FORMAT = 4
 _PORTFOLIO = TypeAdapter(Portfolio)
 _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])
@@ -45,6 +47,7 @@ _INSTRUMENTS = TypeAdapter(list[Instrument])
 _ACTIONS = TypeAdapter(list[CorporateActionAnnounced])
 _OUTCOMES = TypeAdapter(Outcomes)
 _MOVEMENTS = TypeAdapter(dict[str, Movements])
+_BIASES = TypeAdapter(dict[str, Bias])
 _ARRAYS = {
     "price": "<f8",
     "price_time": "<i8",
@@ -211,6 +214,8 @@ def _parts(state: State) -> list[_Part]:
         _Part("pairs", to_json(_pairs_tree(state.pairs))),
         _Part("outcomes", _OUTCOMES.dump_json(state.outcomes)),
         _Part("movements", _MOVEMENTS.dump_json(dict(sorted(state.movements.items())))),
+        _Part("biases", _BIASES.dump_json(dict(sorted(state.biases.items())))),
+        _Part("published", published.written(state.published)),
     ]
     parts += [
         _Part(f"portfolio {name}", _portfolio_bytes(state.portfolios[name]))
@@ -335,6 +340,8 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.pairs = _pairs(_PAIRS.validate_json(parts["pairs"]))
     state.outcomes = _OUTCOMES.validate_json(parts["outcomes"])
     state.movements = _MOVEMENTS.validate_json(parts["movements"])
+    state.biases = _BIASES.validate_json(parts["biases"])
+    state.published = published.read(parts["published"])
     for name, body in parts.items():
         if name.startswith("portfolio "):
             portfolio = _PORTFOLIO.validate_json(body)

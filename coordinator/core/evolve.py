@@ -21,6 +21,7 @@ from coordinator.core.booking import (
 )
 from coordinator.core.learn import learn_from_prices, learn_from_report, session_ends
 from coordinator.core.listen import drop_view, mute, take_view
+from coordinator.core.risk import take_published
 from coordinator.core.rounds import (
     arm_interval,
     arm_view,
@@ -302,6 +303,7 @@ _INPUTS: dict[type[Event], Change] = {
     market.RatesObserved: _rate,
     outcomes.OutcomeAttributed: _attributed,
     market.CorporateActionAnnounced: await_action,
+    market.RiskModelPublished: take_published,
     portfolios.PortfolioOpened: _opened,
     portfolios.PortfolioClosed: _portfolio_closed,
     portfolios.MandateChanged: _mandate,

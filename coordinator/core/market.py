@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from coordinator.core.estimates import averages, betas, blended_volatility, mean_known
 from coordinator.core.instrument import Instrument
 from coordinator.core.ports import Floats, RiskModel, RiskSettings
+from coordinator.core.published import Published, covers, together
 from coordinator.core.rates import Rates, currencies
 from coordinator.core.recall import Recall
 from schemas.control import Parameters
@@ -309,33 +310,42 @@ class Market:
         horizon: float,
         risk_model: RiskModel,
         settings: RiskSettings,
+        published: Published | None = None,
     ) -> Floats:
         """(k, k) covariance of listed instruments over `horizon` sessions; not to be written to.
 
-        Of returns in `currency`, which all of them are known to have a rate to.
+        Of returns in `currency`, which all of them are known to have a rate to. published: what
+        counts for those of its instruments that are in that currency.
 
         The same array until a return changes, so that all who decide meanwhile share it.
         """
 
         def estimated() -> Floats:
-            session = risk_model.covariance(self.returns_in(currency, instruments), settings)
-            found: Floats = horizon * session
+            def own() -> Floats:
+                return risk_model.covariance(self.returns_in(currency, instruments), settings)
+
+            covered = covers(published, instruments, self.instruments, currency)
+            found: Floats = horizon * together(own, published, instruments, covered)
             found.flags.writeable = False
             return found
 
         key = (instruments, currency, horizon, risk_model, settings)
-        return self._risks.get(key, estimated)
+        return self._risks.get(key, estimated, same=(published,))
 
-    def returns_in(self, currency: str, instruments: tuple[str, ...]) -> Floats:
+    def returns_in(
+        self, currency: str, instruments: tuple[str, ...], *, sessions: int | None = None
+    ) -> Floats:
         """(t, k) returns of the last sessions in one currency, oldest first, NaN where unknown.
 
-        A rate that was not seen in a session has not moved in it.
+        sessions: at most so many; None: all that are kept. A rate that was not seen in a session
+        has not moved in it.
         """
-        found = self.window(self.columns(instruments))
+        found = self.window(self.columns(instruments), sessions)
         for i, name in enumerate(instruments):
             own = self.instruments[name].currency
             for column, inverted in self.rates.path(own, currency) or ():
-                moved = 1.0 + np.nan_to_num(self.window(np.array([column], dtype=np.intp))[:, 0])
+                of_rate = self.window(np.array([column], dtype=np.intp), sessions)
+                moved = 1.0 + np.nan_to_num(of_rate[:, 0])
                 found[:, i] = (1.0 + found[:, i]) * (1.0 / moved if inverted else moved) - 1.0
         return found
 
@@ -369,9 +379,10 @@ class Market:
         """(k,) columns of listed instruments."""
         return np.array([self.instruments[name].column for name in instruments], dtype=np.intp)
 
-    def window(self, columns: Indices) -> Floats:
+    def window(self, columns: Indices, sessions: int | None = None) -> Floats:
         """(t, k) returns of the last sessions, oldest first, NaN where unknown."""
-        order = (self.row - self.rows + 1 + np.arange(self.rows)) % len(self.returns)
+        rows = self.rows if sessions is None else min(sessions, self.rows)
+        order = (self.row - rows + 1 + np.arange(rows)) % len(self.returns)
         return self.returns[np.ix_(order, columns)]
 
     def volatility(self, parameters: Parameters) -> Floats:
