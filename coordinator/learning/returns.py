@@ -196,6 +196,17 @@ def evidence(
     # With nothing observed in a session the sum is 0 and so is the expectation.
     drawn = rho * standard[holey].sum(axis=1, keepdims=True) / spread
     standard[holey] += missing * drawn
-    left = missing * np.sqrt(rho * (1.0 - rho) / spread) * scale[holey]
+    left = _merged(missing, rho * (1.0 - rho) / spread[:, 0] * weights[holey] / total)
     rest += (1.0 - rho) * (weights[holey] @ missing) / total
     return Evidence(np.vstack([standard * scale, common, left]), rest, weights / total)
+
+
+def _merged(missing: Floats, strength: Floats) -> Floats:
+    """(j, n) rows with rows' rows = sum_t strength_t missing_t missing_t', one a run of sessions.
+
+    A name that is not listed yet is missing in one session as in the next: one row has them all.
+    """
+    turns = np.flatnonzero((missing[1:] != missing[:-1]).any(axis=1)) + 1
+    starts = np.concatenate([np.zeros(1, dtype=np.intp), turns])
+    merged: Floats = missing[starts] * np.sqrt(np.add.reduceat(strength, starts))[:, None]
+    return merged
