@@ -13,10 +13,15 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.core.estimates import averages, betas, blended_volatility, mean_known
+from coordinator.core.estimates import (
+    averages,
+    betas,
+    blended_volatility,
+    mean_known,
+)
 from coordinator.core.instrument import Instrument
 from coordinator.core.ports import Floats, RiskModel, RiskSettings
-from coordinator.core.published import Published, covers, together
+from coordinator.core.published import Published, together
 from coordinator.core.rates import Rates, currencies
 from coordinator.core.recall import Recall
 from schemas.control import Parameters
@@ -314,18 +319,16 @@ class Market:
     ) -> Floats:
         """(k, k) covariance of listed instruments over `horizon` sessions; not to be written to.
 
-        Of returns in `currency`, which all of them are known to have a rate to. published: what
-        counts for those of its instruments that are in that currency.
-
-        The same array until a return changes, so that all who decide meanwhile share it.
+        Of returns in `currency`, which all have a rate to. published: what counts for its own in
+        that currency. The same array until a return changes: all who decide meanwhile share it.
         """
 
         def estimated() -> Floats:
             def own() -> Floats:
                 return risk_model.covariance(self.returns_in(currency, instruments), settings)
 
-            covered = covers(published, instruments, self.instruments, currency)
-            found: Floats = horizon * together(own, published, instruments, covered)
+            session = together(own, published, instruments, self.instruments, currency)
+            found: Floats = horizon * session
             found.flags.writeable = False
             return found
 
@@ -337,8 +340,7 @@ class Market:
     ) -> Floats:
         """(t, k) returns of the last sessions in one currency, oldest first, NaN where unknown.
 
-        sessions: at most so many; None: all that are kept. A rate that was not seen in a session
-        has not moved in it.
+        sessions: at most so many. A rate that was not seen in a session has not moved in it.
         """
         found = self.window(self.columns(instruments), sessions)
         for i, name in enumerate(instruments):

@@ -101,9 +101,11 @@ def together(
     own: Callable[[], Floats],
     published: Published | None,
     names: tuple[str, ...],
-    covered: NDArray[np.bool_],
+    instruments: Mapping[str, Instrument],
+    currency: str,
 ) -> Floats:
     """(n, n) one session's covariance: published where it is, the engine's own for the rest."""
+    covered = covers(published, names, instruments, currency)
     if published is None or not covered.any():
         return own()
     if covered.all():
