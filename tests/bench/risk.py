@@ -5,8 +5,8 @@ over forecast volatility, with 95 % intervals (`coordinator.core.bias` has the f
 
 - of portfolios that nobody optimised and of those of least variance, made every few sessions from
   the 250 sessions before, for all names of the folder that are known then, held for one session:
-  equal weight, random long-only (50 names), random long-short (100 names), least variance long-only
-  and least variance with any weights that add up to one;
+  equal weight, random long-only (50 names), random long-short (100 names), least variance with any
+  weights that add up to one and with none below zero, of all names and of 30 drawn ones;
 - of portfolios that the engine made itself, from signals of three sources, in a backtest with
   simulated fills: what the engine's own state says of each at the end.
 
@@ -27,11 +27,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from coordinator.bootstrap import risk_model
 from coordinator.core.bias import Bias, told
-from coordinator.core.ports import Floats, RiskSettings
+from coordinator.core.ports import Floats, RiskModel, RiskSettings
 from coordinator.core.risk import risk_settings
 from coordinator.log.open import open_reader
 from coordinator.solver import pin_threads
@@ -40,7 +41,10 @@ from schemas.control import Parameters
 from tests.bench.record import finish, options
 from tests.bench.sp500 import timed, write_files
 
+Indices = NDArray[np.int64]
 SEED, WINDOW, EACH = 1, 250, 20
+FEW, FEW_EACH = 30, 5
+"""Names of a small portfolio of least variance, and how many are drawn a session."""
 EVERY_NAME = 8
 """The engine's own portfolios are of every so many names, so that the whole takes minutes."""
 DEFAULTS = risk_settings(Parameters())
@@ -144,6 +148,25 @@ def least_variance(sigma: Floats, *, short: bool) -> Floats:
         held = held[found > 0.0]
 
 
+def optimised(
+    model: RiskModel, settings: RiskSettings, window: Floats, few: list[Indices], sigma: Floats
+) -> Iterator[tuple[str, Floats, Floats]]:
+    """Kind, weights (n,) and covariance (n, n) of portfolios of least variance.
+
+    few: columns of the small ones, which have an estimate of their own.
+    """
+    for short, how in ((True, ""), (False, ", long-only")):
+        yield f"least variance{how}", least_variance(sigma, short=short), sigma
+    for columns in few:
+        own = model.covariance(window[:, columns], settings)
+        wide = np.zeros_like(sigma)
+        wide[np.ix_(columns, columns)] = own
+        for short, how in ((True, ""), (False, ", long-only")):
+            weights = np.zeros(len(sigma))
+            weights[columns] = least_variance(own, short=short)
+            yield f"least variance of {FEW} names{how}", weights, wide
+
+
 class Tally:
     """One model's forecasts of one kind of portfolio."""
 
@@ -190,35 +213,35 @@ def of_made_up(returns: Floats, every: int) -> dict[str, Any]:
         known = np.flatnonzero(~np.isnan(returns[day - 1]))
         window, move = returns[day - WINDOW : day, known], np.nan_to_num(returns[day, known])
         portfolios = list(drawn(rng, len(known)))
+        few = [rng.choice(len(known), FEW, replace=False) for _ in range(FEW_EACH)]
         for name, settings in MODELS.items():
-            before = time.perf_counter()
+            before = time.process_time()
             sigma = model.covariance(window, settings)
-            seconds[name] += time.perf_counter() - before
-            own = [("least variance", least_variance(sigma, short=True)),
-                   ("least variance, long-only", least_variance(sigma, short=False))]  # fmt: skip
-            _count(tallies[name], [*portfolios, *own], sigma, move)
-    made = {
-        name: {kind: tally.figures() for kind, tally in kinds.items()}
-        for name, kinds in tallies.items()
-    }
-    for name, kinds in made.items():
-        for kind in ("least variance", "least variance, long-only"):
-            kinds[kind]["variance_apart_in_errors"] = _apart(
-                tallies[name][kind], tallies[DEFAULTS.model][kind]
-            )
-        kinds["covariance_ms"] = {"mean": round(1e3 * seconds[name] / len(days), 1)}
-    return made
+            seconds[name] += time.process_time() - before
+            made = [(kind, weights, sigma) for kind, weights in portfolios]
+            made += optimised(model, settings, window, few, sigma)
+            _count(tallies[name], made, move)
+    found: dict[str, Any] = {}
+    for name, kinds in tallies.items():
+        found[name] = {kind: tally.figures() for kind, tally in kinds.items()}
+        for kind in kinds:
+            if kind.startswith("least"):
+                apart = _apart(kinds[kind], tallies[DEFAULTS.model][kind])
+                found[name][kind]["variance_apart_in_errors"] = apart
+        found[name]["covariance_ms"] = {"mean": round(1e3 * seconds[name] / len(days), 1)}
+    return found
 
 
 def _count(
-    kinds: dict[str, Tally], portfolios: list[tuple[str, Floats]], sigma: Floats, move: Floats
+    kinds: dict[str, Tally], portfolios: list[tuple[str, Floats, Floats]], move: Floats
 ) -> None:
-    weights = np.array([one for _, one in portfolios])
-    forecasts = np.sqrt(((weights @ sigma) * weights).sum(axis=1))
-    moves = weights @ move
-    for kind in dict.fromkeys(kind for kind, _ in portfolios):
-        of_kind = [i for i, (one, _) in enumerate(portfolios) if one == kind]
-        kinds.setdefault(kind, Tally()).add(forecasts[of_kind].tolist(), moves[of_kind].tolist())
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for kind, weights, sigma in portfolios:
+        forecasts, moves = found.setdefault(kind, ([], []))
+        forecasts.append(math.sqrt(float(weights @ sigma @ weights)))
+        moves.append(float(weights @ move))
+    for kind, (forecasts, moves) in found.items():
+        kinds.setdefault(kind, Tally()).add(forecasts, moves)
 
 
 def _apart(one: Tally, other: Tally) -> float:
