@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from coordinator.core.checkpoint import decode_state, encode_state
 from coordinator.core.ports import Floats
 from coordinator.core.risk import covariance_of, published_now, risk_settings
 from coordinator.core.state import State
+from schemas.base import parse_time
 from schemas.control import Parameters
 from schemas.decisions import AllocationDecided
 from schemas.verdicts import InputRejected
@@ -154,6 +157,16 @@ def test_none_is_used_where_the_parameters_want_none() -> None:
     inputs.append(published(make, T0 + 9 * DAY + HOUR))
     (refused,) = events_of(run(inputs, end=T0 + 10 * DAY), InputRejected)
     assert refused.reason == "unsupported"
+
+
+def test_the_pages_example_is_a_model_that_counts() -> None:
+    page = (Path(__file__).parents[3] / "ops" / "docs" / "risk.md").read_text(encoding="utf-8")
+    example = json.loads(page.split("```json\n")[1].split("```")[0])
+    make, at = Inputs(), parse_time(example.pop("event_time"))
+    listed = [make.listed(name, at) for name in example["instruments"]]
+    state = state_after([*listed, make.make("market", example.pop("type"), at, **example)])
+    found = sigma_of(state, "AAPL", "XOM")
+    assert np.sqrt(np.diag(found)) == pytest.approx([0.01642, 0.02039], abs=1e-5)
 
 
 def test_a_published_model_survives_a_restart_to_the_last_bit() -> None:
