@@ -10,7 +10,8 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import marginal_value
-from coordinator.solver.limits import kink
+from coordinator.solver.further import further_of
+from coordinator.solver.limits import kink, volatility_slope
 from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
 
 __all__ = ["Flags", "one_by_one", "repair"]
@@ -21,6 +22,8 @@ Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 # in rounds.
 _ROUNDS = 12
 _COUNT_SNAP = 1e-9
+# Of the largest relief; a name that eases a row by less would be given up for nothing.
+_RELIEF_MIN = 1e-3
 
 
 def repair(
@@ -32,7 +35,7 @@ def repair(
     before: Violations,
     allowed: Violations,
 ) -> Floats:
-    """(n,) trades trimmed to keep turnover, gross and cash, then completed where a breach remains.
+    """(n,) trades trimmed to keep all limits on sums, then completed where a breach remains.
 
     mandatory: (n,) trades that reduce a breached position, trimmed last. before: violations that
     may stay; allowed: those aimed at. The caller checks the result: a repair may fail.
@@ -45,6 +48,7 @@ def repair(
         trades = _trim_turnover(problem, trades, order)
         trades = _trim_gross(problem, trades, order, before)
         trades = _trim_cash(problem, trades, order, before)
+        trades = _trim_further(problem, trades, order, before)
         if not measure(problem, trades).worse_than(before):
             break
     return _complete(problem, trades, wanted, before, allowed)
@@ -102,6 +106,44 @@ def _trim_cash(
     )
 
 
+def _trim_further(
+    problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
+) -> Floats:
+    """Trim what each hard row of the further limits is broken by, more than it was before."""
+    if not problem.limits:
+        return trades
+    for row in np.flatnonzero(further_of(problem).hard):
+        excess = float(measure(problem, trades).further[row] - before.further[row])
+        if excess > ROUNDING_TOLERANCE:
+            relief = _relief(problem, trades, int(row))
+            enough = _RELIEF_MIN * np.max(np.abs(relief), initial=0.0)
+            trades = _trim(
+                problem, trades, [i for i in order if relief[i] > enough], relief, excess
+            )
+    return trades
+
+
+def _relief(problem: AllocationProblem, trades: Floats, row: int) -> Floats:
+    """(n,) how much one unit less of each trade eases a row of the further limits."""
+    further, side = further_of(problem), np.sign(trades)
+    counts = further.counts
+    starts = [counts.part(kind).stop for kind in counts._fields]
+    kind = counts._fields[int(np.searchsorted(starts, row, side="right"))]
+    if kind == "linear":
+        slope = further.linear[row]
+    elif kind == "gross":
+        group = further.gross[row - counts.linear]
+        slope = group * np.where(trades > kink(problem), 1.0, -1.0)
+    elif kind == "volatility":
+        slope = volatility_slope(problem, trades)
+    elif kind == "turnover":
+        slope = side / 2
+    else:
+        slope = np.where(side > 0.0, 1.0 + problem.cost_buy, 0.0)
+    result: Floats = slope * side
+    return result
+
+
 def _trim(
     problem: AllocationProblem, trades: Floats, names: list[int], relief: Floats, excess: float
 ) -> Floats:
@@ -138,7 +180,7 @@ def _complete(
     before: Violations,
     allowed: Violations,
 ) -> Floats:
-    """Round some trades away from zero, while gross or cash is further broken than it was to be.
+    """Round some trades away from zero, while a limit on sums is further broken than it was to be.
 
     One lot is added to the trades that lost most to rounding, if it helps and worsens nothing.
     """
@@ -153,7 +195,7 @@ def _complete(
         then = measure(problem, tried)
         if (
             abs(tried[i]) >= problem.trade_min
-            and _helps(problem, tried, i)
+            and (bool(problem.limits) or _helps(problem, tried, i))
             and not (then.worse_than(before) or _missing(then, allowed) >= missing)
         ):
             trades, now = tried, then
@@ -166,5 +208,9 @@ def _helps(problem: AllocationProblem, tried: Floats, i: int) -> bool:
 
 
 def _missing(now: Violations, allowed: Violations) -> float:
-    """How much more of gross and cash is broken than was to be, fraction of NAV."""
-    return max(now.gross - allowed.gross, 0.0) + max(now.cash - allowed.cash, 0.0)
+    """How much more of gross, cash and the hard rows is broken than was to be, fraction of NAV."""
+    sums = max(now.gross - allowed.gross, 0.0) + max(now.cash - allowed.cash, 0.0)
+    if not len(now.further):
+        return sums
+    rows = np.maximum(now.further - allowed.further, 0.0)[now.hard]
+    return sums + float(rows.sum())
