@@ -13,7 +13,7 @@ and every feasible y uses no more than the room, so
 
 with h_i the slope a_i y less costs and priced uses of instrument i. h_i is concave and piecewise
 linear in one variable inside a box: its maximum is at an end or at a kink, exactly. A volatility
-is convex, so its tangent at z takes its place: v(y) >= v(z) + v'(z) (y - z).
+|R w| is at least -q'R w for any |q| <= 1, which is linear and takes its place.
 Source: weak duality, Boyd and Vandenberghe 2004, section 5.2.
 """
 
@@ -25,7 +25,7 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.further import NOTHING, further_of
-from coordinator.solver.limits import kink, volatility_slope, volatility_used
+from coordinator.solver.limits import kink
 from coordinator.solver.room import Room, weights_before
 
 __all__ = ["Prices", "marginal_value", "objective", "one_sided_slopes", "upper_bound"]
@@ -35,7 +35,8 @@ __all__ = ["Prices", "marginal_value", "objective", "one_sided_slopes", "upper_b
 class Prices:
     """Prices of the limits on sums: gain of the objective per unit of room, all >= 0.
 
-    linear, groups: (k,) of the further rows of `room.Room`; volatility: of its volatility.
+    linear, groups: (k,) of the further rows of `room.Room`; volatility: of its volatility, which
+    pull, (n,) per unit of each weight, adds up to at the optimum and nowhere exceeds.
     """
 
     gross: float = 0.0
@@ -44,6 +45,7 @@ class Prices:
     linear: Floats = field(default_factory=lambda: NOTHING)
     groups: Floats = field(default_factory=lambda: NOTHING)
     volatility: float = 0.0
+    pull: Floats = field(default_factory=lambda: NOTHING)
 
 
 def objective(problem: AllocationProblem, trades: Floats) -> float:
@@ -74,8 +76,7 @@ def upper_bound(problem: AllocationProblem, room: Room, trades: Floats, prices: 
     slope = marginal_value(problem, trades)
     rooms = prices.gross * room.gross + prices.cash * room.cash + prices.turnover * room.turnover
     if problem.limits:
-        slope = slope - _volatility_pull(problem, trades, prices)
-        rooms += _rows_left(problem, room, trades, prices)
+        rooms += _rows_worth(problem, room, prices)
     kinks = (0.0, kink(problem))
     inner = (np.minimum(np.maximum(one, low), high) for one in kinks)
     points = np.array([low, high, *inner])
@@ -112,27 +113,22 @@ def _row_prices(
     gross: Floats | float = prices.gross
     if len(prices.linear):
         pull = prices.linear @ further_of(problem).linear
+    if len(prices.pull):
+        pull = pull + prices.pull
     if len(prices.groups):
         gross = gross + prices.groups @ further_of(problem).gross
     return pull, gross
 
 
-def _volatility_pull(problem: AllocationProblem, trades: Floats, prices: Prices) -> Floats | float:
-    """What a unit of each trade costs at the price of volatility: (n,)."""
-    if prices.volatility == 0.0:
-        return 0.0
-    return prices.volatility * volatility_slope(problem, trades)
-
-
-def _rows_left(problem: AllocationProblem, room: Room, trades: Floats, prices: Prices) -> float:
-    """Worth of the rows' room, and of the volatility that trades leave (< 0 where overdrawn)."""
+def _rows_worth(problem: AllocationProblem, room: Room, prices: Prices) -> float:
+    """Worth of the rows' room, and of the volatility's less what is held and working pulls."""
     worth = 0.0
     if len(prices.linear):
         worth += float(prices.linear @ room.linear)
     if len(prices.groups):
         worth += float(prices.groups @ room.groups)
-    if prices.volatility != 0.0:
-        worth += prices.volatility * (room.volatility - volatility_used(problem, trades))
+    if len(prices.pull):
+        worth += prices.volatility * room.volatility - float(prices.pull @ problem.start)
     return worth
 
 
@@ -145,7 +141,7 @@ def one_sided_slopes(
     price.
     """
     pull, gross = _row_prices(problem, prices)
-    slope = marginal_value(problem, trades) - pull - _volatility_pull(problem, trades, prices)
+    slope = marginal_value(problem, trades) - pull
     turn = kink(problem)
     pays_more = trades > 0.0, trades >= 0.0
     rises = trades > turn, trades >= turn

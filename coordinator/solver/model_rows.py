@@ -68,7 +68,7 @@ class Rows:
     rooms: RowRooms
     linear: cp.Constraint | None
     groups: cp.Constraint | None
-    volatility: cp.Constraint | None
+    volatility: cp.SOC | None
 
     @property
     def constraints(self) -> list[cp.Constraint]:

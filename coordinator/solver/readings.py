@@ -149,11 +149,12 @@ def _binding_prices(problem: AllocationProblem, plan: Plan) -> Prices:
     further, now = further_of(problem), used(problem, z)
     at_bound = now > further.bound + plan.allowed.further - _BINDING
     linear, groups = at_bound[further.counts.part("linear")], at_bound[further.counts.part("gross")]
+    cone = at_bound[further.counts.part("volatility")].any()
     return replace(
         binding,
         linear=np.where(linear, prices.linear, 0.0) if len(prices.linear) else prices.linear,
         groups=np.where(groups, prices.groups, 0.0) if len(prices.groups) else prices.groups,
-        volatility=prices.volatility if at_bound[further.counts.part("volatility")].any() else 0.0,
+        volatility=prices.volatility if cone else 0.0,
     )
 
 

@@ -15,9 +15,9 @@ are one row:
     min  c't + t'A' (gamma Sigma) A t / 2   s.t.  G t <= room left at z0
 
 A long-only portfolio has about one segment a name, where the model has three variables and eight
-rows a name. Names that cannot trade have none. Solved cold by a solver object of its own. A volatility
-limit is not in it: where the answer keeps one anyway, it is the answer with it; where not, the
-answer's excess says so.
+rows a name. Names that cannot trade have none. Solved cold by a solver object of its own. A
+volatility limit is not in it: where the answer keeps one anyway, it is the answer with it; where
+not, the answer's excess says so.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, cast
 
@@ -37,6 +38,9 @@ __all__ = ["ModelShelf", "least_violation", "optimise", "optimise_model", "resto
 _Made = TypeVar("_Made", Model, Restoration, Least)
 _Key = tuple[str, int, str, Counts]
 _NO_ROWS = Counts()
+_CONE = 1e-2
+"""Of the tolerance: beside a cone that leaves a thin room, prices and so gaps are large. How far the
+solver really came is the certificate's to say."""
 
 
 class ModelShelf:
@@ -103,17 +107,21 @@ def optimise_model(
     if model.rows is not None:
         model.rows.parameters.load(problem)
         model.rows.rooms.load(room)
-    status, iterations = _solve(model.problem, settings, solver)
+    has_cone = model.rows is not None and model.rows.volatility is not None
+    pinned = replace(settings, tolerance=settings.tolerance * _CONE) if has_cone else settings
+    status, iterations = _solve(model.problem, pinned, solver)
     found = _values(model.trades)
     if found is None:
         return no_solution(problem, solver, status, iterations)
+    volatility, pull = _cone_price(model, scale)
     prices = Prices(
         gross=_price(model.gross, scale),
         cash=_price(model.cash, scale),
         turnover=_price(model.turnover, scale),
         linear=_prices(model.rows.linear, scale) if model.rows else NOTHING,
         groups=_prices(model.rows.groups, scale) if model.rows else NOTHING,
-        volatility=_price(model.rows.volatility, scale) if model.rows else 0.0,
+        volatility=volatility,
+        pull=pull,
     )
     return judged(
         problem,
@@ -220,12 +228,25 @@ def _values(variable: cp.Variable) -> Floats | None:
     return np.asarray(value, dtype=np.float64)
 
 
-def _price(constraint: cp.Constraint | None, scale: float) -> float:
+def _price(constraint: cp.Constraint, scale: float) -> float:
     """The constraint's dual in the objective's unit; 0 where the solver gave none."""
     value = _dual(constraint)
     if value is None:
         return 0.0
     return max(float(value.reshape(-1)[0]), 0.0) / scale
+
+
+def _cone_price(model: Model, scale: float) -> tuple[float, Floats]:
+    """The price of volatility and (n,) how it pulls each weight; none where there is no cone."""
+    if model.rows is None or model.rows.volatility is None or model.rows.parameters.root is None:
+        return 0.0, NOTHING
+    duals = model.rows.volatility.dual_value
+    if duals is None or any(one is None or not np.all(np.isfinite(one)) for one in duals):
+        return 0.0, NOTHING
+    price, along = (np.asarray(one, dtype=np.float64).reshape(-1) / scale for one in duals)
+    pull: Floats = -(along @ model.rows.parameters.root.value)
+    # The bound holds for directions no longer than the price.
+    return max(float(price[0]), float(np.linalg.norm(along))), pull
 
 
 def _prices(constraint: cp.Constraint | None, scale: float) -> Floats:

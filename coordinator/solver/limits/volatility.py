@@ -12,16 +12,14 @@ __all__ = ["root_of", "volatility_limit", "volatility_slope", "volatility_used"]
 
 def volatility_limit(
     trades: cp.Variable, root: cp.Parameter, start: cp.Parameter, room: cp.Expression
-) -> cp.Constraint:
+) -> cp.SOC:
     """The root of w' Sigma w stays within room, w what is held, working and traded.
 
     trades: (n,) signed fractions of NAV. root: (n, n) R with R'R = Sigma. start: (n,) R w0, the
     part of what is held and working. room: scalar, over the horizon. Its dual is the price of
-    volatility. Source: MATH, stage B.
+    volatility and, per entry of R w, where the price pulls. Source: MATH, stage B.
     """
-    norm = vars(cp)["norm2"]
-    limit: cp.Constraint = norm(root @ trades + start) <= room
-    return limit
+    return cp.SOC(room, root @ trades + start)
 
 
 def root_of(covariance: Floats) -> Floats:
