@@ -12,18 +12,16 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, objective
-from coordinator.solver.further import further_of
 from coordinator.solver.least import Choice
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.rule import reduce_breaches
 from coordinator.solver.settings import SolverName, SolverSettings
-from coordinator.solver.solution import Solution
+from coordinator.solver.solution import CONE_BINDS, EXCESS_MAX, Solution
 from coordinator.solver.solve import ModelShelf, least_violation, optimise, restore
 from coordinator.solver.tiers import (
     EASE,
-    EXCESS_MAX,
     any_gave_way,
-    cone_solvers,
+    ease_soft,
     has_soft,
     settle,
     strict,
@@ -75,12 +73,13 @@ def climb(
         allowed = _allowed(left, before)
         return _relaxed(problem, allowed, ruled, shelf, settings, (broken,))
     remarks = [broken]
-    for solver in cone_solvers(problem, settings):
+    for solver in (settings.solver, settings.second_solver):
         found = _restored(problem, before, shelf, settings, solver)
         if np.isfinite(found.gap) and found.excess <= EXCESS_MAX:
             allowed = _allowed(measure(problem, found.trades), before)
             return _relaxed(problem, allowed, found.trades, shelf, settings, tuple(remarks))
-        remarks.append(f"{solver} found no least violation: {found.status}")
+        if found.status != CONE_BINDS:
+            remarks.append(f"{solver} found no least violation: {found.status}")
     return _rule(problem, before, tuple(remarks))
 
 
@@ -143,14 +142,17 @@ def _softly(
     kept = strict(problem, allowed)
     if not has_soft(problem):
         return _solve_rungs(problem, kept, solvers, shelf, settings)
-    # Kept all, they are hard ones: that is the answer wherever it exists, and the fast way. Only a
-    # cone needs the second solver for it; else a first one that fails leaves it to the tiers.
-    asked = solvers if further_of(problem).counts.volatility else solvers[:1]
-    plan = _first_certified(problem, kept, asked, shelf, settings)
+    # Kept all, they are hard ones: that is the answer wherever it exists, and the fast way. Where
+    # the first solver finds none, the tiers say whether there is one.
+    plan = _first_certified(problem, kept, solvers[:1], shelf, settings)
     if isinstance(plan, Plan):
         return plan
     settled = settle(problem, allowed, known, shelf, settings)
-    plan = _solve_rungs(problem, settled.allowed, solvers, shelf, settings)
+    # A room can be too thin to be certified: then soft limits give way a little more.
+    plan = _first_certified(problem, settled.allowed, solvers, shelf, settings)
+    wider = ease_soft(problem, settled.allowed)
+    if not isinstance(plan, Plan):
+        plan = _solve_rungs(problem, wider, solvers, shelf, settings)
     relaxed = plan.certified and any_gave_way(problem, plan.trades)
     rung = "relaxed" if relaxed else plan.rung
     return replace(plan, rung=rung, remarks=(*settled.remarks, *plan.remarks))
@@ -195,12 +197,11 @@ def _first_certified(
                 certified=True,
                 remarks=tuple(remarks),
             )
-        if solver == "PIQP" and found.status == "optimal" and np.isfinite(room.volatility):
-            continue  # it knows no cone, and the one there is binds: that is no failure
-        remarks.append(
-            f"{solver} not certified: {found.status}, "
-            f"gap {found.gap:.1e}, excess {found.excess:.1e}"
-        )
+        if found.status != CONE_BINDS:
+            remarks.append(
+                f"{solver} not certified: {found.status}, "
+                f"gap {found.gap:.1e}, excess {found.excess:.1e}"
+            )
     return tuple(remarks)
 
 

@@ -37,7 +37,7 @@ from coordinator.solver.room import Room
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.solution import Solution, judged, no_solution
 
-__all__ = ["optimise_segments"]
+__all__ = ["STATUS", "Segments", "can_bind", "cut", "optimise_segments", "room_left"]
 
 _NARROW = 1e-12
 """A segment this narrow is none, fraction of NAV: an interior needs width."""
@@ -49,7 +49,7 @@ _ROUNDS_MAX = 4
 """Then all join."""
 _WORTH = 1e-9
 """A gain per unit of trade that is none: with everything traded, a thousandth of the gap."""
-_STATUS = {
+STATUS = {
     piqp.PIQP_SOLVED: "optimal",
     piqp.PIQP_MAX_ITER_REACHED: "user_limit",
     piqp.PIQP_PRIMAL_INFEASIBLE: "infeasible",
@@ -194,10 +194,10 @@ def _solve(
             prices=Prices(),
         )
     scale = scale_of(problem)
-    left = _left(problem, room, parts.start)
-    kept = _can_bind(parts, left)
+    left = room_left(problem, room, parts.start)
+    kept = can_bind(parts, left)
     solver = _set_up(problem, parts, kept, left[kept], scale, slope, settings)
-    status = _STATUS.get(solver.solve(), "failed")
+    status = STATUS.get(solver.solve(), "failed")
     result = solver.result
     iterations = int(result.info.iter)
     length, duals = np.asarray(result.x), np.asarray(result.z_u)
@@ -219,7 +219,7 @@ def _solve(
     )
 
 
-def _can_bind(parts: Segments, left: Floats) -> NDArray[np.intp]:
+def can_bind(parts: Segments, left: Floats) -> NDArray[np.intp]:
     """Rows to solve with: the first three, and of the further ones those that parts can use up."""
     further = parts.uses[3:]
     most = np.maximum(further * parts.low, further * parts.high).sum(axis=1)
@@ -258,7 +258,7 @@ def _set_up(
     return solver
 
 
-def _left(problem: AllocationProblem, room: Room, start: Floats) -> Floats:
+def room_left(problem: AllocationProblem, room: Room, start: Floats) -> Floats:
     """(3 + r,) room of gross, cash, turnover and the rows that z0 leaves; < 0 where overdrawn."""
     exposure = np.maximum(room.highest + start, -(room.lowest + start))
     buys, sells = np.maximum(start, 0.0), np.maximum(-start, 0.0)

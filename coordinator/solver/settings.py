@@ -25,7 +25,8 @@ class SolverSettings:
     gap_max: certified distance to the optimum that counts as solved, fraction of NAV (1e-6 is 0.01
     bp). models_max: compiled models kept, one per size, purpose, solver and rows.
     tier_solves_max: solves for soft limits that cannot all be kept, at least 1; of more tiers the
-    last ones share a solve.
+    last ones share a solve. cone_solves_max: solves for the risk aversion at which a volatility
+    limit is just kept, before a cone solver is asked.
     """
 
     solver: SolverName = "PIQP"
@@ -35,3 +36,4 @@ class SolverSettings:
     gap_max: float = 1e-6
     models_max: int = 24
     tier_solves_max: int = 8
+    cone_solves_max: int = 24

@@ -17,7 +17,12 @@ from coordinator.solver.limits import volatility_used
 from coordinator.solver.room import Room
 from coordinator.solver.settings import SolverName
 
-__all__ = ["Solution", "judged", "no_solution"]
+__all__ = ["CONE_BINDS", "EXCESS_MAX", "Solution", "judged", "no_solution", "volatility_broken"]
+
+CONE_BINDS = "a cone binds"
+"""Status of an answer by a way that knows no cones: no failure, but another has to be asked."""
+EXCESS_MAX = 1e-7
+"""What a solver may overdraw a sum by and still be accepted; rounding repairs it to floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,13 @@ def no_solution(
     """What a solver that gave no usable numbers is worth: nothing."""
     nothing = np.zeros(len(problem.instruments))
     return Solution(solver, status, iterations, nothing, Prices(), np.inf, np.inf)
+
+
+def volatility_broken(problem: AllocationProblem, room: Room, trades: Floats) -> bool:
+    """Whether trades, (n,), are more volatile than is accepted."""
+    if not np.isfinite(room.volatility):
+        return False
+    return volatility_used(problem, trades) > room.volatility + EXCESS_MAX
 
 
 def _overdrawn(problem: AllocationProblem, room: Room, trades: Floats) -> float:

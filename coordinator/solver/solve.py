@@ -17,9 +17,11 @@ import cvxpy as cp
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.aversion import optimise_limited
 from coordinator.solver.certificate import Prices
 from coordinator.solver.further import NOTHING, Counts, further_of
 from coordinator.solver.least import Choice, Least, build_least
+from coordinator.solver.least_segments import seek_segments
 from coordinator.solver.model import (
     Model,
     Restoration,
@@ -30,7 +32,7 @@ from coordinator.solver.model import (
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.segments import optimise_segments
 from coordinator.solver.settings import SolverName, SolverSettings
-from coordinator.solver.solution import Solution, judged, no_solution
+from coordinator.solver.solution import CONE_BINDS, Solution, judged, no_solution, volatility_broken
 from coordinator.solver.violations import Violations, measure
 
 __all__ = ["ModelShelf", "least_violation", "optimise", "optimise_model", "restore"]
@@ -39,8 +41,8 @@ _Made = TypeVar("_Made", Model, Restoration, Least)
 _Key = tuple[str, int, str, Counts]
 _NO_ROWS = Counts()
 _CONE = 1e-2
-"""Of the tolerance: beside a cone that leaves a thin room, prices and so gaps are large. How far the
-solver really came is the certificate's to say."""
+"""Of the tolerance: beside a cone that leaves a thin room, prices and so gaps are large. How far
+the solver really came is the certificate's to say."""
 
 
 class ModelShelf:
@@ -88,7 +90,10 @@ def optimise(
     PIQP gets the model in fewer variables, without cvxpy's work for each solve.
     """
     if solver == "PIQP":
-        return optimise_segments(problem, room, settings)
+        found = optimise_segments(problem, room, settings)
+        if found.status == "optimal" and volatility_broken(problem, room, found.trades):
+            return optimise_limited(problem, room, settings, replace(found, status=CONE_BINDS))
+        return found
     return optimise_model(problem, room, shelf, settings, solver)
 
 
@@ -176,6 +181,8 @@ def least_violation(
     The gap of the answer is 0 where the solver says it is optimal; excess: by how much a limit is
     broken beyond what it may.
     """
+    if solver == "PIQP":
+        return seek_segments(problem, choice, settings)
     model = shelf.least(len(problem.instruments), solver, further_of(problem).counts)
     model.load(problem, choice)
     status, iterations = _solve(model.problem, settings, solver)
@@ -244,7 +251,8 @@ def _cone_price(model: Model, scale: float) -> tuple[float, Floats]:
     if duals is None or any(one is None or not np.all(np.isfinite(one)) for one in duals):
         return 0.0, NOTHING
     price, along = (np.asarray(one, dtype=np.float64).reshape(-1) / scale for one in duals)
-    pull: Floats = -(along @ model.rows.parameters.root.value)
+    root = np.asarray(model.rows.parameters.root.value, dtype=np.float64)
+    pull: Floats = -(along @ root)
     # The bound holds for directions no longer than the price.
     return max(float(price[0]), float(np.linalg.norm(along))), pull
 

@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.further import excess, further_of
 from coordinator.solver.least import Choice
-from coordinator.solver.settings import SolverName, SolverSettings
+from coordinator.solver.settings import SolverSettings
+from coordinator.solver.solution import EXCESS_MAX
 from coordinator.solver.solve import ModelShelf, least_violation
 from coordinator.solver.violations import Violations
 
 __all__ = [
     "EASE",
-    "EXCESS_MAX",
     "GAVE_MIN",
     "Settled",
     "any_gave_way",
-    "cone_solvers",
+    "ease_soft",
     "has_soft",
     "settle",
     "strict",
@@ -35,8 +35,8 @@ __all__ = [
 
 EASE = 5e-7
 """Added to the least violation, so that the next solve has an inside. Source: MATH, stage B."""
-EXCESS_MAX = 1e-7
-"""What a solver may overdraw a sum by and still be accepted; rounding repairs it to floats."""
+_EASE_WIDE = 1e-5
+"""The same where a room is too thin for any solver: a tenth of a basis point."""
 GAVE_MIN = 1e-6
 """A soft row broken by less than this, in its scaled unit, gave not way: it is the ease above."""
 
@@ -54,13 +54,6 @@ def has_soft(problem: AllocationProblem) -> bool:
     return any(limit.tier > 0 for limit in problem.limits)
 
 
-def cone_solvers(problem: AllocationProblem, settings: SolverSettings) -> tuple[SolverName, ...]:
-    """The solvers to ask for a model as it is written: only one of them solves cones."""
-    if further_of(problem).counts.volatility:
-        return ("CLARABEL",)
-    return (settings.solver, settings.second_solver)
-
-
 def strict(problem: AllocationProblem, allowed: Violations) -> Violations:
     """The same, with no soft row broken."""
     if not has_soft(problem):
@@ -72,6 +65,12 @@ def any_gave_way(problem: AllocationProblem, trades: Floats) -> bool:
     """Whether trades, (n,), leave a soft row broken by more than the ease."""
     soft = ~further_of(problem).hard
     return bool((excess(problem, trades)[soft] > GAVE_MIN).any())
+
+
+def ease_soft(problem: AllocationProblem, allowed: Violations) -> Violations:
+    """The same, with every soft row allowed to be broken a little more."""
+    more = np.where(further_of(problem).hard, 0.0, _EASE_WIDE)
+    return replace(allowed, further=allowed.further + more)
 
 
 def settle(
@@ -115,7 +114,7 @@ def _least(
 ) -> Floats | str:
     """The trades of the first solver whose answer can be trusted, or why there are none."""
     why = []
-    for solver in cone_solvers(problem, settings):
+    for solver in (settings.solver, settings.second_solver):
         found = least_violation(problem, choice, shelf, settings, solver)
         if np.isfinite(found.gap) and found.excess <= EXCESS_MAX:
             return found.trades

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -18,7 +19,8 @@ from coordinator.core.ports import AllocationProblem, Floats, WeightLimit
 
 __all__ = ["Row", "Stated", "breach", "limit", "rows_of", "state", "violations"]
 
-TIGHT = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
+TOLERANCES = (1e-10, 1e-8)
+"""As tight as it goes."""
 
 
 def limit(
@@ -52,7 +54,7 @@ class Row:
 def _largest_fill(p: AllocationProblem, i: int, coefficient: float) -> float:
     """Most that working trades of a name add to coefficient times its weight, by enumeration."""
     return max(
-        coefficient * (buys * p.working_buys[i] + sells * p.working_sells[i])
+        coefficient * float(buys * p.working_buys[i] + sells * p.working_sells[i])
         for buys, sells in product((0.0, 1.0), repeat=2)
     )
 
@@ -64,7 +66,8 @@ def _exposures(p: AllocationProblem, z: cp.Variable) -> cp.Expression:
 
 def _paid(p: AllocationProblem, z: cp.Variable) -> cp.Expression:
     reserved = float(p.working_buys @ (1 + p.cost_buy))
-    return cp.sum(z) + p.cost_buy @ cp.pos(z) + p.cost_sell @ cp.neg(z) + reserved
+    paid: cp.Expression = cp.sum(z) + p.cost_buy @ cp.pos(z) + p.cost_sell @ cp.neg(z) + reserved
+    return paid
 
 
 def rows_of(p: AllocationProblem, z: cp.Variable) -> list[Row]:
@@ -104,22 +107,26 @@ class Stated:
     always: list[cp.Constraint]
     rows: list[Row]
 
-    def best(self, caps: Sequence[float | None]) -> float:
-        """The optimum with each row broken by at most its cap (None: not there); -inf if none."""
+    def best(self, caps: Sequence[float]) -> float:
+        """The optimum with each row broken by at most its cap; -inf where there is no point."""
         kept = [
             row.quantity <= row.bound + cap
             for row, cap in zip(self.rows, caps, strict=True)
-            if cap is not None
+            if cap < np.inf
         ]
         return _solved(cp.Problem(cp.Maximize(self.worth), [*self.always, *kept]))
 
-    def least(self, chosen: Sequence[bool], caps: Sequence[float | None]) -> float:
-        """Least total violation of the chosen rows, the others' capped (None: not there)."""
+    def least(self, chosen: Sequence[bool], caps: Sequence[float]) -> float:
+        """Least total violation of the chosen rows, the others broken by at most their cap."""
         slack = cp.Variable(len(self.rows), nonneg=True)
+        most = [
+            slack[i] if mine else cap
+            for i, (mine, cap) in enumerate(zip(chosen, caps, strict=True))
+        ]
         kept = [
-            row.quantity <= row.bound + (slack[i] if chosen[i] else cap)
-            for i, (row, cap) in enumerate(zip(self.rows, caps, strict=True))
-            if chosen[i] or cap is not None
+            row.quantity <= row.bound + cap
+            for row, cap, mine in zip(self.rows, most, chosen, strict=True)
+            if mine or cap < np.inf
         ]
         goal = cp.sum(cp.multiply(np.array(chosen, dtype=float), slack))
         return -_solved(cp.Problem(cp.Maximize(-goal), [*self.always, *kept, slack <= 100.0]))
@@ -146,13 +153,15 @@ def state(p: AllocationProblem) -> Stated:
 def _solved(problem: cp.Problem) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        try:
-            problem.solve(solver="CLARABEL", warm_start=False, **TIGHT)
-        except cp.SolverError:
-            return float("nan")
-    if problem.status in {"infeasible", "infeasible_inaccurate"}:
-        return -np.inf
-    return float(problem.value) if problem.status == "optimal" else float("nan")
+        for tight in TOLERANCES:
+            options = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), tight)
+            with suppress(cp.SolverError):
+                problem.solve(solver="CLARABEL", warm_start=False, **options)
+            if problem.status == "optimal":
+                return float(problem.value)
+            if problem.status == "infeasible":
+                return -np.inf
+    return float("nan")
 
 
 def violations(p: AllocationProblem, trades: Floats) -> dict[str, tuple[int, float]]:

@@ -169,7 +169,7 @@ def test_rows_of_any_scale_give_the_same_trades() -> None:
     trades = [
         ALLOCATOR.allocate(replace(problem(), limits=(one,))).trades for one in (small, large)
     ]
-    assert np.allclose(*trades, atol=1e-9)
+    assert np.allclose(trades[0], trades[1], atol=1e-9)
 
 
 def test_working_trades_count_whichever_fill(make: Make) -> None:
