@@ -9,7 +9,7 @@ so that one unit of any row is about one unit of weight. It must never know what
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -113,6 +113,8 @@ def prepare(problem: AllocationProblem) -> AllocationProblem:
     """The same problem, whose rows `further_of` needs not put together again."""
     if not problem.limits:
         return problem
+    if not len(further_of(problem).bound):
+        return replace(problem, limits=())
     given = {one.name: getattr(problem, one.name) for one in fields(AllocationProblem)}
     return _Prepared(**given, further=further_of(problem))
 

@@ -10,20 +10,16 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import marginal_value
-from coordinator.solver.further import further_of
-from coordinator.solver.limits import kink, volatility_slope
+from coordinator.solver.limits import kink
+from coordinator.solver.repair_rows import soft_kept, trim_rows, trim_soft_rows
+from coordinator.solver.trim import Flags, trim
 from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
 
-__all__ = ["Flags", "one_by_one", "repair"]
-
-Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+__all__ = ["one_by_one", "repair"]
 
 # Trimming one sum can overdraw another (a sale dropped for turnover paid for a buy), so it is done
 # in rounds.
 _ROUNDS = 12
-_COUNT_SNAP = 1e-9
-# Of the largest relief; a name that eases a row by less would be given up for nothing.
-_RELIEF_MIN = 1e-3
 
 
 def repair(
@@ -41,17 +37,19 @@ def repair(
     may stay; allowed: those aimed at. The caller checks the result: a repair may fail.
     """
     now = measure(problem, trades)
-    if not now.worse_than(before) and _missing(now, allowed) <= ROUNDING_TOLERANCE:
+    done = not now.worse_than(before) and _missing(now, allowed) <= ROUNDING_TOLERANCE
+    if done and soft_kept(now, allowed):
         return trades  # nothing to trim and nothing to complete
     order = _order(problem, trades, mandatory)
     for _ in range(_ROUNDS):
         trades = _trim_turnover(problem, trades, order)
         trades = _trim_gross(problem, trades, order, before)
         trades = _trim_cash(problem, trades, order, before)
-        trades = _trim_further(problem, trades, order, before)
+        trades = trim_rows(problem, trades, order, before)
         if not measure(problem, trades).worse_than(before):
             break
-    return _complete(problem, trades, wanted, before, allowed)
+    trades = _complete(problem, trades, wanted, before, allowed)
+    return trim_soft_rows(problem, trades, order, allowed)
 
 
 def _order(problem: AllocationProblem, trades: Floats, mandatory: Flags) -> list[int]:
@@ -85,7 +83,7 @@ def one_by_one(
 def _trim_turnover(problem: AllocationProblem, trades: Floats, order: list[int]) -> Floats:
     excess = measure(problem, trades).turnover
     half = np.full_like(trades, 0.5)
-    return _trim(problem, trades, [i for i in order if trades[i] != 0.0], half, excess)
+    return trim(problem, trades, [i for i in order if trades[i] != 0.0], half, excess)
 
 
 def _trim_gross(
@@ -94,83 +92,16 @@ def _trim_gross(
     excess = measure(problem, trades).gross - before.gross
     turn = kink(problem)
     grows = ((trades > 0.0) & (trades > turn)) | ((trades < 0.0) & (trades < turn))
-    return _trim(problem, trades, [i for i in order if grows[i]], np.ones_like(trades), excess)
+    return trim(problem, trades, [i for i in order if grows[i]], np.ones_like(trades), excess)
 
 
 def _trim_cash(
     problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
 ) -> Floats:
     excess = measure(problem, trades).cash - before.cash
-    return _trim(
+    return trim(
         problem, trades, [i for i in order if trades[i] > 0.0], 1.0 + problem.cost_buy, excess
     )
-
-
-def _trim_further(
-    problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
-) -> Floats:
-    """Trim what each hard row of the further limits is broken by, more than it was before."""
-    if not problem.limits:
-        return trades
-    for row in np.flatnonzero(further_of(problem).hard):
-        excess = float(measure(problem, trades).further[row] - before.further[row])
-        if excess > ROUNDING_TOLERANCE:
-            relief = _relief(problem, trades, int(row))
-            enough = _RELIEF_MIN * np.max(np.abs(relief), initial=0.0)
-            trades = _trim(
-                problem, trades, [i for i in order if relief[i] > enough], relief, excess
-            )
-    return trades
-
-
-def _relief(problem: AllocationProblem, trades: Floats, row: int) -> Floats:
-    """(n,) how much one unit less of each trade eases a row of the further limits."""
-    further, side = further_of(problem), np.sign(trades)
-    counts = further.counts
-    starts = [counts.part(kind).stop for kind in counts._fields]
-    kind = counts._fields[int(np.searchsorted(starts, row, side="right"))]
-    if kind == "linear":
-        slope = further.linear[row]
-    elif kind == "gross":
-        group = further.gross[row - counts.linear]
-        slope = group * np.where(trades > kink(problem), 1.0, -1.0)
-    elif kind == "volatility":
-        slope = volatility_slope(problem, trades)
-    elif kind == "turnover":
-        slope = side / 2
-    else:
-        slope = np.where(side > 0.0, 1.0 + problem.cost_buy, 0.0)
-    result: Floats = slope * side
-    return result
-
-
-def _trim(
-    problem: AllocationProblem, trades: Floats, names: list[int], relief: Floats, excess: float
-) -> Floats:
-    """Cut the named trades, in order, by whole lots until excess is gone.
-
-    relief: (n,) how much one unit less of each trade eases the limit. A trade cut below trade_min
-    goes.
-    """
-    if excess <= ROUNDING_TOLERANCE:
-        return trades
-    cut = trades.copy()
-    for i in names:
-        size = abs(trades[i])
-        left = _whole(problem, i, max(size - excess / relief[i], 0.0))
-        if left < problem.trade_min:
-            left = 0.0
-        cut[i] = np.sign(trades[i]) * left
-        excess -= relief[i] * (size - left)
-        if excess <= 0.0:
-            break
-    return cut
-
-
-def _whole(problem: AllocationProblem, i: int, size: float) -> float:
-    """The largest tradable size of name i up to size."""
-    lot = float(problem.lot_weight[i])
-    return float(np.floor(size / lot + _COUNT_SNAP) * lot) if lot > 0.0 else size
 
 
 def _complete(

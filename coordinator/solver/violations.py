@@ -6,7 +6,7 @@ must never use anything of the model: it is the second opinion.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ BREACH_TOLERANCE = 1e-7
 # What float arithmetic may add when an answer is checked again.
 ROUNDING_TOLERANCE = 1e-9
 
+_NO_ROW: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+
 
 @dataclass(frozen=True, slots=True)
 class Violations:
@@ -48,14 +50,14 @@ class Violations:
     cash: float
     turnover: float
     further: Floats = field(default_factory=lambda: NOTHING)
-    hard: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    hard: NDArray[np.bool_] = field(default_factory=lambda: _NO_ROW)
 
     @property
     def largest(self) -> float:
         """The largest single excess over a hard limit, fraction of NAV."""
-        of_rows = self.further[self.hard]
-        per_name = [x.max(initial=0.0) for x in (self.over, self.under, self.trade, of_rows)]
-        return float(max(*per_name, self.gross, self.cash, self.turnover))
+        per_name = [x.max(initial=0.0) for x in (self.over, self.under, self.trade)]
+        of_rows = self.further[self.hard].max(initial=0.0) if len(self.further) else 0.0
+        return float(max(*per_name, of_rows, self.gross, self.cash, self.turnover))
 
     @property
     def breached(self) -> bool:
@@ -72,7 +74,7 @@ class Violations:
             or self.gross > allowed.gross + gap
             or self.cash > allowed.cash + gap
             or self.turnover > allowed.turnover + gap
-            or (self.further > allowed.further + gap)[self.hard].any()
+            or (len(self.further) and (self.further > allowed.further + gap)[self.hard].any())
         )
 
     def beyond(self, most: Violations) -> float:
@@ -104,16 +106,17 @@ def measure(problem: AllocationProblem, trades: Floats) -> Violations:
     lowest, highest = position_range(problem, trades)
     gross = float(np.maximum(highest, -lowest).sum())
     over, under = _outside(problem, lowest, highest)
-    return Violations(
+    found = Violations(
         over=over,
         under=under,
         trade=np.maximum(np.abs(trades) - problem.trade_max, 0.0),
         gross=max(gross - problem.gross_max, 0.0),
         cash=max(problem.cash_floor - cash_left(problem, trades), 0.0),
         turnover=max(turnover_used(trades) - problem.turnover_max, 0.0),
-        further=excess(problem, trades),
-        hard=further_of(problem).hard,
     )
+    if not problem.limits:
+        return found
+    return replace(found, further=excess(problem, trades), hard=further_of(problem).hard)
 
 
 def broken_names(problem: AllocationProblem, found: Violations) -> tuple[str, ...]:

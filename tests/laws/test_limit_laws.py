@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.core.ports import AllocationProblem, WeightLimit
 from coordinator.solver import CvxAllocator, SolverSettings
 from tests.laws.test_allocator_laws import LAW, TOLERANCE, breaches, problems
-from tests.support.limit_reference import limit, violations
+from tests.support.limit_reference import limit, state, violations
 
 ALLOCATOR = CvxAllocator(SolverSettings())
 BOUNDS = st.sampled_from([-0.3, -0.05, 0.0, 0.05, 0.2, 0.5, 1.0, 30.0])
@@ -66,6 +67,50 @@ def test_hard_rows_hold_and_no_breach_gets_worse(p: AllocationProblem) -> None:
         assert excess <= held[name] + TOLERANCE, (name, answer)
     hard = [excess for tier, excess in after.values() if tier == 0]
     assert abs(answer.violation - max(*hard, *now.values(), 0.0)) <= TOLERANCE
+
+
+@given(limited(calm=True))
+@LAW
+def test_where_all_limits_can_be_kept_the_answer_is_the_reference(p: AllocationProblem) -> None:
+    kept = max((one for _, one in violations(p, p.filled * 0.0).values()), default=0.0) == 0.0
+    stated = state(p)
+    best = stated.best([0.0] * len(stated.rows))
+    if np.isfinite(best):
+        answer = ALLOCATOR.allocate(p)
+        assert answer.objective_continuous >= best - 1e-6 * max(1.0, abs(best))
+        assert answer.rung in ("solved", "hold") or not kept
+
+
+@given(limited(), limited())
+@settings(LAW, max_examples=30)
+def test_same_problem_gives_same_bits_whatever_came_between(
+    p: AllocationProblem, other: AllocationProblem
+) -> None:
+    first = CvxAllocator(SolverSettings()).allocate(p)
+    ALLOCATOR.allocate(other)
+    again = ALLOCATOR.allocate(p)
+    for name in ("trades", "lots", "continuous"):
+        assert getattr(first, name).tobytes() == getattr(again, name).tobytes()
+    assert (first.rung, first.limits, first.remarks) == (again.rung, again.limits, again.remarks)
+
+
+@given(limited())
+@LAW
+def test_every_row_is_read_once_with_its_tier_and_sign(p: AllocationProblem) -> None:
+    answer = ALLOCATOR.allocate(p)
+    rows = [one for one in answer.limits if one.limit in {limit.name for limit in p.limits}]
+    bounds = [
+        (limit.name, limit.tier, side, bound)
+        for limit in p.limits
+        for above, below in zip(limit.upper, limit.lower, strict=True)
+        for side, bound in (("upper", above), ("lower", below))
+        if np.isfinite(bound)
+    ]
+    assert [one[:3] for one in bounds] == [(one.limit, one.tier, one.side) for one in rows]
+    assert [one.bound for one in rows] == pytest.approx([one[3] for one in bounds])
+    for one in rows:
+        assert one.shadow_price >= 0.0 if one.side == "upper" else one.shadow_price <= 0.0
+        assert one.gave_way >= 0.0
 
 
 @given(limited())

@@ -117,7 +117,7 @@ class Stated:
         return _solved(cp.Problem(cp.Maximize(self.worth), [*self.always, *kept]))
 
     def least(self, chosen: Sequence[bool], caps: Sequence[float]) -> float:
-        """Least total violation of the chosen rows, the others broken by at most their cap."""
+        """Least total violation of the chosen rows, every row broken by at most its cap."""
         slack = cp.Variable(len(self.rows), nonneg=True)
         most = [
             slack[i] if mine else cap
@@ -129,7 +129,8 @@ class Stated:
             if mine or cap < np.inf
         ]
         goal = cp.sum(cp.multiply(np.array(chosen, dtype=float), slack))
-        return -_solved(cp.Problem(cp.Maximize(-goal), [*self.always, *kept, slack <= 100.0]))
+        ceiling = np.minimum(np.array(caps, dtype=float), 1e7)
+        return -_solved(cp.Problem(cp.Maximize(-goal), [*self.always, *kept, slack <= ceiling]))
 
 
 def state(p: AllocationProblem) -> Stated:

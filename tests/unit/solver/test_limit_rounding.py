@@ -96,6 +96,21 @@ def test_each_hard_row_ends_kept_or_within_a_lot_of_what_was_aimed_at(seed: int)
         assert excess <= aimed[row][1] + 0.03 + 1e-6, row
 
 
+def test_soft_limits_are_brought_back_by_lots_where_they_were_kept(make: Make) -> None:
+    p = make(2, filled=[0.3, 0.0], cash=0.7, lot_weight=[0.2, 0.01], mu=[0.0, 0.05])
+    p = replace(p, limits=(limit("linear", [1.0, 1.0], n=2, upper=0.35, tier=2),))
+    assert rounded(p, [-0.15, 0.2]) == [0.0, 5.0]
+
+
+def test_a_soft_limit_is_not_brought_back_at_the_cost_of_a_higher_tier(make: Make) -> None:
+    p = make(2, filled=[0.3, 0.0], cash=0.7, lot_weight=[0.2, 0.01], mu=[0.0, 0.05])
+    cap = limit("linear", [1.0, 1.0], n=2, upper=0.35, tier=2)
+    floor = limit("linear", [0.0, 1.0], n=2, lower=0.2, tier=1)
+    assert rounded(replace(p, limits=(cap, floor)), [-0.15, 0.2]) == [0.0, 20.0]
+    assert rounded(replace(p, limits=(cap, replace(floor, tier=3))), [-0.15, 0.2]) == [0.0, 5.0]
+    assert rounded(replace(p, limits=(cap, replace(floor, tier=0))), [-0.15, 0.2]) == [0.0, 20.0]
+
+
 def silent(problem: AllocationProblem, *given: object) -> Solution:
     """An `optimise` that finds nothing."""
     found = optimise_for_real(problem, *given)  # type: ignore[arg-type]  # passed through unread
