@@ -84,8 +84,19 @@ def _turned(event: SignalIssued) -> SignalIssued:
         changes["direction"] = -event.direction or 1
     if event.strength is not None:
         changes["strength"] = 1.0 - event.strength
-    if event.expected_return is not None:
-        changes["expected_return"] = -event.expected_return or 0.01
+    for form, small in (("expected_return", 0.01), ("target_weight", 0.01)):
+        value = getattr(event, form)
+        if value is not None:
+            changes[form] = -value or small
+    if event.rank is not None and event.rank_of is not None:
+        turned = event.rank_of + 1 - event.rank
+        changes["rank"] = turned if turned != event.rank else event.rank_of
+    if event.probability_up is not None:
+        changes["probability_up"] = 0.9 if event.probability_up == 0.5 else 1 - event.probability_up  # noqa: PLR2004 - a coin turned is a coin
+    if event.quintiles is not None:
+        turned_fifths = event.quintiles[::-1]
+        same = turned_fifths == event.quintiles
+        changes["quintiles"] = (0.0, 0.0, 0.0, 0.0, 1.0) if same else turned_fifths
     if event.confidence is not None:
         changes["confidence"] = 1.0 - event.confidence
     return event.model_copy(update=changes)

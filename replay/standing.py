@@ -15,21 +15,21 @@ from itertools import takewhile
 from coordinator.bootstrap import build_engine
 from coordinator.core.checkpoint import CheckpointError
 from coordinator.core.engine import Engine, EngineError, EvolveFailed
-from coordinator.core.evolve import evolve_output
 from coordinator.core.ports import LogReader, Record
 from coordinator.core.state import State
 from coordinator.log.live import begin_of
 from replay.errors import CannotFollow
 from replay.source import Progress, shards_of
 from replay.states import RecordedStates
-from schemas.base import Event
+from schemas.base import Event, OutputEvent
+from schemas.books import PortfolioViewUpdated
 from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import decode_output, opening
 from schemas.verdicts import InputRejected, RecordQuarantined
 
 __all__ = ["Moment", "Standing", "standing"]
 
-_FOLLOWED = opening(AllocationDecided, RoundClosed, RecordQuarantined)
+_FOLLOWED = opening(AllocationDecided, RoundClosed, PortfolioViewUpdated, RecordQuarantined)
 _REJECTED = opening(InputRejected)
 _PROGRESS_RECORDS = 256
 REJECTED_MAX = 1_000
@@ -108,9 +108,10 @@ def _folded(
     count = 0
     start = max(engine.position + 1, begin_of(reader, "journal", shard))
     for record in takewhile(moment.holds, reader.read("journal", shard, start)):
-        for event in decided.by(record.position):
-            evolve_output(engine.state, event)
-        for output in engine.step(record, failures=failures.get(record.position, {})):
+        followed = engine.follow(
+            record, decided.by(record.position), failures=failures.get(record.position, {})
+        )
+        for output in followed:
             if output.startswith(_REJECTED) and (one := _rejection(output)).portfolio == about:
                 count += 1
                 if len(rejected) < REJECTED_MAX:
@@ -142,15 +143,29 @@ def _restore(engine: Engine, reader: LogReader, shard: int, moment: Moment) -> N
         return
 
 
+_Due = tuple[int, str, OutputEvent]
+"""When something was said, by which timer, and what."""
+
+
+def _due(event: Event) -> _Due:
+    """A quarantined record was no timer's: all that was due before it comes first."""
+    if isinstance(event, AllocationDecided | RoundClosed | PortfolioViewUpdated):
+        return event.decided_at, f"round\t{event.portfolio}", event
+    if isinstance(event, RecordQuarantined):
+        return event.decided_at, event.event_id if event.event == "timer" else "", event
+    message = f"an output that is not followed: {type(event).__name__}"
+    raise TypeError(message)
+
+
 class _Decided:
     """What was decided in a shard, by the journal position that caused it."""
 
     def __init__(self, reader: LogReader, shard: int, *, after: int) -> None:
         self._found = self._read(reader, shard, after)
-        self._next: tuple[int, Event] | None = next(self._found, None)
+        self._next: tuple[int, _Due] | None = next(self._found, None)
 
     @staticmethod
-    def _read(reader: LogReader, shard: int, after: int) -> Iterator[tuple[int, Event]]:
+    def _read(reader: LogReader, shard: int, after: int) -> Iterator[tuple[int, _Due]]:
         said = -1
         for record in reader.read("decisions", shard, begin_of(reader, "decisions", shard)):
             if not record.payload.startswith(_FOLLOWED):
@@ -159,9 +174,9 @@ class _Decided:
             # A repeat is passed over, as every reader of the chain does.
             if entry.seq > said and entry.position > after:
                 said = entry.seq
-                yield entry.position, entry.event
+                yield entry.position, _due(entry.event)
 
-    def by(self, position: int) -> Iterator[Event]:
+    def by(self, position: int) -> Iterator[_Due]:
         """Those of positions up to this one that were not asked for before."""
         while self._next is not None and self._next[0] <= position:
             yield self._next[1]

@@ -15,8 +15,10 @@ __all__ = [
     "CoordinationPaused",
     "CoordinationResumed",
     "ModePreset",
+    "Normalisation",
     "Parameters",
     "ParametersChanged",
+    "PriorityWeights",
     "SourceRegistered",
     "StrategyMuted",
     "StrategyRegistered",
@@ -24,6 +26,11 @@ __all__ = [
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Milliseconds = Annotated[int, Field(ge=0, le=10**12)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+
+
+Normalisation = Literal["spread", "zscore", "rank"]
+"""How a source's raw scores become scores; see `SourceRegistered.normalisation`."""
 
 
 class ControlEvent(InputEvent):
@@ -56,6 +63,10 @@ class SourceRegistered(ControlEvent):
     """Share of a portfolio's risk that its wishes may take; absent: not stated."""
     error_group: Name | None = None
     """Sources of one group err together: the same model, vendor or raw material."""
+    normalisation: Normalisation = "spread"
+    """How its raw scores become scores. spread: divided by its own spread through time. zscore:
+    winsorised, less their mean and over their deviation across the names that its strategy
+    forecasts now. rank: the normal score of their order among these."""
 
 
 class StrategyRegistered(ControlEvent):
@@ -115,6 +126,30 @@ class ModePreset(Model):
     """gamma of the objective; larger is more cautious."""
 
 
+class PriorityWeights(Model):
+    """How much each part counts in the priority of a signal, and of a decision; not all are 0."""
+
+    confidence: Weight = 1.0
+    """How surely its source is believed to be right with it: its calibrated hit rate."""
+    recency: Weight = 1.0
+    """How much of it is still to come."""
+    reputation: Weight = 1.0
+    """How much of its source's skill is beyond doubt."""
+    urgency: Weight = 1.0
+    """How much of what is to come arrives within one session."""
+    strategy: Weight = 1.0
+    """The priority that its strategy, or source, is registered with."""
+    capital: Weight = 1.0
+    """How much money its wish would move, as a share of the largest wish."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not any(getattr(self, name) for name in type(self).model_fields):
+            message = "at least one weight must be above 0"
+            raise ValueError(message)
+        return self
+
+
 class Parameters(Model):
     """Every number the engine's rules use, in the log, so that history replays under its own."""
 
@@ -161,6 +196,12 @@ class Parameters(Model):
     """Correlation assumed between two sources' view errors."""
     group_correlation: Annotated[float, Field(ge=0, le=0.98)] = 0.5
     """The same of two sources of one error group, where it is more."""
+    cross_section_min: Annotated[int, Field(ge=3, le=10_000)] = 5
+    """Fewest names that scores are normalised across; of fewer, they are by their spread."""
+    target_risk_aversion: Positive = 8.0
+    """Risk aversion that a source is taken to have whose signals are target weights."""
+    signal_weight_max: Positive = 10.0
+    """Target weights beyond this, either way, are out of range."""
     signal_horizon_max: Positive = 2_000.0
     """Signals about more sessions than this are out of range."""
     signal_return_max: Positive = 2.0
@@ -171,8 +212,13 @@ class Parameters(Model):
     """Conflicts milder than this are not reported."""
     conflict_correlation_min: Annotated[float, Field(ge=0, le=1)] = 0.7
     """Views on two instruments conflict only above this absolute correlation."""
+    conflict_stale_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """An opposite view conflicts as a stale one where the part of it that is still to come is at
+    most this share of the fresher one's."""
     conflicts_max: Annotated[int, Field(ge=0, le=10_000)] = 200
     """Conflicts reported per round, the most severe first; the rest are counted."""
+    priority_weights: PriorityWeights = PriorityWeights()
+    """How much each part counts in a priority."""
     horizon_sessions_min: Positive = 5.0
     """Shortest horizon of an allocation."""
     risk_window_sessions: Annotated[int, Field(ge=2, le=2_000)] = 250

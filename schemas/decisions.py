@@ -64,6 +64,8 @@ class ConflictKind(StrEnum):
     CORRELATED_INSTRUMENTS = "correlated_instruments"
     MANDATE = "mandate"
     CAPACITY = "capacity"
+    STALE = "stale"
+    BUDGET = "budget"
 
 
 class Rung(StrEnum):
@@ -194,6 +196,8 @@ class SignalUse(Model):
     """Its part of its own instrument's expected return."""
     utility: Finite
     """Its part of mu'w at the answer; over all signals and the prior these add up to mu'w."""
+    priority: Probability = 0.0
+    """How much it matters beside the others of its round: the weighted mean of its parts."""
 
 
 class LimitUse(Model):
@@ -286,8 +290,12 @@ class AllocationDecided(PortfolioOutput):
     valid_until: Timestamp | None = None
     """The same as a time, where sessions are counted by the clock."""
     priority: Probability = 0.0
-    """Expected gain of the trades as a share of gain and cost together; 1 where the decision began
-    with a broken limit."""
+    """What its trades are worth, times the weighted mean of its other parts; 1 where the decision
+    began with a broken limit."""
+    priority_parts: tuple[tuple[Name, Probability], ...] = ()
+    """Name and value of each part, sorted by name. worth: expected gain of the trades as a share of
+    gain and cost together. The others are those of its signals, each by its part of the opinion:
+    confidence, recency, reputation, urgency, strategy, capital; see `PriorityWeights`."""
     turnover: Annotated[float, Field(ge=0)]
     """Half the absolute weight traded."""
     cost: Finite

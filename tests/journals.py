@@ -26,6 +26,7 @@ from coordinator.solver import CvxAllocator, SolverSettings, pin_threads
 from schemas.base import Event
 from schemas.entries import OutputEntry
 from schemas.journal import ClockTicked, EngineStarted
+from schemas.signals import FORMS
 from schemas.verdicts import ClockJumped
 
 __all__ = [
@@ -107,7 +108,8 @@ class Inputs:
 
     def signal(self, source: str, instrument: str, at: int, **fields: Any) -> Input:
         terms = {"source": source, "strategy": source, "instrument": instrument}
-        opinion = {} if "expected_return" in fields else {"direction": 1, "strength": 0.8}
+        has_form = any(form in fields for form in FORMS if form != "direction")
+        opinion = {} if has_form else {"direction": 1, "strength": 0.8}
         return self.make("signals", "SignalIssued", at, **(terms | opinion | fields))
 
     def fill(

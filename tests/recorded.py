@@ -51,9 +51,12 @@ def _terms() -> Plan:
     for name, lot in zip(NAMES, LOTS, strict=True):
         terms: Fields = {"instrument": name, "lot": lot, "tick": "0.01", "currency": "USD"}
         plan.append((T0, "market", "InstrumentListed", terms))
-    for source in SOURCES:
-        plan.append((T0, "control", "SourceRegistered", {"source": source}))
-    parameters = {"view_correlation": 0.3, "view_interval_ms": 6 * 3_600_000}
+    for source, normalisation in zip(SOURCES, ("spread", "rank", "zscore"), strict=True):
+        registered = {"source": source, "normalisation": normalisation, "risk_budget": 0.4}
+        plan.append((T0, "control", "SourceRegistered", registered))
+    parameters = {
+        "view_correlation": 0.3, "view_interval_ms": 6 * 3_600_000, "cross_section_min": 3
+    }  # fmt: skip
     plan.append((T0, "control", "ParametersChanged", {"parameters": parameters}))
     mandates: dict[str, Fields] = {
         "p-close": {"schedule": {"kind": "session_close"}, "mode": "conservative"},
@@ -103,10 +106,10 @@ def _signal(rng: random.Random, at: int) -> Fields:
         "strategy": rng.choice(["s1", "s2"]),
         "instrument": rng.choice([*NAMES, *NAMES, "UNLISTED"]),
     }
-    if rng.random() < 0.5:
-        fields |= {"direction": rng.choice([-1, 1, 1, 0]), "strength": round(rng.random(), 3)}
-    else:
-        fields["expected_return"] = round(rng.gauss(0.0, 0.03), 5)
+    fields |= _opinion(rng)
+    if "rank" not in fields and "target_weight" not in fields and rng.random() < 0.2:
+        legs = sorted(set(rng.sample(NAMES, rng.randrange(1, 3))) - {fields["instrument"]})
+        fields["against"] = [{"instrument": n, "weight": round(1 / len(legs), 3)} for n in legs]
     if rng.random() < 0.6:
         fields["confidence"] = round(rng.random(), 3)
     if rng.random() < 0.3:
@@ -114,6 +117,22 @@ def _signal(rng: random.Random, at: int) -> Fields:
     if rng.random() < 0.2:
         fields["expires_at"] = at + rng.randrange(-HOUR, 6 * HOUR)
     return fields
+
+
+def _opinion(rng: random.Random) -> Fields:
+    """In one of the forms that a signal may have."""
+    if rng.random() < 0.4:
+        return {"direction": rng.choice([-1, 1, 1, 0]), "strength": round(rng.random(), 3)}
+    if rng.random() < 0.4:
+        return {"expected_return": round(rng.gauss(0.0, 0.03), 5)}
+    fifths = [rng.random() for _ in range(5)]
+    forms: list[Fields] = [
+        {"target_weight": round(rng.gauss(0.0, 0.1), 4)},
+        {"rank": rng.randrange(1, len(NAMES) + 1), "rank_of": len(NAMES)},
+        {"probability_up": round(rng.random(), 3)},
+        {"quintiles": [round(one / sum(fifths), 4) for one in fifths]},
+    ]
+    return rng.choice(forms)
 
 
 def _incident(rng: random.Random, at: int, day: int) -> tuple[int, str, str, Fields]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "run"]
 
 _LINES = 60
-_BESIDE = 110
+_BESIDE = 120
 """Columns that stand beside a signal's id."""
 
 
@@ -78,7 +78,7 @@ def _signals(told: Voices) -> Iterator[RenderableType]:
         ("portfolio ", "bold"), safe(told.portfolio, "bold cyan"),
         f"  {len(told.lines)} live views, looking {told.horizon:g} sessions ahead",
     )  # fmt: skip
-    right = ("confidence", "age", "of", "left", "score", "skill", "view", "own")
+    right = ("confidence", "age", "of", "left", "score", "skill", "view", "own", "priority")
     rows = table("signal", "instrument", "says", *right, "", right=right)
     for line in told.lines[:_LINES]:
         rows.add_row(*_signal(line))
@@ -88,19 +88,38 @@ def _signals(told: Voices) -> Iterator[RenderableType]:
 
 
 def _signal(line: SignalLine) -> tuple[RenderableType, ...]:
-    says = {-1: "sell", 0: "hold", 1: "buy"}.get(line.direction or 0, "")
-    said = "forecast" if line.direction is None else says
-    if line.strength is not None:
-        said += f" {line.strength:.2f}"
     return (
-        safe(line.signal), safe(line.instrument), said,
+        safe(line.signal), safe(_about(line)), _said(line),
         "" if line.confidence is None else f"{line.confidence:.2f}",
         f"{line.age:g}", f"{line.horizon:g}", f"{line.left:.0%}",
         *_numbers(line), line.why,
     )  # fmt: skip
 
 
+def _about(line: SignalLine) -> str:
+    """Its instrument, and what that is judged against."""
+    legs = [name if weight == 1.0 else f"{weight:g} {name}" for name, weight in line.against]
+    return " - ".join([line.instrument, *legs])
+
+
+def _said(line: SignalLine) -> str:
+    """What it says, in its own form."""
+    if line.direction is not None:
+        says = {-1: "sell", 0: "hold", 1: "buy"}[line.direction]
+        return says if line.strength is None else f"{says} {line.strength:.2f}"
+    stated = 0.0 if line.stated is None else line.stated
+    return {
+        "expected_return": f"{stated:+.2%} return",
+        "target_weight": f"hold {stated:.1%}",
+        "rank": f"rank {stated:g}",
+        "probability_up": f"{stated:.0%} up",
+        "quintiles": f"fifths {stated:+.2f}",
+    }[line.form]
+
+
 def _numbers(line: SignalLine) -> tuple[str, ...]:
-    if line.score is None or line.skill is None or line.view is None or line.own is None:
-        return ("", "", "", "")
-    return (f"{line.score:+.2f}", f"{line.skill:+.3f}", f"{line.view:+.3%}", f"{line.own:+.3%}")
+    numbers = (line.score, line.skill, line.view, line.own, line.priority)
+    score, skill, view, own, priority = numbers
+    if score is None or skill is None or view is None or own is None or priority is None:
+        return ("",) * len(numbers)
+    return (f"{score:+.2f}", f"{skill:+.3f}", f"{view:+.3%}", f"{own:+.3%}", f"{priority:.2f}")

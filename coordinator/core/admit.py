@@ -9,6 +9,7 @@ which live shards may have in another order. Reads the state, changes nothing.
 from __future__ import annotations
 
 from coordinator.core.clock import MILLISECOND, MINUTE
+from coordinator.core.forms import leaning
 from coordinator.core.state import Source, State
 from schemas.control import Parameters
 from schemas.entries import Stamp
@@ -28,8 +29,9 @@ def signal_fault(state: State, stamp: Stamp, event: SignalIssued, *, known: bool
         return SignalRejection.UNKNOWN_SOURCE, UNKNOWN_SOURCE_REMEDY
     if not source.speaks_for(event.strategy):
         return SignalRejection.UNKNOWN_STRATEGY, event.strategy
-    if state.market.listed(event.instrument) is None:
-        return SignalRejection.UNKNOWN_INSTRUMENT, event.instrument
+    for name in (event.instrument, *(leg.instrument for leg in event.against)):
+        if state.market.listed(name) is None:
+            return SignalRejection.UNKNOWN_INSTRUMENT, name
     if known:
         return SignalRejection.DUPLICATE, ""
     return (
@@ -57,8 +59,9 @@ def _terms_fault(source: Source, event: SignalIssued) -> Fault | None:
     """Whether its source may say this now."""
     if source.is_muted(event.strategy):
         return SignalRejection.MUTED, ""
-    if not source.speaks_of(event.strategy, event.instrument):
-        return SignalRejection.NOT_ALLOWED, f"{event.strategy} does not speak of it"
+    for name in (event.instrument, *(leg.instrument for leg in event.against)):
+        if not source.speaks_of(event.strategy, name):
+            return SignalRejection.NOT_ALLOWED, f"{event.strategy} does not speak of {name}"
     return None
 
 
@@ -70,6 +73,9 @@ def _range_fault(state: State, event: SignalIssued) -> Fault | None:
         return SignalRejection.OUT_OF_RANGE, f"horizon of {horizon:g} sessions"
     if expected is not None and abs(expected) > parameters.signal_return_max:
         return SignalRejection.OUT_OF_RANGE, f"expected return of {expected:g}"
+    weight = event.target_weight
+    if weight is not None and abs(weight) > parameters.signal_weight_max:
+        return SignalRejection.OUT_OF_RANGE, f"target weight of {weight:g}"
     last = None if event.price is None else state.market.price_of(event.instrument)
     if event.price is not None and last is not None:
         gap = event.price / last - 1.0
@@ -85,13 +91,10 @@ def _rival_fault(state: State, event: SignalIssued) -> Fault | None:
         return None
     if event.event_time < view.event_time:
         return SignalRejection.SUPERSEDED, f"by {view.signal_id}"
-    if _leaning(event.direction, event.expected_return) * _leaning(view.direction, view.raw) < 0:
+    said = view.raw if view.direction is None else view.direction
+    if leaning(event) * said < 0:
         return SignalRejection.CONTRADICTORY, f"{view.signal_id} says the opposite"
     return None
-
-
-def _leaning(direction: int | None, forecast: float | None) -> float:
-    return float(direction) if direction is not None else forecast or 0.0
 
 
 def _rate_fault(source: Source, stamp: Stamp) -> Fault | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from coordinator.core.conflicts import Conflict, opinions_apart
 from coordinator.core.likeness import errors_between
 from coordinator.core.match import Combination, combine
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel, RiskSettings
+from coordinator.core.priority import Priorities, priorities
 from coordinator.core.state import Portfolio, State, View
 from coordinator.core.views import heard, horizon_of, scored_views
 from schemas.control import Parameters
@@ -36,6 +38,7 @@ class Opinion:
     combination: Combination
     apart: list[Conflict]
     without: list[View]
+    priorities: Priorities
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Situation:
 
     prices: (n,) last prices, each in its own currency; unit: (n,) weight of one unit. rows: views
     that count; without: live views that do not. apart:
-    conflicts between the views.
+    conflicts between the views; priorities: of the rows.
     """
 
     problem: AllocationProblem
@@ -55,6 +58,7 @@ class Situation:
     without: list[View]
     combination: Combination
     apart: list[Conflict]
+    priorities: Priorities
     worth: Valuation
 
 
@@ -66,7 +70,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     views = heard(state, portfolio)
     names = _instruments(state, portfolio, views)
     picks = {name: i for i, name in enumerate(names)}
-    judged = [view for view in views if view.instrument in picks and view.direction != 0]
+    judged = [view for view in views if view.direction != 0 and _is_judged(view, picks)]
     horizon = horizon_of(judged, portfolio, state.parameters)
     covariance = state.market.covariance(
         names,
@@ -89,6 +93,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
         opinion.without,
         opinion.combination,
         opinion.apart,
+        opinion.priorities,
         worth,
     )
 
@@ -106,14 +111,14 @@ def _opinion(
     Views, parameters and an estimated covariance never change, so the same ones are equal ones.
     """
     parameters = state.parameters
-    forecasters = sorted({view.source for view in views if view.direction is None})
+    forecasters = sorted({view.source for view in views if view.is_forecast})
     spreads = tuple(
         (state.sources[name].raw_count, state.sources[name].raw_square_sum) for name in forecasters
     )
     speakers = sorted({view.source for view in views})
     terms = [state.sources[name].terms for name in speakers]
-    groups = tuple((one.error_group, one.horizon_sessions) for one in terms)
-    key = (tuple(picks), horizon, state.session_now(), state.learned, spreads, groups)
+    own = [tuple(state.sources[name].by_strategy.values()) for name in speakers]
+    key = (tuple(picks), horizon, state.session_now(), state.learned, spreads)
 
     def formed() -> Opinion:
         board, without = scored_views(state, views, picks=picks, ahead=horizon)
@@ -126,14 +131,22 @@ def _opinion(
             weighings=state.weighings,
         )
         apart = opinions_apart(combination, covariance, between, parameters)
-        return Opinion(combination, apart, without)
+        ranked = priorities(combination, covariance, state.sources, parameters)
+        return Opinion(combination, apart, without, ranked)
 
-    return state.opinions.get(key, formed, same=(covariance, parameters, *views))
+    # Terms are events: the same ones are equal ones.
+    agreed = (*terms, *chain.from_iterable(own))
+    return state.opinions.get(key, formed, same=(covariance, parameters, *agreed, *views))
+
+
+def _is_judged(view: View, picks: dict[str, int]) -> bool:
+    return view.instrument in picks and all(name in picks for name, _ in view.against)
 
 
 def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple[str, ...]:
     """Priced instruments that are judged, held or being traded, and a rate leads home from."""
     wanted = {view.instrument for view in views} | set(portfolio.positions)
+    wanted |= {name for view in views for name, _ in view.against}
     wanted |= {trade.instrument for trade in portfolio.open_trades.values()}
     market = state.market
     known, price = market.instruments, market.price

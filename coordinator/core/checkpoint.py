@@ -22,6 +22,7 @@ from coordinator.core.market import Market
 from coordinator.core.movements import Movements
 from coordinator.core.outcomes import Outcomes
 from coordinator.core.remembered import Remembered
+from coordinator.core.rounds import note_idle, note_mandate
 from coordinator.core.state import Portfolio, Source, State, View
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
@@ -37,7 +38,7 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 3
+FORMAT = 4
 _PORTFOLIO = TypeAdapter(Portfolio)
 _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])
@@ -94,7 +95,6 @@ class _EngineTree:
     seen_own: tuple[str, str]
     timers: list[tuple[str, int]]
     session_timers: list[tuple[str, int]]
-    hearers: list[tuple[str, list[str]]]
 
 
 @with_config(ConfigDict(strict=True))
@@ -245,7 +245,6 @@ def _engine_tree(state: State) -> dict[str, Any]:
         "seen_own": _seen_text(state.seen_own),
         "timers": state.timers.items(),
         "session_timers": state.session_timers.items(),
-        "hearers": sorted(state.hearers.items()),
     }
 
 
@@ -327,7 +326,6 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.seen_own = Remembered.read(*map(base64.b64decode, tree.seen_own))
     state.timers = Timers(tree.timers)
     state.session_timers = Timers(tree.session_timers)
-    state.hearers = dict(tree.hearers)
     state.sources = {s.terms.source: s for s in _SOURCES.validate_json(parts["sources"])}
     state.views = {v.key: v for v in _VIEWS.validate_json(parts["views"])}
     _fill_market(state.market, _MARKET.validate_json(parts["market"]))
@@ -339,6 +337,8 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
         if name.startswith("portfolio "):
             portfolio = _PORTFOLIO.validate_json(body)
             state.portfolios[portfolio.name] = portfolio
+            note_mandate(state, portfolio)
+            note_idle(state, portfolio)
     return state
 
 

@@ -8,7 +8,7 @@ is the difference of two views in units of its own uncertainty; severity = 2 Phi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
@@ -16,8 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from coordinator.core.board import Board, Indices
+from coordinator.core.budgets import overruns
 from coordinator.core.match import Combination, error_correlation
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.core.state import Source
 from schemas.control import Parameters
 from schemas.decisions import ConflictKind
 
@@ -28,7 +30,7 @@ HORIZON_RATIO = 3.0
 """Opposite views whose horizons differ by this factor may both be right, each in its time."""
 CAPACITY_NAMES_MAX = 10
 OPPOSED_MAX = 4_096
-"""Conflicts on one instrument that are kept: a pure function of what it is given."""
+"""Conflicts on one pick that are kept: a pure function of what it is given."""
 ROOM_MIN = 1e-9
 """Less room than this under a limit is none, fraction of NAV."""
 
@@ -57,7 +59,7 @@ def opinions_apart(
     if not len(board):
         return []
     found = [
-        *_opposite(board, combination.q, covariance, between),
+        *_opposite(combination, between, parameters),
         *_correlated(combination, covariance, parameters),
     ]
     return [c for c in found if c.severity >= parameters.conflict_severity_min]
@@ -67,15 +69,21 @@ def find_conflicts(
     apart: Sequence[Conflict],
     combination: Combination,
     problem: AllocationProblem,
+    sources: Mapping[str, Source],
     parameters: Parameters,
 ) -> list[Conflict]:
     """All conflicts of a round of at least the reported severity, the most severe first.
 
-    apart: those between opinions; those with the portfolio's own mandate join them.
+    apart: those between opinions; those with the portfolio's own mandate, and of wishes with the
+    budgets of their strategies, join them.
     """
     if not len(combination.board):
         return []
-    own = [*_forbidden(combination, problem), *_capacity(combination, problem)]
+    own = [
+        *_forbidden(combination, problem),
+        *_capacity(combination, problem),
+        *_beyond_budget(combination, problem, sources),
+    ]
     found = [*apart, *(c for c in own if c.severity >= parameters.conflict_severity_min)]
     return sorted(found, key=lambda c: (-c.severity, c.kind, c.picks))
 
@@ -96,16 +104,17 @@ def severity_of(z: float) -> float:
     return 2.0 * _NORMAL.cdf(abs(z)) - 1.0
 
 
-def _opposite(board: Board, q: Floats, covariance: Floats, between: Floats) -> list[Conflict]:
-    """Opposite views on one instrument: one conflict each, as severe as its worst pair."""
-    found = []
+def _opposite(combination: Combination, between: Floats, parameters: Parameters) -> list[Conflict]:
+    """Opposite views on one pick: one conflict each, as severe as its worst pair."""
+    board, q, found = combination.board, combination.q, []
+    variance = combination.weighing.variance
     for everyone, all_rows in board.groups():
         wish = q[all_rows]
         split = (wish > 0.0).any(axis=1) & (wish < 0.0).any(axis=1)
         if not split.any():
             continue
         slots, rows = everyone[split], all_rows[split]
-        z = _separations(board, rows, wish[split], covariance, between)
+        z = _separations(board, rows, wish[split], variance[slots], between)
         # Of equally bad pairs the last: the order is the board's, the same everywhere.
         flat = z.reshape(len(slots), -1)[:, ::-1]
         place = flat.shape[1] - 1 - flat.argmax(axis=1)
@@ -123,19 +132,26 @@ def _opposite(board: Board, q: Floats, covariance: Floats, between: Floats) -> l
         for slot, pick, one, i, j in lines:
             first, second = board.views[i].horizon, board.views[j].horizon
             ratio = max(first, second) / min(first, second)
+            left, other = float(board.left[i]), float(board.left[j])
+            stale = min(left, other) <= parameters.conflict_stale_share * max(left, other)
             rows_here = board.rows_of(slot)
             names = board.references[rows_here[0] : rows_here[-1] + 1]
-            found.append(_opposed(pick, rows_here, names, one, ratio))
+            found.append(_opposed(pick, rows_here, names, one, _opposition(ratio, stale=stale)))
     return found
+
+
+def _opposition(ratio: float, *, stale: bool) -> ConflictKind:
+    """ratio: of the horizons. stale: whether much more of one than of the other is over."""
+    if ratio >= HORIZON_RATIO:
+        return ConflictKind.HORIZON
+    return ConflictKind.STALE if stale else ConflictKind.OPPOSITE_DIRECTION
 
 
 @lru_cache(maxsize=OPPOSED_MAX)
 def _opposed(
-    pick: int, rows: tuple[int, ...], names: tuple[str, ...], worst: float, ratio: float
+    pick: int, rows: tuple[int, ...], names: tuple[str, ...], worst: float, kind: ConflictKind
 ) -> Conflict:
-    """One instrument's: mostly what it was in the round before. ratio: of the horizons."""
-    apart = ratio >= HORIZON_RATIO
-    kind = ConflictKind.HORIZON if apart else ConflictKind.OPPOSITE_DIRECTION
+    """One pick's: mostly what it was in the round before."""
     return Conflict(kind, (pick,), rows, severity_of(worst), tuple(sorted(names)))
 
 
@@ -143,19 +159,18 @@ def _separations(
     board: Board,
     rows: Indices,
     wish: Floats,
-    covariance: Floats,
+    variance: Floats,
     between: Floats,
 ) -> Floats:
     """(g, size, size) z of the difference of a buying and a selling view; -1 for other pairs.
 
-    rows: (g, size) views of one instrument each; wish: (g, size) what they expect.
+    rows: (g, size) views of one pick each; wish: (g, size) what they expect; variance: (g,) of it.
     """
     k = board.k[rows]
     one, other = k[:, :, None], k[:, None, :]
     spread = one + other - 2.0 * np.minimum(one, other) * error_correlation(board, rows, between)
-    variance = np.diag(covariance)[board.pick[rows[:, 0]]][:, None, None]
     gap = wish[:, :, None] - wish[:, None, :]
-    z = gap / np.sqrt(np.maximum(variance * spread, 1e-300))
+    z = gap / np.sqrt(np.maximum(variance[:, None, None] * spread, 1e-300))
     against = (wish > 0.0)[:, :, None] & (wish < 0.0)[:, None, :]
     separations: Floats = np.where(against, z, -1.0)
     return separations
@@ -164,9 +179,9 @@ def _separations(
 def _correlated(
     combination: Combination, covariance: Floats, parameters: Parameters
 ) -> list[Conflict]:
-    """Pooled views on two instruments that move together but are judged apart (or the reverse)."""
+    """Pooled views on two picks that move together but are judged apart (or the reverse)."""
     board, q, k = combination.board, combination.pooled, combination.weighing.pool.k
-    cov = covariance[board.picks[:, None], board.picks]
+    cov = board.within(board.seen(covariance))
     variance = np.diag(cov)
     sigma = np.sqrt(variance)
     close = np.abs(cov) >= parameters.conflict_correlation_min * (sigma[:, None] * sigma)
@@ -193,7 +208,7 @@ def _correlated(
         _conflict(
             board,
             kind,
-            (picks[one], picks[other]),
+            tuple(sorted({picks[one], picks[other]})),
             (*board.rows_of(one), *board.rows_of(other)),
             severity_of(z_worst),
         )
@@ -216,7 +231,7 @@ def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Con
     for slot in np.flatnonzero(~met & (room <= ROOM_MIN)).tolist():
         pick, rows = int(picks[slot]), board.rows_of(slot)
         members = tuple(i for i in rows if board.score[i] * board.skill[i] * wish[slot] > 0)
-        spread = problem.covariance[pick, pick] * (1.0 + k[slot])
+        spread = float(combination.weighing.variance[slot]) * (1.0 + k[slot])
         z = float(combination.pooled[slot]) / math.sqrt(spread)
         found.append(_conflict(board, ConflictKind.MANDATE, (pick,), members, severity_of(z)))
     return found
@@ -232,7 +247,21 @@ def _capacity(combination: Combination, problem: AllocationProblem) -> list[Conf
         return []
     largest = np.lexsort((board.picks, -wishes[board.picks]))[:CAPACITY_NAMES_MAX]
     slots = np.sort(largest).tolist()
-    picks = tuple(int(board.picks[slot]) for slot in slots)
+    picks = tuple(sorted({int(board.picks[slot]) for slot in slots}))
     members = tuple(i for slot in slots for i in board.rows_of(slot))
     severity = 1.0 - problem.gross_max / total
     return [_conflict(board, ConflictKind.CAPACITY, picks, members, severity)]
+
+
+def _beyond_budget(
+    combination: Combination, problem: AllocationProblem, sources: Mapping[str, Source]
+) -> list[Conflict]:
+    """Strategies whose wishes exceed their capital or risk budget, with their largest wishes."""
+    board, found = combination.board, []
+    for over in overruns(combination, problem, sources):
+        wished = np.abs(over.wishes[board.pick[list(over.rows)]])
+        largest = sorted(zip((-wished).tolist(), over.rows, strict=True))[:CAPACITY_NAMES_MAX]
+        rows = tuple(sorted(row for _, row in largest))
+        picks = tuple(sorted({int(board.pick[row]) for row in rows}))
+        found.append(_conflict(board, ConflictKind.BUDGET, picks, rows, over.severity))
+    return found

@@ -22,6 +22,7 @@ from coordinator.core.lines import (
     signal_uses,
 )
 from coordinator.core.ports import Allocation, Allocator, Floats, RiskModel
+from coordinator.core.priority import PARTS, decision_parts, weighted
 from coordinator.core.state import Portfolio, Round, State
 from coordinator.core.views import heard
 from schemas.base import OutputEvent
@@ -50,7 +51,9 @@ def close_round(
     if not found.problem.instruments:
         return [_closed(state, portfolio, found, outcome="nothing_to_do", conflicts=0, reported=0)]
     answer = allocator.allocate(found.problem)
-    conflicts = find_conflicts(found.apart, found.combination, found.problem, state.parameters)
+    conflicts = find_conflicts(
+        found.apart, found.combination, found.problem, state.sources, state.parameters
+    )
     reported = conflicts[: state.parameters.conflicts_max]
     events: list[OutputEvent] = []
     if reported:
@@ -125,6 +128,7 @@ def _decision(
     lines = instrument_lines(
         state, portfolio, found, answer, cost=cost, decision_id=decision_id(portfolio)
     )
+    priority, parts = _priority(state, found, answer, cost=float(cost.sum()))
     return AllocationDecided(
         decided_at=state.clock,
         portfolio=portfolio.name,
@@ -135,7 +139,8 @@ def _decision(
         horizon_sessions=found.horizon,
         valid_sessions=portfolio.mandate.valid_sessions,
         valid_until=_valid_until(state, portfolio),
-        priority=_priority(found, answer, float(cost.sum())),
+        priority=priority,
+        priority_parts=parts,
         turnover=float(np.abs(answer.trades).sum() / 2.0),
         cost=float(cost.sum()),
         targets=lines.targets,
@@ -152,8 +157,23 @@ def _decision(
     )
 
 
-def _priority(found: Situation, answer: Allocation, cost: float) -> float:
-    """gain / (gain + cost) of trading against not trading; see schemas."""
+def _priority(
+    state: State, found: Situation, answer: Allocation, *, cost: float
+) -> tuple[float, tuple[tuple[str, float], ...]]:
+    """What the trades are worth beside their cost, times how much the signals behind them matter.
+
+    With its parts, by name; see schemas.
+    """
+    means = decision_parts(found.priorities, found.combination.own)
+    worth = _worth(found, answer, cost)
+    named = sorted([*zip(PARTS, (means + 0.0).tolist(), strict=True), ("worth", worth)])
+    if answer.violation_before > BREACH_MIN:
+        return 1.0, tuple(named)
+    return worth * weighted(means, state.parameters), tuple(named)
+
+
+def _worth(found: Situation, answer: Allocation, cost: float) -> float:
+    """gain / (gain + cost) of trading against not trading; 1 where a limit was broken."""
     if answer.violation_before > BREACH_MIN:
         return 1.0
     problem, start = found.problem, found.problem.start

@@ -9,7 +9,7 @@ journal's.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from coordinator.core.announce import announcements, ours_to_say
@@ -176,11 +176,29 @@ class Engine:
         entry = _decoded(record.payload)
         self._refuse(entry)
         if not state.sealed:  # what falls due between two builds is the next one's to decide
-            self._fire_timers(record.journal_time, failures)
+            self._fire_timers((record.journal_time, ""), failures)
         self._advance(record.journal_time)
         self._apply(entry, failures)
         state.position = record.position
         return self._out
+
+    def follow(
+        self,
+        record: Record,
+        decided: Iterable[tuple[int, str, OutputEvent]],
+        *,
+        failures: Mapping[str, str] = NO_FAILURES,
+    ) -> list[bytes]:
+        """Step with what was decided before the record, each applied when its timer was due.
+
+        decided: time, name of the timer, and event, in their order.
+        """
+        self._out, self._at = [], record.position
+        for time, timer, event in decided:
+            self._fire_timers((time, timer), failures)
+            self._advance(time)
+            evolve_output(self.state, event)
+        return self.step(record, failures=failures)
 
     def _advance(self, time: int) -> None:
         """The clock never goes back; a step above the bound is reported."""
@@ -262,13 +280,10 @@ class Engine:
 
     # -- timers ----------------------------------------------------------------------------------
 
-    def _fire_timers(self, before: int, failures: Mapping[str, str]) -> None:
-        """Fire every timer due before a time, each at its own deadline."""
+    def _fire_timers(self, before: tuple[int, str], failures: Mapping[str, str]) -> None:
+        """Fire every timer due before a time and name, each at its own deadline."""
         timers = self.state.timers
-        while timers.earliest < before:
-            name = timers.first()
-            if name is None:
-                return
+        while (name := timers.first()) is not None and (timers.earliest, name) < before:
             self._advance(timers.earliest)
             timers.disarm(name)
             self._fire(name, failures)

@@ -6,13 +6,15 @@ model's; these scale forecasts and outcomes. Windows are (sessions, n), NaN wher
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.core.ports import Floats
 from schemas.control import Parameters
 
-__all__ = ["averages", "betas", "blended_volatility", "mean_known"]
+__all__ = ["averages", "betas", "blended_volatility", "mean_known", "pick_volatility"]
 
 
 def blended_volatility(returns: Floats, parameters: Parameters) -> Floats:
@@ -23,6 +25,19 @@ def blended_volatility(returns: Floats, parameters: Parameters) -> Floats:
     variance = (prior * parameters.risk_volatility_prior**2 + seen.sum(axis=0)) / (prior + count)
     volatility: Floats = np.sqrt(variance)
     return volatility
+
+
+def pick_volatility(returns: Floats, weights: Floats, parameters: Parameters) -> float:
+    """One-session volatility of instruments held with these weights, about zero.
+
+    returns: (t, k); a session where one is unknown says nothing. weights: (k,).
+    """
+    moved = returns @ weights  # NaN where one of them is
+    seen = moved[~np.isnan(moved)]
+    rho, prior = parameters.risk_correlation_prior, parameters.risk_weight_prior
+    spread = (1.0 - rho) * float(weights @ weights) + rho * float(weights.sum()) ** 2
+    assumed = prior * parameters.risk_volatility_prior**2 * spread
+    return math.sqrt((assumed + float(seen @ seen)) / (prior + len(seen)))
 
 
 def betas(returns: Floats, held: NDArray[np.bool_], parameters: Parameters) -> Floats:

@@ -25,8 +25,9 @@ from coordinator.core.rounds import (
     arm_interval,
     arm_view,
     halt,
+    note_idle,
+    note_mandate,
     open_round,
-    reindex_hearers,
     session_closed,
 )
 from coordinator.core.shown import seen_as
@@ -116,7 +117,8 @@ def _opened(state: State, event: portfolios.PortfolioOpened) -> None:
     preset = _preset(state.parameters, event.mode) or 0.0
     portfolio = Portfolio.opened(event, risk_aversion=preset)
     state.portfolios[event.portfolio] = portfolio
-    reindex_hearers(state)
+    note_mandate(state, portfolio)
+    note_idle(state, portfolio)
     arm_view(state, portfolio)
     arm_interval(state, portfolio)
 
@@ -133,7 +135,7 @@ def _mandate(state: State, event: portfolios.MandateChanged) -> None:
     portfolio.schedule = event.schedule or portfolio.schedule
     portfolio.costs = event.costs or portfolio.costs
     portfolio.reports = event.reports or portfolio.reports
-    reindex_hearers(state)
+    note_mandate(state, portfolio)
     arm_interval(state, portfolio)
     open_round(state, portfolio, "constraint")
 
@@ -143,7 +145,7 @@ def _portfolio_closed(state: State, event: portfolios.PortfolioClosed) -> None:
     portfolio.closed = True
     halt(state, portfolio)
     state.timers.disarm(f"view\t{portfolio.name}")
-    reindex_hearers(state)
+    note_mandate(state, portfolio)
 
 
 def _order_over(state: State, event: orders.OrderCancelled | orders.OrderRejected) -> None:
@@ -159,7 +161,6 @@ def _registered(state: State, event: control.SourceRegistered) -> None:
     known, terms = state.sources.get(event.source), _sorted(event)
     if known is None:
         state.sources[event.source] = Source(terms)
-        reindex_hearers(state)
     else:
         known.terms = terms
         named = frozenset(terms.strategies)
@@ -216,6 +217,7 @@ def _resumed(state: State, event: control.CoordinationResumed) -> None:
     else:
         state.portfolios[event.portfolio].paused = False
     for portfolio in _meant(state, event.portfolio):
+        note_idle(state, portfolio)
         arm_interval(state, portfolio)
         if state.timers.deadline(f"view\t{portfolio.name}") is None:
             arm_view(state, portfolio)

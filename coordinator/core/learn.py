@@ -7,6 +7,7 @@ outcome is reported. The only place where a source's skill changes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from coordinator.core.outcomes import Entered, Expected, Outcome
 from coordinator.core.skill import Forecasts, calibrated, horizon_bucket
@@ -60,6 +61,7 @@ def await_outcome(state: State, view: View) -> None:
             rate,
             view.horizon,
             view.known_at,
+            view.against,
         )
     )
 
@@ -88,8 +90,9 @@ def learn_from_close(state: State) -> None:
     by = 0.5 ** (1.0 / parameters.skill_half_life_sessions)
     for name in sorted(state.sources):
         state.sources[name].skill.fade(by)
-    state.pairs.fade(by)
     _learn(state, ended, entered)
+    state.pairs.fade(by)
+    _compare(state)
     if any(source.skill.by_horizon for source in state.sources.values()):
         state.learned += 1  # what fades is believed otherwise, too
         state.timers.arm(LEARNED, state.clock)
@@ -123,7 +126,36 @@ def _learn(state: State, ended: Sequence[Outcome], entered: Sequence[Entered]) -
             hit = signal.score * one.outcome > 0.0
             skill.calibration.add(signal.confidence, signal.hit_rate, hit=hit, weight=one.weight)
     if entered:
-        said = [(one.signal, one.weight) for one in entered]
-        state.pairs.add([(s.source, s.instrument, s.score, weight) for s, weight in said])
-    if ended or entered:
+        _standardise(state, entered)
+    if ended:
         state.learned += 1
+
+
+def _standardise(state: State, entered: Sequence[Entered]) -> None:
+    """Scores that are normalised across names are those of all that its strategy forecasts now.
+
+    When a signal came, the others of its moment may still have been on their way.
+    """
+    groups = {
+        (one.signal.source, one.signal.strategy)
+        for one in entered
+        if state.sources[one.signal.source].terms.normalisation != "spread"
+    }
+    if not groups:
+        return
+    views = [state.views[key] for key in sorted(state.views) if (key[1], key[2]) in groups]
+    scored = scores(views, state.sources, state.parameters)
+    now = {view.reference: score for view, score in zip(views, scored, strict=True)}
+    for one in entered:
+        score = now.get(f"{one.signal.source}/{one.signal.signal_id}")
+        if score is not None:
+            state.outcomes.rescore(one, score)
+
+
+def _compare(state: State) -> None:
+    """What sources said of the same names at the same moments since the last close."""
+    fresh = state.outcomes.unpaired(state.market.closed_at)
+    for _, together in groupby(fresh, key=lambda one: one.at):
+        state.pairs.add(
+            [(o.signal.source, o.signal.instrument, o.signal.score, o.weight) for o in together]
+        )

@@ -170,9 +170,13 @@ def _urgency(found: Situation, answer: Allocation) -> Floats:
     n, rows = len(found.problem.instruments), found.rows
     if answer.violation_before > BREACH_MIN:
         return np.ones(n)
-    own = np.abs(found.combination.own)
-    urgency = sums(rows.pick, own * rows.soon, count=n)
-    weight = sums(rows.pick, own, count=n)
+    if rows.exposure is None:
+        own = np.abs(found.combination.own)
+        urgency = sums(rows.pick, own * rows.soon, count=n)
+        weight = sums(rows.pick, own, count=n)
+    else:  # the legs of a pair move with it
+        moved = np.abs(found.combination.influence) * (rows.exposure[rows.slot] != 0.0).T
+        urgency, weight = moved @ rows.soon, moved.sum(axis=1)
     return np.divide(urgency, weight, out=np.zeros_like(urgency), where=weight > 0)
 
 
@@ -188,6 +192,7 @@ def signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[Si
         combination.q * rows.skill**2,
         combination.own,
         combination.utility(after),
+        found.priorities.whole,
     )
     lines = zip(
         rows.references,
@@ -207,22 +212,24 @@ def signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[Si
             "view": expected,
             "own": own,
             "utility": utility,
+            "priority": min(max(priority, 0.0), 1.0),
         }
-        for reference, view, verdict, score, skill, expected, own, utility in lines
+        for reference, view, verdict, score, skill, expected, own, utility, priority in lines
     )
     return lines_of(SignalUse, made, sound=is_sound(*columns))
 
 
 def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdict]:
     """(rows,) followed, outvoted or limited: see schemas.decisions.SignalUse."""
-    pick, wish = found.rows.pick, found.combination.q
-    trades, weights = answer.trades[pick], after[pick]
+    rows, wish = found.rows, found.combination.q
+    pick = rows.pick
+    trades, weights = rows.along(answer.trades)[rows.slot], rows.along(after)[rows.slot]
     moved = np.where(np.abs(trades) > WEIGHT_ZERO, trades, weights)
     still = np.abs(moved) <= WEIGHT_ZERO
     # Where nothing may be short, a sale of what is not held is met.
     moved = np.where(still & (found.problem.position_min[pick] >= 0), -1.0, moved)
     followed = (wish * moved > 0) & (np.abs(moved) > WEIGHT_ZERO)
-    outvoted = wish * found.combination.mu[pick] <= 0
+    outvoted = wish * rows.along(found.combination.mu)[rows.slot] <= 0
     which = np.where(followed, 0, np.where(outvoted, 1, 2))
     return [_VERDICTS[i] for i in which.tolist()]
 

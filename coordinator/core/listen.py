@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 
 from coordinator.core.clock import MILLISECOND, MINUTE
+from coordinator.core.forms import form_of, raw_score, stated
 from coordinator.core.learn import await_outcome
-from coordinator.core.rounds import hears, open_round
+from coordinator.core.rounds import open_round
+from coordinator.core.scales import volatility_of
 from coordinator.core.state import Source, State, View
-from coordinator.core.views import raw_score
 from schemas.control import StrategyMuted
 from schemas.entries import Stamp
 from schemas.signals import SignalIssued
@@ -26,7 +27,7 @@ def take_view(state: State, stamp: Stamp, event: SignalIssued) -> None:
     source = state.sources[event.source]
     view = _view_of(state, stamp, event, source)
     _count(source, stamp)
-    if event.expected_return is not None:
+    if view.is_forecast:
         source.raw_count += 1
         source.raw_square_sum += view.raw * view.raw
     state.views[view.key] = view
@@ -46,19 +47,22 @@ def _count(source: Source, stamp: Stamp) -> None:
 
 def wake(state: State, source: str, instrument: str | None) -> None:
     """Open a round of everybody who decides on that source's signals (on that instrument)."""
-    for name in state.hearers.get(source, ()):
-        portfolio = state.portfolios[name]
-        if portfolio.round is None and (instrument is None or hears(portfolio, instrument)):
-            open_round(state, portfolio, "signals")
+    for name in state.hearers.of(source, instrument):
+        open_round(state, state.portfolios[name], "signals")
 
 
 def _view_of(state: State, stamp: Stamp, event: SignalIssued, source: Source) -> View:
     horizon = event.horizon_sessions or source.horizon(event.strategy)
+    form = form_of(event)
+    against = tuple((leg.instrument, leg.weight) for leg in event.against)
     raw = 0.0
-    if event.expected_return is not None:
-        column = state.market.instruments[event.instrument].column
-        volatility = float(state.market.volatility(state.parameters)[column])
-        raw = raw_score(event.expected_return, volatility=volatility, horizon=horizon)
+    if form != "direction":
+        raw = raw_score(
+            event,
+            volatility=volatility_of(state.market, event.instrument, against, state.parameters),
+            horizon=horizon,
+            risk_aversion=state.parameters.target_risk_aversion,
+        )
     return View(
         event.event_id,
         event.source,
@@ -73,6 +77,9 @@ def _view_of(state: State, stamp: Stamp, event: SignalIssued, source: Source) ->
         stamp.appended_at,
         _begins(state, stamp),
         event.expires_at,
+        form,
+        stated(event),
+        against,
     )
 
 

@@ -13,7 +13,12 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.core.estimates import averages, betas, blended_volatility, mean_known
+from coordinator.core.estimates import (
+    averages,
+    betas,
+    blended_volatility,
+    mean_known,
+)
 from coordinator.core.instrument import Instrument
 from coordinator.core.ports import Floats, RiskModel, RiskSettings
 from coordinator.core.rates import Rates, currencies

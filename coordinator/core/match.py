@@ -1,11 +1,11 @@
-"""Stage A, second half: views are pooled per instrument and combined into one expected return.
+"""Stage A, second half: views are pooled per pick and combined into one expected return.
 
 Place in the flow: after `views`, before `allocate`. Black-Litterman with the view errors of `MATH`:
-between views, Omega_ij = min(k_i, k_j) C_ij p_i' Sigma p_j. Views on one instrument are pooled
-first in closed form, then all instruments are solved jointly. Everything is linear in the views, so
-each signal's part of the result is exact. How views are weighed does not depend on what they say,
-only on who speaks of what and how surely: so it is kept from round to round. Sources: Black and
-Litterman 1992; Idzorek 2005.
+between views, Omega_ij = min(k_i, k_j) C_ij p_i' Sigma p_j. Views on one pick (an instrument, a
+pair, a basket) are pooled first in closed form, then all picks are solved jointly. Everything is
+linear in the views, so each signal's part of the result is exact. How views are weighed does not
+depend on what they say, only on who speaks of what and how surely: so it is kept from round to
+round. Sources: Black and Litterman 1992; Idzorek 2005.
 """
 
 from __future__ import annotations
@@ -32,11 +32,16 @@ __all__ = [
 
 SAME_SOURCE = CORRELATION_MOST
 """Correlation of the view errors of one source's strategies."""
+CUT_OFF = 1e-10
+"""Eigenvalues below this part of the largest count as none."""
+APART_LEAST = 1e-8
+"""Where the smallest pivot is larger, nothing is near to being determined by the rest."""
+SIZE_LEAST = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """How the views of each instrument are pooled; m as in `Board.picks`.
+    """How the views of each pick are pooled; m as in `Board.picks`.
 
     k: (m,) variance of the pooled view in units of the pick's variance. share: (rows,) weight of
     each signal in its pool; shares of a pool sum to 1. sources: (m, number of sources) shares per
@@ -52,12 +57,13 @@ class Pool:
 class Weighing:
     """How much each view counts, whatever it says.
 
-    errors: (m, m) correlation of the pooled views' errors, in the order of board.picks. gain:
-    (n, m) what one unit of each pooled view adds to every mu. own: (rows,) what one unit of each
-    view's part adds to its own instrument's mu.
+    variance: (m,) of each pick over the horizon, in the order of board.picks. errors: (m, m)
+    correlation of the pooled views' errors. gain: (n, m) what one unit of each pooled view adds to
+    every mu. own: (rows,) what one unit of each view's part adds to its own instrument's mu.
     """
 
     pool: Pool
+    variance: Floats
     errors: Floats
     gain: Floats
     own: Floats
@@ -92,20 +98,20 @@ class Combination:
         return utility
 
 
-def view_returns(board: Board, volatility: Floats) -> Floats:
-    """(rows,) q of each row: the return over the horizon that it alone would imply.
+def view_returns(board: Board, variance: Floats) -> Floats:
+    """(rows,) q of each row: the return of its pick over the horizon that it alone would imply.
 
-    volatility: (n,) per pick over the horizon.
+    variance: (m,) of each pick over the horizon.
     """
-    q: Floats = board.score * volatility[board.pick] / board.skill
+    q: Floats = board.score * np.sqrt(variance)[board.slot] / board.skill
     return q
 
 
 def pool_views(board: Board, *, between: Floats) -> Pool:
-    """Pool the views of each instrument: a = (11' + K)^-1 1, K_ij = min(k_i, k_j) C_ij.
+    """Pool the views of each pick: a = (11' + K)^-1 1, K_ij = min(k_i, k_j) C_ij.
 
-    between: as in `combine`. Views of one source on one instrument (its strategies) err together as
-    much as the engine allows for.
+    between: as in `combine`. Views of one source on one pick (its strategies) err together as much
+    as the engine allows for.
     """
     share, pooled_k = np.ones(len(board)), np.zeros(len(board.picks))
     for slots, rows in board.groups():
@@ -126,7 +132,7 @@ def pool_views(board: Board, *, between: Floats) -> Pool:
 
 
 def error_correlation(board: Board, rows: NDArray[np.intp], between: Floats) -> Floats:
-    """(g, size, size) correlation of the view errors between the rows of each instrument."""
+    """(g, size, size) correlation of the view errors between the rows of each pick."""
     source = board.source[rows]
     same = source[:, :, None] == source[:, None, :]
     errors = np.where(same, SAME_SOURCE, between[source[:, :, None], source[:, None, :]])
@@ -156,31 +162,52 @@ def combine(
         weighing = weighings.get(
             (between.tobytes(), board.sources, *(column.tobytes() for column in columns)),
             lambda: _weigh(board, covariance, between=between),
-            same=(covariance,),
+            same=(covariance, board.exposure),
         )
     share, m = weighing.pool.share, len(board.picks)
-    q = view_returns(board, np.sqrt(np.diag(covariance)))
+    q = view_returns(board, weighing.variance)
     pooled = sums(board.slot, share * q, count=m)
-    part = share * (q - prior[board.pick])
+    part = share * (q - board.along(prior)[board.slot])
     mu = prior + weighing.gain @ sums(board.slot, part, count=m)
     return Combination(mu, weighing.own * part, q, pooled, weighing, part, board)
 
 
 def _weigh(board: Board, covariance: Floats, *, between: Floats) -> Weighing:
-    """Made from the columns pick, source and k, the sources' names and the covariance alone."""
-    picks = board.picks
+    """Made from what is spoken of, source and k, the sources' names and the covariance alone."""
     pool = pool_views(board, between=between)
     errors = _pooled_correlation(pool, between)
-    seen = covariance[picks]
-    s = seen[:, picks] * (1.0 + np.minimum(pool.k[:, None], pool.k) * errors)
-    gain: Floats = np.asarray(np.linalg.solve(s, seen), dtype=np.float64).T
-    return Weighing(pool, errors, gain, gain[board.pick, board.slot])
+    seen = board.seen(covariance)
+    within = board.within(seen)
+    s = within * (1.0 + np.minimum(pool.k[:, None], pool.k) * errors)
+    solved = np.linalg.solve(s, seen) if board.exposure is None else _solved(s, seen)
+    gain: Floats = np.asarray(solved, dtype=np.float64).T
+    return Weighing(pool, np.diag(within).copy(), errors, gain, gain[board.pick, board.slot])
+
+
+def _solved(s: Floats, seen: Floats) -> Floats:
+    """S^-1 seen, with the pseudo-inverse where picks determine each other, as those of ranks do.
+
+    Of S scaled to a unit diagonal, so that the cut-off compares like with like.
+    """
+    size = np.sqrt(np.maximum(np.diag(s), SIZE_LEAST))
+    scaled, right = s / np.outer(size, size), seen / size[:, None]
+    try:
+        apart = float(np.diag(np.linalg.cholesky(scaled)).min()) ** 2 > APART_LEAST
+    except np.linalg.LinAlgError:
+        apart = False
+    if apart:
+        return np.asarray(np.linalg.solve(scaled, right), dtype=np.float64) / size[:, None]
+    values, vectors = np.linalg.eigh(scaled)
+    kept = values > CUT_OFF * values[-1]
+    inverse = np.divide(1.0, values, out=np.zeros_like(values), where=kept)
+    found: Floats = (vectors * inverse) @ (vectors.T @ right) / size[:, None]
+    return found
 
 
 def _pooled_correlation(pool: Pool, between: Floats) -> Floats:
     """(m, m) correlation of pooled errors: 1 between picks of the same sources, else by shares."""
     raw = pool.sources @ between @ pool.sources.T
-    size = np.sqrt(np.maximum(np.diag(raw), 1e-300))
+    size = np.sqrt(np.maximum(np.diag(raw), SIZE_LEAST))
     matrix: Floats = np.minimum(np.maximum(raw / size / size[:, None], -1.0), 1.0)
     np.fill_diagonal(matrix, 1.0)
     return matrix

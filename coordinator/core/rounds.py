@@ -8,10 +8,8 @@ for more solves than there is time.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 from coordinator.core.book import breaches_limit, mark, value
-from coordinator.core.clock import MILLISECOND, SECOND
+from coordinator.core.clock import MILLISECOND, NEVER, SECOND
 from coordinator.core.state import Portfolio, Round, State
 from schemas.decisions import Trigger
 
@@ -19,21 +17,12 @@ __all__ = [
     "arm_interval",
     "arm_view",
     "halt",
-    "hears",
+    "note_idle",
+    "note_mandate",
     "open_round",
-    "reindex_hearers",
     "session_closed",
     "show_soon",
 ]
-
-
-def hears(portfolio: Portfolio, instrument: str) -> bool:
-    """Whether a signal on that instrument concerns the portfolio."""
-    universe = portfolio.mandate.universe
-    if not universe:
-        return True
-    at = bisect_left(universe, instrument)  # a mandate's names are sorted
-    return at < len(universe) and universe[at] == instrument
 
 
 def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
@@ -45,6 +34,7 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
     if portfolio.round is not None or not state.may_decide(portfolio):
         return
     portfolio.round = Round(trigger, state.clock)
+    note_idle(state, portfolio)
     scheduled = trigger in ("session_close", "interval")
     due = state.clock + (0 if scheduled else state.parameters.window_ms * MILLISECOND)
     if portfolio.last_round_at is not None:
@@ -56,7 +46,18 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
 def halt(state: State, portfolio: Portfolio) -> None:
     """It collects nothing any more, until a round is opened anew."""
     portfolio.round = None
+    note_idle(state, portfolio)
     state.timers.disarm(f"round\t{portfolio.name}")
+
+
+def note_idle(state: State, portfolio: Portfolio) -> None:
+    """Whether it could begin a round now, and when its last one was."""
+    free = portfolio.active and portfolio.round is None
+    state.hearers.note(portfolio.name, free=free)
+    if free:
+        state.idle.arm(portfolio.name, portfolio.last_round_at or 0)
+    else:
+        state.idle.disarm(portfolio.name)
 
 
 def _take_turn(state: State, due: int, spaced: int) -> int:
@@ -77,15 +78,10 @@ def next_begin(state: State) -> int | None:
     An open round has its deadline, and the next one of a portfolio keeps its distance to the last:
     what comes before may as well be applied together.
     """
+    if state.paused or state.follows or state.idle.earliest == NEVER:
+        return None
     spacing = max(state.parameters.round_spacing_ms, state.pace_ms) * MILLISECOND
-    return min(
-        (
-            (portfolio.last_round_at or 0) + spacing
-            for portfolio in state.portfolios.values()
-            if portfolio.round is None and state.may_decide(portfolio)
-        ),
-        default=None,
-    )
+    return state.idle.earliest + spacing
 
 
 def session_closed(state: State) -> None:
@@ -148,14 +144,10 @@ def show_soon(state: State, portfolio: Portfolio) -> None:
         state.timers.arm(name, due)
 
 
-def reindex_hearers(state: State) -> None:
-    """Which portfolios a new signal of each source can wake."""
-    awake = [
-        portfolio
-        for name, portfolio in sorted(state.portfolios.items())
-        if portfolio.schedule.kind == "signals" and not portfolio.closed
-    ]
-    state.hearers = {
-        source: [p.name for p in awake if not p.mandate.sources or source in p.mandate.sources]
-        for source in sorted(state.sources)
-    }
+def note_mandate(state: State, portfolio: Portfolio) -> None:
+    """Which signals can wake it, from now on."""
+    if portfolio.schedule.kind != "signals" or portfolio.closed:
+        state.hearers.remove(portfolio.name)
+        return
+    mandate = portfolio.mandate
+    state.hearers.add(portfolio.name, sources=mandate.sources, instruments=mandate.universe)

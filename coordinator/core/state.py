@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from coordinator.core.accounts import EXACT, Account
 from coordinator.core.clock import MILLISECOND, Timers
+from coordinator.core.forms import Form
+from coordinator.core.hearers import Hearers
 from coordinator.core.instrument import Instrument
 from coordinator.core.likeness import Pairs
 from coordinator.core.market import Market
@@ -100,6 +102,16 @@ class Source:
         stated = None if own is None else own.priority
         return self.terms.priority if stated is None else stated
 
+    def budgets(self, strategy: str) -> tuple[Decimal | None, float | None]:
+        """Money, and share of a portfolio's risk, that its wishes may take; None: not stated."""
+        own = self.by_strategy.get(strategy)
+        capital = None if own is None else own.capital
+        risk = None if own is None else own.risk_budget
+        return (
+            self.terms.capital if capital is None else capital,
+            self.terms.risk_budget if risk is None else risk,
+        )
+
     def is_muted(self, strategy: str) -> bool:
         """Whether signals of that strategy do not count."""
         return self.muted or strategy in self.muted_strategies
@@ -108,8 +120,10 @@ class Source:
 class View(NamedTuple):
     """A live signal, with what was fixed when it arrived.
 
-    raw: its standardised forecast before the source's own spread is applied (expected return over
-    the volatility of its horizon); 0 for directions. session: sessions closed when it arrived.
+    form: which one it has; stated: the number in it, None for directions. raw: what it says in
+    units of the volatility of its horizon, before the source's own spread is applied; 0 for
+    directions. against: what its instrument is judged against, (instrument, weight). session:
+    sessions closed when it arrived.
     """
 
     signal_id: str
@@ -125,11 +139,19 @@ class View(NamedTuple):
     known_at: int
     session: float
     expires_at: int | None
+    form: Form = "direction"
+    stated: float | None = None
+    against: tuple[tuple[str, float], ...] = ()
 
     @property
     def key(self) -> ViewKey:
         """What a later signal must share to take this one's place."""
         return (self.instrument, self.source, self.strategy)
+
+    @property
+    def is_forecast(self) -> bool:
+        """Whether its source's own spread makes a score of it: ranks and directions are scores."""
+        return self.direction is None and self.form != "rank"
 
     @property
     def reference(self) -> str:
@@ -276,14 +298,16 @@ class State:
         self.outcomes = Outcomes()
         self.pairs = Pairs()
         self.learned = 0  # counts whenever what is believed of sources may have changed
-        # source to sorted portfolios that decide on signals
-        self.hearers: dict[str, list[str]] = {}
         self.parameters = parameters if parameters is not None else Parameters()
         self.parameters_digest = digest(canonical_bytes(self.parameters))
         self.market = Market(
             window=self.parameters.risk_window_sessions,
             volume_window=self.parameters.volume_sessions,
         )
+        # No part of the state, as they follow from the portfolios: whom a signal can wake, and when
+        # those that could begin a round now had their last.
+        self.hearers = Hearers()
+        self.idle = Timers()
         # No part of the state: whether it only follows what was decided, and decides nothing.
         self.follows = False
         # No part of the state: what portfolios that hear the same views need not work out again,

@@ -11,7 +11,7 @@ from coordinator.core.calibrations import calibrations
 from coordinator.core.decide import close_round
 from coordinator.core.learn import CLOSED, LEARNED, learn_from_close
 from coordinator.core.ports import Allocator, RiskModel
-from coordinator.core.rounds import arm_interval, arm_view, open_round
+from coordinator.core.rounds import arm_interval, arm_view, note_idle, open_round
 from coordinator.core.shown import portfolio_view, seen_as
 from coordinator.core.state import Portfolio, State
 from schemas.base import OutputEvent
@@ -68,7 +68,9 @@ def after_timer(state: State, timer: str) -> None:
     elif kind == CLOSED:
         learn_from_close(state)
     elif kind == "round":
-        state.portfolios[rest[0]].round = None
+        portfolio = state.portfolios[rest[0]]
+        portfolio.round = None
+        note_idle(state, portfolio)
 
 
 def _expired_view(state: State, key: tuple[str, str, str]) -> list[OutputEvent]:

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.core.board import Board, Indices, Layout, lay_out
+from coordinator.core.normalise import across
+from coordinator.core.picks import ALONE, Legs, Picks, is_plain, picked
 from coordinator.core.ports import Floats
 from coordinator.core.skill import calibrated, learned_skill
 from coordinator.core.state import Portfolio, Source, State, View
@@ -28,7 +30,6 @@ __all__ = [
     "Columns",
     "heard",
     "horizon_of",
-    "raw_score",
     "scored_views",
     "scores",
     "skill_over",
@@ -40,19 +41,8 @@ _SIGN_FACTOR = math.sqrt(2 / math.pi)
 SKILL_MAX = 0.5
 SKILL_LEAST = 1e-6
 """Less is no skill whatever skill_min says: its view's variance would be beyond any number."""
-RAW_MAX = 100.0
 STRENGTHS_MAX = 65_536
 """Strengths whose quantile is kept: a pure function of one number."""
-SCALE_MIN = 1e-12
-
-
-def raw_score(expected_return: float, *, volatility: float, horizon: float) -> float:
-    """A forecast in units of the volatility of its horizon (fraction over sessions).
-
-    Bounded: a forecast over an absurdly short horizon must not swamp its source's spread for good.
-    """
-    scale = max(volatility * math.sqrt(horizon), SCALE_MIN)
-    return max(-RAW_MAX, min(RAW_MAX, expected_return / scale))
 
 
 def scores(
@@ -60,22 +50,33 @@ def scores(
 ) -> list[float]:
     """s of each signal, clipped at score_max.
 
-    A direction with strength is the mean of the half-normal's tail it claims; a forecast is divided
-    by the source's own spread, blended with the spread that a source of prior skill would have.
+    A direction with strength is the mean of the half-normal's tail it claims, a rank a score
+    already. A forecast is divided by the source's own spread, blended with the spread that a source
+    of prior skill would have, or normalised across what its strategy forecasts in these views.
     """
     most = parameters.score_max
+    crossed = across(views, sources, parameters)
     found = []
-    for view in views:
+    for place, view in enumerate(views):
         direction, strength = view.direction, view.strength
         if direction is None:
-            spread = _spread(sources[view.source], parameters)
-            scaled = view.raw / math.sqrt(spread) if spread > 0.0 else 0.0
-            found.append(max(-most, min(most, scaled)))
+            score = crossed.get(place)
+            if score is None:
+                score = _alone(view, sources[view.source], parameters)
+            found.append(max(-most, min(most, score)))
         elif strength is None:
             found.append(float(direction))
         else:
             found.append(direction * min(_half_normal(strength), most))
     return found
+
+
+def _alone(view: View, source: Source, parameters: Parameters) -> float:
+    """A rank, or what a forecast is beside its source's spread."""
+    if not view.is_forecast:
+        return view.raw
+    spread = _spread(source, parameters)
+    return view.raw / math.sqrt(spread) if spread > 0.0 else 0.0
 
 
 def _spread(source: Source, parameters: Parameters) -> float:
@@ -168,11 +169,12 @@ class Columns:
     parameters.
 
     views: (rows,) as given. pick: (rows,) each one's instrument, -1 where it cannot be judged.
-    score, rho, horizon, session: (rows,) of each. layout: of these rows.
+    kind: (rows,) which of the `legs` each is against. score, rho, horizon, session: (rows,) of
+    each. layout: of these rows.
     """
 
-    __slots__ = ("horizon", "layout", "names", "pick", "references", "rho", "score", "session",
-                 "views")  # fmt: skip
+    __slots__ = ("horizon", "kind", "layout", "legs", "names", "pick", "references", "rho", "score",
+                 "session", "views", "width")  # fmt: skip
 
     def __init__(self) -> None:
         self.views: Sequence[View] = ()
@@ -181,6 +183,9 @@ class Columns:
         self.rho: Floats = np.empty(0)
         self.horizon: Floats = np.empty(0)
         self.session: Floats = np.empty(0)
+        self.kind: Indices = np.empty(0, dtype=np.intp)
+        self.legs: Sequence[Legs] = (ALONE,)
+        self.width = 0
         self.names: list[str] = []
         self.references: list[str] = []
         self.layout: Layout | None = None
@@ -190,15 +195,19 @@ class Columns:
         views: Sequence[View],
         *,
         picks: Mapping[str, int],
+        about: Picks | None,
         sources: Mapping[str, Source],
         parameters: Parameters,
     ) -> None:
-        """Make every column that of these views."""
+        """Make every column that of these views.
+
+        about: their picks; None where each is about its instrument alone.
+        """
         if len(views) != len(self.views):
             self._clear(len(views))
         before = self.views or (None,) * len(views)
         self.views = ()  # until all is read: what fails half-way is read whole the next time
-        # A forecast's score moves with its source's spread, so it is always new.
+        # A forecast's score moves with its source's spread, or with others: it is always new.
         places = [
             i
             for i, (view, known) in enumerate(zip(views, before, strict=True))
@@ -209,7 +218,13 @@ class Columns:
         self.rho = _put(self.rho, places, skills(fresh, sources, parameters))
         self.horizon = _put(self.horizon, places, [view.horizon for view in fresh])
         self.session = _put(self.session, places, [view.session for view in fresh])
-        pick = _put(self.pick, places, [picks.get(view.instrument, -1) for view in fresh])
+        if about is None:
+            pick = _put(self.pick, places, [picks.get(view.instrument, -1) for view in fresh])
+            self._against(np.zeros(len(views), dtype=np.intp), (ALONE,))
+        else:
+            pick = np.array(about.own, dtype=np.intp)
+            self._against(np.array(about.kind, dtype=np.intp), about.legs)
+        self.width = len(picks)
         names = self.names.copy()
         for i, view in zip(places, fresh, strict=True):
             names[i], self.references[i] = view.source, view.reference
@@ -217,25 +232,37 @@ class Columns:
             self.names, self.pick, self.layout = names, pick, None
         self.views = tuple(views)
 
-    def board(self, counts: NDArray[np.bool_], skill: Floats, soon: Floats) -> Board:
-        """Those that count. skill, soon: of those."""
+    def board(
+        self, counts: NDArray[np.bool_], *, skill: Floats, left: Floats, soon: Floats
+    ) -> Board:
+        """Those that count. skill, left, soon: of those."""
         if counts.all():
             if self.layout is None:
-                self.layout = lay_out(self.pick, self.names)
-            return Board(self.views, self.layout, self.score, skill, soon, self.references)
+                self.layout = self._laid_out(self.pick, self.names, self.kind)
+            return Board(self.views, self.layout, self.score, skill, left, soon, self.references)
         used = counts.tolist()
         return Board(
             list(compress(self.views, used)),
-            lay_out(self.pick[counts], list(compress(self.names, used))),
+            self._laid_out(self.pick[counts], list(compress(self.names, used)), self.kind[counts]),
             self.score[counts],
             skill,
+            left,
             soon,
             list(compress(self.references, used)),
         )
 
+    def _laid_out(self, pick: Indices, names: Sequence[str], kind: Indices) -> Layout:
+        return lay_out(pick, names, kind=kind, legs=self.legs, width=self.width)
+
+    def _against(self, kind: Indices, legs: Sequence[Legs]) -> None:
+        """What each row is against; other than before, it is laid out anew."""
+        if legs != self.legs or not np.array_equal(kind, self.kind):
+            self.kind, self.legs, self.layout = kind, legs, None
+
     def _clear(self, rows: int) -> None:
         self.views, self.layout = (), None
         self.pick = np.full(rows, -1, dtype=np.intp)
+        self.kind, self.legs = np.zeros(rows, dtype=np.intp), (ALONE,)
         self.score, self.rho, self.horizon, self.session = np.zeros((4, rows))
         self.names, self.references = [""] * rows, [""] * rows
 
@@ -252,20 +279,31 @@ def scored_views(
 ) -> tuple[Board, list[View]]:
     """The views that count, in order, and those without effect.
 
-    picks: index per instrument that can be judged. Without effect: direction 0, no price, no skill
-    left.
+    picks: index per instrument that can be judged. Without effect: direction 0, no price, nobody to
+    be ranked with, no skill left.
     """
     parameters = state.parameters
+    about = None if is_plain(views) else picked(views, picks)
+    if about is not None:
+        views, about = _in_order(views, about)
     key = (tuple(picks), len(views), state.learned)
     columns = state.columns.get(key, Columns, same=(parameters,))
-    columns.read(views, picks=picks, sources=state.sources, parameters=parameters)
+    columns.read(views, picks=picks, about=about, sources=state.sources, parameters=parameters)
     age = np.maximum(state.session_now() - columns.session, 0.0)
     skill = skill_over(columns.rho, horizon=columns.horizon, age=age, ahead=ahead)
     least = max(parameters.skill_min, SKILL_LEAST)
     counts = (columns.pick >= 0) & (columns.score != 0.0) & (np.abs(skill) >= least)
     without = list(compress(views, (~counts).tolist()))
-    soon = _soon(columns.horizon[counts], age[counts], ahead)
-    return columns.board(counts, skill[counts], soon), without
+    horizon, age = columns.horizon[counts], age[counts]
+    left, soon = arriving(horizon, age, math.inf), _soon(horizon, age, ahead)
+    return columns.board(counts, skill=skill[counts], left=left, soon=soon), without
+
+
+def _in_order(views: list[View], about: Picks) -> tuple[list[View], Picks]:
+    """The views by instrument and what they are against, otherwise as they were."""
+    order = sorted(range(len(views)), key=lambda i: (views[i].instrument, about.kind[i]))
+    own, kind = ([column[i] for i in order] for column in (about.own, about.kind))
+    return [views[i] for i in order], Picks(own, kind, about.legs)
 
 
 def _soon(horizon: Floats, age: Floats, ahead: float) -> Floats:

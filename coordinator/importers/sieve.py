@@ -18,7 +18,7 @@ from coordinator.importers.rejects import Rejects
 from coordinator.importers.tables import ROW, Table
 from schemas.base import Name
 
-__all__ = ["BARE", "Sieve"]
+__all__ = ["BARE", "Sieve", "is_name"]
 
 BARE = "#bare"
 """Suffix of the column that tells where a time was a bare date."""
@@ -87,7 +87,7 @@ class Sieve:
     def name(self, column: str, *, required: bool = False) -> None:
         """A name as the language allows it: printable, one line, at most 128 characters."""
         self.text(column, required=required)
-        bad = [value for value in self.frame[column].unique().drop_nulls() if not _is_name(value)]
+        bad = [value for value in self.frame[column].unique().drop_nulls() if not is_name(value)]
         if bad:
             self.refuse(
                 pl.col(column).is_in(bad),
@@ -219,7 +219,8 @@ def _joined(words: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join([*filter(None, [", ".join(words[:-1])]), words[-1]])
 
 
-def _is_name(value: str) -> bool:
+def is_name(value: str) -> bool:
+    """Whether the language allows it as a name."""
     try:
         _NAME.validate_python(value)
     except ValidationError:

@@ -7,7 +7,7 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,6 +15,12 @@ import polars as pl
 
 from coordinator.importers.errors import ImportFailed
 from coordinator.importers.messages import Message, Rank
+from coordinator.importers.opinions import (
+    FORM_COLUMNS,
+    OPINION_COLUMNS,
+    OPINION_FIELDS,
+    read_opinion,
+)
 from coordinator.importers.rows import Rows, Telling
 from coordinator.importers.sessions import DatesKnownAt, Session
 from coordinator.importers.sieve import Sieve
@@ -25,11 +31,8 @@ __all__ = ["SIGNAL_COLUMNS", "DatesKnownAt", "Signals", "read_signals"]
 SIGNAL_COLUMNS = Columns(
     ("event_time", "source", "instrument"),
     (
-        "direction",
-        "strength",
-        "expected_return",
+        *OPINION_COLUMNS,
         "strategy",
-        "confidence",
         "horizon_days",
         "price",
         "expires_at",
@@ -37,19 +40,8 @@ SIGNAL_COLUMNS = Columns(
         "signal_id",
     ),
 )
-_DIRECTIONS = MappingProxyType(
-    {"-1": -1, "-1.0": -1, "sell": -1, "0": 0, "0.0": 0, "hold": 0}
-    | {"1": 1, "+1": 1, "1.0": 1, "buy": 1}
-)
-_BEFORE_HORIZON = (
-    "source",
-    "strategy",
-    "instrument",
-    "direction",
-    "strength",
-    "expected_return",
-    "confidence",
-)
+_BEFORE_HORIZON = ("source", "strategy", "instrument", *OPINION_FIELDS)
+_HORIZON_MAX = 10_000.0
 _TOLD = Telling(
     "SignalIssued",
     Rank.SIGNAL,
@@ -72,8 +64,9 @@ class Signals(Rows):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Sorted names."""
-        return self.names("instrument")
+        """Sorted names, of what others are judged against, too."""
+        legs = self.frame["against"].explode().struct.field("instrument")
+        return tuple(sorted({*self.names("instrument"), *legs.drop_nulls()}))
 
     @property
     def first_heard(self) -> dict[str, int]:
@@ -92,11 +85,11 @@ def read_signals(table: Table, *, session: Session, dates_known_at: DatesKnownAt
     date in expires_at is that session's close. Raises ImportFailed where no row or no form of
     opinion is usable.
     """
-    if not {"direction", "expected_return"} & set(table.frame.columns):
+    if not set(FORM_COLUMNS) & set(table.frame.columns):
         raise ImportFailed(
             table.name,
-            "it has neither a column direction nor expected_return",
-            remedy="give one of them (direction with strength)",
+            "it has no column that states an opinion",
+            remedy=f"give one of {', '.join(FORM_COLUMNS)}",
         )
     sieve = Sieve(table, topic="signals", optional=SIGNAL_COLUMNS.optional)
     _read_times(sieve, session, dates_known_at)
@@ -104,7 +97,15 @@ def read_signals(table: Table, *, session: Session, dates_known_at: DatesKnownAt
         sieve.name(column, required=True)
     for column in ("strategy", "signal_id"):
         sieve.name(column)
-    _read_opinion(sieve)
+    read_opinion(sieve)
+    sieve.number("horizon_days")
+    sieve.refuse(
+        ~pl.col("horizon_days").is_between(0.0, _HORIZON_MAX),
+        f"horizon_days is not between 0 and {_HORIZON_MAX:g}",
+        shown="horizon_days",
+    )
+    sieve.refuse(pl.col("horizon_days") == 0, "horizon_days is 0")
+    sieve.price("price")
     standing = sieve.standing().with_columns(
         pl.coalesce("known_at", "event_time").alias("known_at"),
         pl.coalesce("strategy", "source").alias("strategy"),
@@ -124,40 +125,3 @@ def _read_times(sieve: Sieve, session: Session, dates_known_at: DatesKnownAt | N
         pl.col("known_at") < pl.col("event_time"),
         "known_at is before event_time: nothing is known before it is said",
     )
-
-
-def _read_opinion(sieve: Sieve) -> None:
-    _read_direction(sieve)
-    bounds = {"strength": 1.0, "confidence": 1.0, "horizon_days": 10_000.0, "expected_return": 10.0}
-    for column, most in bounds.items():
-        sieve.number(column)
-        least = -most if column == "expected_return" else 0.0
-        sieve.refuse(
-            ~pl.col(column).is_between(least, most),
-            f"{column} is not between {least:g} and {most:g}",
-            shown=column,
-        )
-    sieve.refuse(pl.col("horizon_days") == 0, "horizon_days is 0")
-    sieve.price("price")
-    directed, returned = pl.col("direction").is_not_null(), pl.col("expected_return").is_not_null()
-    sieve.refuse(directed & returned, "both direction and expected_return are given")
-    sieve.refuse(
-        pl.col("strength").is_not_null() & ~directed, "strength is given without a direction"
-    )
-    sieve.refuse(~directed & ~returned, "neither direction nor expected_return is given")
-
-
-def _read_direction(sieve: Sieve) -> None:
-    if sieve.frame.schema["direction"].is_float():
-        whole = pl.col("direction").cast(pl.String)
-        sieve.frame = sieve.frame.with_columns(whole.alias("direction"))
-    sieve.text("direction")
-    spelled = pl.col("direction").str.to_lowercase()
-    known: Mapping[str, int] = _DIRECTIONS
-    sieve.refuse(
-        spelled.is_not_null() & ~spelled.is_in(list(known)),
-        "direction is not -1, 0, 1, sell, hold or buy",
-        shown="direction",
-    )
-    number = spelled.replace_strict(dict(known), default=None, return_dtype=pl.Int64)
-    sieve.frame = sieve.frame.with_columns(number.alias("direction"))

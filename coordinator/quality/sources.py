@@ -14,6 +14,7 @@ from coordinator.core.allocate import Situation, situation
 from coordinator.core.calibrations import reliability
 from coordinator.core.likeness import errors_between
 from coordinator.core.ports import Floats, RiskModel
+from coordinator.core.priority import PARTS
 from coordinator.core.skill import Forecasts, horizon_bucket, learned_skill, skill_interval
 from coordinator.core.state import Portfolio, Source, State, View
 from coordinator.core.views import arriving
@@ -71,24 +72,30 @@ class SourceLine:
 class SignalLine:
     """A live view that a portfolio hears, in its present situation.
 
-    age: sessions since it counts; left: part of it that is still to come within its horizon, 0 to
-    1. score, skill: standardised opinion, and its believed information coefficient over the
-    portfolio's horizon; view: return it alone would make us expect; own: its part of its
-    instrument's combined return. None: it is without effect, `why` says why.
+    form: of what it says; stated: the number in it, None for a direction; against: what its
+    instrument is judged against. age: sessions since it counts; left: part of it that is still to
+    come within its horizon, 0 to 1. score, skill: standardised opinion, and its believed
+    information coefficient over the portfolio's horizon; view: return it alone would make us
+    expect; own: its part of its instrument's combined return. priority: how much it matters beside
+    the others, the weighted mean of its `parts`, by name. None: it has no effect, `why` says why.
     """
 
     signal: str
     source: str
     strategy: str
     instrument: str
+    form: str
     direction: int | None
     strength: float | None
+    stated: float | None
+    against: tuple[tuple[str, float], ...]
     confidence: float | None
     horizon: float
     age: float
     left: float
     expires_at: int | None
-    priority: float
+    priority: float | None
+    parts: tuple[tuple[str, float], ...]
     score: float | None
     skill: float | None
     view: float | None
@@ -188,10 +195,12 @@ def signal_lines(state: State, portfolio: Portfolio, risk_model: RiskModel) -> V
 
 @dataclass(frozen=True, slots=True)
 class _Weighed:
+    parts: tuple[tuple[str, float], ...]
     score: float
     skill: float
     view: float
     own: float
+    priority: float
 
 
 def _weighed(found: Situation) -> dict[str, _Weighed]:
@@ -201,12 +210,17 @@ def _weighed(found: Situation) -> dict[str, _Weighed]:
         rows.skill,
         combination.q * rows.skill**2,
         combination.own,
+        found.priorities.whole,
+    )
+    lines = zip(
+        rows.references,
+        *(column.tolist() for column in columns),
+        found.priorities.parts.tolist(),
+        strict=True,
     )
     return {
-        reference: _Weighed(*numbers)
-        for reference, *numbers in zip(
-            rows.references, *(column.tolist() for column in columns), strict=True
-        )
+        reference: _Weighed(tuple(zip(PARTS, parts, strict=True)), *numbers)
+        for reference, *numbers, parts in lines
     }
 
 
@@ -218,14 +232,18 @@ def _signal_line(state: State, view: View, told: _Weighed | None) -> SignalLine:
         source=view.source,
         strategy=view.strategy,
         instrument=view.instrument,
+        form=view.form,
         direction=view.direction,
         strength=view.strength,
+        stated=view.stated,
+        against=view.against,
         confidence=view.confidence,
         horizon=view.horizon,
         age=age,
         left=float(left[0]),
         expires_at=view.expires_at,
-        priority=state.sources[view.source].priority(view.strategy),
+        priority=None if told is None else told.priority,
+        parts=() if told is None else told.parts,
         score=None if told is None else told.score,
         skill=None if told is None else told.skill,
         view=None if told is None else told.view,
@@ -238,6 +256,9 @@ def _without(state: State, view: View) -> str:
     """Why a live view has no effect."""
     if view.direction == 0:
         return "says hold"
-    if state.market.price_of(view.instrument) is None:
+    names = (view.instrument, *(name for name, _ in view.against))
+    if any(state.market.price_of(name) is None for name in names):
         return "no price"
+    if view.form == "rank":
+        return "no skill left, no exchange rate, or nobody to be ranked with"
     return "no skill left, or no exchange rate"

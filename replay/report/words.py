@@ -26,6 +26,8 @@ CONFLICTS = {
     "correlated_instruments": "opinions on two instruments that move together pull apart",
     "mandate": "an opinion asks for what the portfolio may not hold",
     "capacity": "the wishes together need more room than the portfolio has",
+    "stale": "two opinions pull apart, and of one of them much more is over than of the other",
+    "budget": "a strategy's wishes need more capital, or risk, than it was given",
 }
 FATES_MEANT = {
     "followed": "the trade, or without one the position, went its way",
@@ -42,8 +44,8 @@ TERMS = {
     "skill": "how well the opinion is believed to foretell the return over the decision's horizon, "
     "as a correlation; it comes from the stated confidence and fades with age",
     "severity": "0 to 1: for opinions, how surely they differ beyond their own uncertainty; for a "
-    "mandate, how sure the forbidden opinion is; for capacity, the share of the wishes that "
-    "finds no room",
+    "mandate, how sure the forbidden opinion is; for capacity and budgets, the share of the "
+    "wishes that finds no room",
     "rung": "which step of the ladder of fallbacks gave the answer: "
     + ", ".join(RUNGS)
     + ", in this order",

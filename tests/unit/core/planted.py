@@ -11,6 +11,7 @@ import numpy as np
 from coordinator.core.board import Board, lay_out
 from coordinator.core.evolve import evolve_input
 from coordinator.core.match import Combination, Weighing, combine
+from coordinator.core.picks import Legs
 from coordinator.core.ports import Floats
 from coordinator.core.recall import Recall
 from coordinator.core.state import State, View
@@ -79,6 +80,8 @@ class Scored(NamedTuple):
     score: float
     skill: float
     soon: float = 0.0
+    left: float = 1.0
+    legs: Legs = ()
 
     @property
     def k(self) -> float:
@@ -86,10 +89,15 @@ class Scored(NamedTuple):
         return (1.0 - self.skill**2) / self.skill**2
 
 
-def board_of(rows: Sequence[Scored]) -> Board:
-    """The rows in columns."""
-    score, skill, soon = (np.array([row[i] for row in rows], dtype=float) for i in (2, 3, 4))
+def board_of(rows: Sequence[Scored], *, width: int = 4) -> Board:
+    """The rows in columns. width: instruments, where some row has legs."""
+    score, skill, soon, left = (
+        np.array([row[i] for row in rows], dtype=float) for i in (2, 3, 4, 5)
+    )
     picks = np.array([row.pick for row in rows], dtype=np.intp)
+    legs = ((), *sorted({row.legs for row in rows if row.legs}))
+    kind = np.array([legs.index(row.legs) for row in rows], dtype=np.intp)
     views = [row.view for row in rows]
-    layout = lay_out(picks, [view.source for view in views])
-    return Board(views, layout, score, skill, soon, [view.reference for view in views])
+    layout = lay_out(picks, [view.source for view in views], kind=kind, legs=legs, width=width)
+    references = [view.reference for view in views]
+    return Board(views, layout, score, skill, left, soon, references)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from coordinator.core.conflicts import Conflict, find_conflicts, opinions_apart
 from coordinator.core.ports import AllocationProblem, Floats
-from schemas.control import Parameters
+from coordinator.core.state import Source
+from schemas.control import Parameters, SourceRegistered, StrategyRegistered
 from schemas.decisions import ConflictKind
 from tests.unit.core.planted import Scored, alike, board_of, combined, view
 
 EVERYTHING = Parameters(conflict_severity_min=0.0)
+
+
+def source(**terms: object) -> Source:
+    return Source(SourceRegistered.model_validate({"event_id": "1", "event_time": 0, **terms}))
+
+
+NO_BUDGETS = {name: source(source=name) for name in "abcdsu"}
 
 
 def problem(covariance: Floats, mu: Floats) -> AllocationProblem:
@@ -39,13 +49,14 @@ def conflicts(
     *,
     correlation: float = 0.0,
     parameters: Parameters = EVERYTHING,
+    sources: Mapping[str, Source] = NO_BUDGETS,
     **limits: object,
 ) -> list[Conflict]:
     covariance = 4e-4 * np.array([[1.0, correlation], [correlation, 1.0]])
-    mixed = combined(board_of(rows), covariance, prior=np.zeros(2), correlation=0.0)
+    mixed = combined(board_of(rows, width=2), covariance, prior=np.zeros(2), correlation=0.0)
     changed = replace(problem(covariance, mixed.mu), **limits)  # type: ignore[arg-type] # by name
     apart = opinions_apart(mixed, covariance, alike(mixed.board, 0.0), parameters)
-    return find_conflicts(apart, mixed, changed, parameters)
+    return find_conflicts(apart, mixed, changed, sources, parameters)
 
 
 def test_opposite_opinions_on_a_name_conflict_and_agreeing_ones_do_not() -> None:
@@ -63,6 +74,57 @@ def test_surer_opinions_conflict_more_severely() -> None:
 def test_opposite_opinions_for_far_apart_horizons_may_both_be_right() -> None:
     (found,) = conflicts([row(0, "a", 1.0, horizon=2.0), row(0, "b", -1.0, horizon=6.0)])
     assert found.kind is ConflictKind.HORIZON
+
+
+def test_an_opposite_view_of_which_much_more_is_over_is_stale_beside_a_fresh_one() -> None:
+    fresh = row(0, "a", 1.0)
+    kinds = [
+        conflicts([fresh, row(0, "b", -1.0)._replace(left=left)])[0].kind
+        for left in (0.9, 0.51, 0.5, 0.1)
+    ]
+    assert kinds == [ConflictKind.OPPOSITE_DIRECTION] * 2 + [ConflictKind.STALE] * 2
+    wider = Parameters(conflict_severity_min=0.0, conflict_stale_share=0.0)
+    (found,) = conflicts([fresh, row(0, "b", -1.0)._replace(left=0.1)], parameters=wider)
+    assert found.kind is ConflictKind.OPPOSITE_DIRECTION
+
+
+def test_wishes_beyond_a_strategys_capital_are_a_conflict_with_it() -> None:
+    rows = [row(0, "a", 2.0), row(1, "b", 2.0)]
+    alone = 2.0 * 0.1 / (5.0 * 0.02)  # skill score sigma / (gamma sigma^2), of 1e6 money
+    for capital, severity in (("500000", 1.0 - 0.5 / alone), ("1", 1.0 - 1e-6 / alone)):
+        known = {**NO_BUDGETS, "a": source(source="a", capital=Decimal(capital))}
+        (found,) = conflicts(rows, sources=known)
+        assert (found.kind, found.picks, found.rows) == (ConflictKind.BUDGET, (0,), (0,))
+        assert found.severity == pytest.approx(severity)
+    enough = {**NO_BUDGETS, "a": source(source="a", capital=Decimal(2_000_001))}
+    assert conflicts(rows, sources=enough) == []
+
+
+def test_wishes_beyond_a_strategys_share_of_the_risk_are_a_conflict_with_it() -> None:
+    rows = [row(0, "a", 2.0), row(1, "b", 1.0)]  # of five parts of risk a's are four
+    known = {**NO_BUDGETS, "a": source(source="a", risk_budget=0.5)}
+    (found,) = conflicts(rows, sources=known)
+    assert found.kind is ConflictKind.BUDGET
+    assert found.severity == pytest.approx(1.0 - 0.5 / 0.8)
+    enough = {**NO_BUDGETS, "a": source(source="a", risk_budget=0.81)}
+    assert conflicts(rows, sources=enough) == []
+
+
+def test_a_strategys_own_budget_counts_before_its_sources() -> None:
+    known = {**NO_BUDGETS, "a": source(source="a", capital=Decimal(1))}
+    terms = {"event_id": "1", "event_time": 0, "source": "a", "strategy": "s"}
+    known["a"].by_strategy["s"] = StrategyRegistered.model_validate(
+        terms | {"capital": Decimal(10**9)}
+    )
+    assert conflicts([row(0, "a", 2.0)], sources=known) == []
+
+
+def test_a_pair_and_its_reverse_conflict() -> None:
+    forth = row(0, "a", 1.5)._replace(legs=((1, 1.0),))
+    back = row(1, "b", 1.5)._replace(legs=((0, 1.0),))
+    (found,) = conflicts([forth, back])
+    assert (found.kind, found.picks) == (ConflictKind.CORRELATED_INSTRUMENTS, (0, 1))
+    assert found.rows == (0, 1)
 
 
 @pytest.mark.parametrize(("correlation", "found"), [(0.9, 1), (0.5, 0), (-0.9, 0)])

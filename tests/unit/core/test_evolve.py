@@ -124,9 +124,9 @@ def test_hearers_are_the_open_portfolios_that_decide_on_signals() -> None:
     opened = [("portfolios", "PortfolioOpened", fields) for fields in (
         narrow, {"portfolio": "d", **terms, **daily})]  # fmt: skip
     state = after(*opened)
-    assert state.hearers == {"s": ["p"], "u": ["n", "p"]}
+    assert (state.hearers.of("s", "A"), state.hearers.of("u", "A")) == (["p"], ["n", "p"])
     feed(state, Inputs().make("portfolios", "PortfolioClosed", T0, portfolio="p"))
-    assert state.hearers == {"s": [], "u": ["n"]}
+    assert (state.hearers.of("s", "A"), state.hearers.of("u", "A")) == ([], ["n"])
 
 
 def test_a_closed_portfolio_has_no_timers_but_its_trades() -> None:

@@ -50,6 +50,7 @@ KINDS: dict[type[Model], dict[str, st.SearchStrategy[Any]]] = {
         "signal": names, "strategy": names, "instrument": names,
         "verdict": st.sampled_from(["followed", "outvoted", "limited"]), "score": numbers,
         "skill": numbers, "view": numbers, "own": numbers, "utility": numbers,
+        "priority": shares,
     },
     LimitUse: {
         "limit": names, "instrument": st.none() | names, "used": numbers, "bound": numbers,

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.core.match import Weighing, pool_views
+from coordinator.core.picks import Legs
 from coordinator.core.ports import Floats
 from coordinator.core.recall import Recall
 from tests.journals import law
@@ -40,10 +41,13 @@ def boards(draw: st.DrawFn, *, distinct: bool = False) -> list[Scored]:
 
 def brute_force(rows: list[Scored], covariance: Floats, prior: Floats, c: float) -> Floats:
     """mu with every view a row of its own and the whole Omega, as the formulas are written."""
-    sigma = np.sqrt(np.diag(covariance))
     p = np.zeros((len(rows), len(covariance)))
     p[np.arange(len(rows)), [r.pick for r in rows]] = 1.0
-    q = np.array([r.score * sigma[r.pick] / r.skill for r in rows])
+    for i, r in enumerate(rows):
+        for name, weight in r.legs:
+            p[i, name] -= weight
+    sigma = np.sqrt(np.diag(p @ covariance @ p.T))
+    q = np.array([r.score * s / r.skill for r, s in zip(rows, sigma, strict=True)])
     k = np.array([r.k for r in rows])
     errors = np.full((len(rows), len(rows)), c)
     np.fill_diagonal(errors, 1.0)
@@ -51,6 +55,10 @@ def brute_force(rows: list[Scored], covariance: Floats, prior: Floats, c: float)
     s = p @ covariance @ p.T + omega
     moved: Floats = prior + covariance @ p.T @ np.linalg.solve(s, q - p @ prior)
     return moved
+
+
+def leg(pick: int, source: str, legs: Legs, score: float = 1.0, skill: float = 0.1) -> Scored:
+    return row(pick, source, score, skill)._replace(legs=legs)
 
 
 @given(board=boards(distinct=True), covariance=covariances)
@@ -153,3 +161,69 @@ def test_a_weighing_of_the_round_before_changes_no_bit(
         assert warm.own.tobytes() == cold.own.tobytes()
         assert warm.influence.tobytes() == cold.influence.tobytes()
     assert len(known) == 2  # what is said differs in two of three, how surely in one
+
+
+@given(covariance=covariances, one=scores, other=scores, c=st.sampled_from([0.0, 0.5]))
+def test_pairs_and_baskets_combine_like_the_full_formula(
+    covariance: Floats, one: float, other: float, c: float
+) -> None:
+    rows = [
+        leg(0, "a", ((1, 1.0),), one),
+        leg(1, "b", (), other, 0.05),
+        leg(2, "c", ((0, 0.5), (3, 0.5)), 0.7, 0.2),
+    ]
+    prior = np.linspace(-0.01, 0.01, 4)
+    found = combined(board_of(rows), covariance, prior=prior, correlation=c)
+    full = brute_force(rows, covariance, prior, c)
+    # Pooled, views of sources that err alike correlate as their sources do: here each has one.
+    assert found.mu == pytest.approx(full, abs=1e-9)
+    assert found.influence.sum(axis=1) + prior == pytest.approx(found.mu, abs=1e-10)
+
+
+@given(score=scores, skill=skills, covariance=covariances)
+def test_a_pair_alone_moves_its_spread_by_skill_times_score_times_volatility(
+    score: float, skill: float, covariance: Floats
+) -> None:
+    p = np.array([1.0, -1.0, 0.0, 0.0])
+    rows = [leg(0, "s", ((1, 1.0),), score, skill)]
+    found = combined(board_of(rows), covariance, prior=np.zeros(4), correlation=0.5)
+    sigma = np.sqrt(p @ covariance @ p)
+    assert p @ found.mu == pytest.approx(skill * score * sigma, rel=1e-9)
+
+
+@given(covariance=covariances, values=st.lists(scores, min_size=4, max_size=4))
+def test_ranks_determine_each_other_and_say_nothing_of_what_is_common(
+    covariance: Floats, values: list[float]
+) -> None:
+    """Their picks add up to nothing: the pseudo-inverse, as in the full formula."""
+    everyone = tuple((i, 0.25) for i in range(4))
+    rows = [leg(i, "s", everyone, value) for i, value in enumerate(values)]
+    found = combined(board_of(rows), covariance, prior=np.zeros(4), correlation=0.0)
+    p = np.eye(4) - 0.25
+    k = rows[0].k
+    sigma = np.sqrt(np.diag(p @ covariance @ p.T))
+    q = np.array(values) * sigma / rows[0].skill
+    # In units of each pick's deviation, as the combination counts what contradicts itself.
+    scaled = (1.0 + k) * (p @ covariance @ p.T) / np.outer(sigma, sigma)
+    inverse = np.linalg.pinv(scaled, rcond=1e-10, hermitian=True)
+    expected = covariance @ p.T @ (inverse @ (q / sigma) / sigma)
+    assert found.mu == pytest.approx(expected, abs=1e-9)
+    # The mean of all names moves only as far as it moves with them.
+    assert found.influence.sum(axis=1) == pytest.approx(found.mu, abs=1e-10)
+
+
+def test_two_who_rank_the_same_names_are_pooled_and_one_of_other_names_is_not() -> None:
+    everyone, pair = tuple((i, 0.25) for i in range(4)), ((0, 0.5), (1, 0.5))
+    rows = [
+        leg(0, "a", everyone), leg(0, "b", everyone), leg(0, "c", pair),
+        leg(1, "a", everyone), leg(1, "b", everyone), leg(1, "c", pair),
+    ]  # fmt: skip
+    legs = sorted({r.legs for r in rows})
+    rows.sort(key=lambda r: (r.pick, legs.index(r.legs)))
+    made = board_of(rows)
+    assert len(made.picks) == 4
+    assert sorted(len(made.rows_of(slot)) for slot in range(4)) == [1, 1, 2, 2]
+    assert made.exposure is not None
+    assert made.along(np.array([0.3, 0.1, 0.0, 0.0]))[made.slot].tolist() == pytest.approx(
+        [float(made.exposure[made.slot[i]] @ [0.3, 0.1, 0.0, 0.0]) for i in range(6)]
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from coordinator.core.checkpoint import decode_state, encode_state
 from coordinator.core.evolve import evolve_input
-from coordinator.core.rounds import next_begin, open_round
+from coordinator.core.rounds import next_begin, note_idle, open_round
 from coordinator.core.state import Round, State
 from coordinator.log.memory import MemoryLog
 from schemas.decisions import AllocationDecided, RoundClosed
@@ -285,6 +285,7 @@ def deciding(*last: int | None, opened: bool = False, paused: bool = False) -> S
         made.name, made.paused, made.last_round_at = name, paused, at
         made.round = Round("signals", T0) if opened else None
         state.portfolios[name] = made
+        note_idle(state, made)
     return state
 
 

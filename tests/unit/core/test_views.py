@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from coordinator.core.state import Source, View
 from coordinator.core.views import (
-    RAW_MAX,
     heard,
     horizon_of,
-    raw_score,
     scored_views,
     scores,
     skill_over,
@@ -69,17 +67,6 @@ def test_a_forecast_is_measured_by_its_sources_own_spread() -> None:
     seasoned = score(raw, source(count=10_000, squares=10_000 * 0.04), USUAL)
     assert fresh == USUAL.score_max
     assert seasoned == pytest.approx(0.4 / math.sqrt(0.04), rel=2e-3)
-
-
-@given(expected=st.floats(-10, 10), volatility=st.floats(0, 10), horizon=st.floats(0, 10_000))
-def test_no_forecast_can_swamp_its_sources_spread(
-    expected: float, volatility: float, horizon: float
-) -> None:
-    assert abs(raw_score(expected, volatility=volatility, horizon=horizon)) <= RAW_MAX
-
-
-def test_a_forecast_is_in_units_of_the_volatility_of_its_horizon() -> None:
-    assert raw_score(0.08, volatility=0.02, horizon=4.0) == pytest.approx(2.0)
 
 
 def test_skill_is_the_prior_unless_a_confidence_is_stated() -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from coordinator.core.forms import form_of
 from coordinator.importers.errors import ImportFailed
+from coordinator.importers.opinions import FIFTHS
 from coordinator.importers.signals import SIGNAL_COLUMNS, DatesKnownAt, Signals, read_signals
 from coordinator.importers.tables import table_from_frame
 from schemas.signals import SignalIssued
@@ -55,6 +57,30 @@ def test_directions_are_numbers_or_words_of_any_case(text: str, number: int) -> 
     assert signal.direction == number
 
 
+@pytest.mark.parametrize(
+    ("fields", "form", "value"),
+    [
+        ({"expected_return": "-0.02"}, "expected_return", -0.02),
+        ({"target_weight": "0.1"}, "target_weight", 0.1),
+        ({"rank": "3", "rank_of": "10"}, "rank", 3),
+        ({"probability_up": "0.55"}, "probability_up", 0.55),
+        (dict.fromkeys(FIFTHS, "0.2"), "quintiles", (0.2, 0.2, 0.2, 0.2, 0.2)),
+    ],
+)
+def test_every_form_is_read(fields: dict[str, str], form: str, value: object) -> None:
+    (signal,) = issued(read(GOOD | {"direction": ""} | fields))
+    assert form_of(signal) == form
+    assert getattr(signal, form) == value
+
+
+def test_a_basket_is_names_with_weights_in_any_order() -> None:
+    found = read(GOOD | {"against": " CCC = 0.25;BBB"}, GOOD | {"against": "DDD", "source": "t"})
+    one, other = issued(found)
+    assert [(leg.instrument, leg.weight) for leg in one.against] == [("BBB", 1.0), ("CCC", 0.25)]
+    assert [(leg.instrument, leg.weight) for leg in other.against] == [("DDD", 1.0)]
+    assert found.instruments == ("AAA", "BBB", "CCC", "DDD")
+
+
 @pytest.mark.parametrize("values", [[1, -1], [1.0, -1.0], ["buy", "SELL"]])
 def test_direction_columns_of_any_type_mean_the_same(values: list[object]) -> None:
     frame = pl.DataFrame([GOOD, GOOD]).with_columns(pl.Series("direction", values))
@@ -69,8 +95,26 @@ def test_direction_columns_of_any_type_mean_the_same(values: list[object]) -> No
         ({"direction": "long"}, "direction is not"),
         ({"direction": "2"}, "direction is not"),
         ({"direction": "0.5"}, "direction is not"),
-        ({"direction": ""}, "neither direction nor expected_return"),
-        ({"expected_return": "0.01"}, "both direction and expected_return"),
+        ({"direction": ""}, "none of direction, expected_return"),
+        ({"expected_return": "0.01"}, "more than one of direction, expected_return"),
+        ({"target_weight": "0.01"}, "more than one of"),
+        ({"direction": "", "target_weight": "101"}, "target_weight is not between"),
+        ({"direction": "", "rank": "3"}, "rank and rank_of go together"),
+        ({"rank_of": "3"}, "rank and rank_of go together"),
+        ({"direction": "", "rank": "4", "rank_of": "3"}, "rank is above rank_of"),
+        ({"direction": "", "rank": "1.5", "rank_of": "3"}, "rank is no whole number"),
+        ({"direction": "", "probability_up": "55"}, "probability_up is not between"),
+        ({"direction": "", "quintile_1": "0.5", "quintile_5": "0.5"}, "not all of quintile_1"),
+        ({"direction": "", **dict.fromkeys(FIFTHS, "0.3")}, "do not add up to 1"),
+        ({"against": "AAA"}, "against names the instrument itself"),
+        ({"against": "BBB;"}, "against is not like BIRCH"),
+        ({"against": "BBB;BBB=2"}, "against is not like BIRCH"),
+        ({"against": "B\u2028B"}, "against is not like BIRCH"),
+        ({"against": "BBB=0"}, "a weight that is not above 0"),
+        ({"against": "BBB=nan"}, "a weight that is not above 0"),
+        ({"against": "BBB=half"}, "a weight that is not above 0"),
+        ({"against": ";".join(f"N{i}" for i in range(101))}, "more than 100 legs"),
+        ({"direction": "", "target_weight": "0.1", "against": "BBB"}, "against goes with no rank"),
         ({"direction": "", "expected_return": "0.1", "strength": "1"}, "strength is given wi"),
         ({"direction": "", "expected_return": "11"}, "expected_return is not between"),
         ({"strength": "1.5"}, "strength is not between"),
@@ -137,7 +181,7 @@ def test_signals_come_in_the_order_they_were_known() -> None:
 
 def test_a_file_without_any_form_of_opinion_is_refused() -> None:
     row = {key: value for key, value in GOOD.items() if key != "direction"}
-    with pytest.raises(ImportFailed, match="neither a column direction nor expected_return"):
+    with pytest.raises(ImportFailed, match="no column that states an opinion; give one of dir"):
         read(row)
 
 

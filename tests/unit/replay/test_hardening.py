@@ -215,7 +215,7 @@ BROKEN_STATES = [
     ("engine", b'"clock":', b'"clock":1.5,"was":'),
     ("engine", b'"paused":false', b'"paused":0'),
     ("engine", b'"timers":[', b'"timers":[["a","b"],'),
-    ("engine", b'"hearers":[', b'"hearers":[["a",5],'),
+    ("engine", b'"marks":[', b'"marks":[["a",5],'),
     ("market", b'"session":', b'"session":-1,"was":'),
     ("market", b'"rows":', b'"rows":"many","was":'),
     ("market", b'"price":"', b'"price":"AAAA'),

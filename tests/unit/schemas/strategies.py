@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from schemas.base import TIME_MAX, InputEvent
 from schemas.export import Document, reader_schema
 from schemas.registry import EVENTS
+from schemas.signals import FORMS
 
 __all__ = ["INPUT_NAMES", "fields_of", "inputs", "rfc3339"]
 
@@ -148,11 +149,24 @@ def _fitted(name: str, fields: Document) -> Document:
 
 
 def _one_form(fields: Document) -> None:
-    if fields.get("direction") is not None:
-        fields.pop("expected_return", None)
-    else:
+    form = next((name for name in FORMS if fields.get(name) is not None), "expected_return")
+    for name in FORMS:
+        if name != form:
+            fields.pop(name, None)
+    fields[form] = 0.5 if fields.get(form) is None else fields[form]
+    if form != "direction":
         fields.pop("strength", None)
-        fields["expected_return"] = fields.get("expected_return") or 0.5
+    fields.pop("rank_of", None)
+    if form == "rank":
+        fields["rank_of"] = max(fields["rank"], 2)
+    if form == "quintiles":
+        fields["quintiles"] = [0.5, 0.5, 0.0, 0.0, 0.0]
+    if form in ("rank", "target_weight"):
+        fields.pop("against", None)
+    elif fields.get("against"):
+        legs = {leg["instrument"]: leg for leg in fields["against"]}
+        legs.pop(fields["instrument"], None)
+        fields["against"] = [legs[name] for name in sorted(legs)]
 
 
 def _columns(fields: Document) -> None:
