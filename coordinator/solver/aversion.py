@@ -29,6 +29,9 @@ _MET_RELATIVE = 1e-8
 _MET = 2e-9
 # Largest growth of the risk aversion from one solve to the next, and in all.
 _GROWTH = 16.0
+# Near the calmest trades that there are the secant creeps: after so many it is helped by so much.
+_SECANTS = 3
+_GROWTH_LEAST = 4.0
 _LARGEST = 1e7
 # A volatility that falls by less than this, of itself, is the least there is.
 _FLAT = 1e-9
@@ -56,7 +59,7 @@ def optimise_limited(
         return free
     last, under = over, None
     added = gamma * (over.volatility / limit - 1.0)
-    for _ in range(settings.cone_solves_max):
+    for solves in range(settings.cone_solves_max):
         tried = _try(problem, room, settings, added)
         if not np.isfinite(tried.found.gap):
             return free
@@ -68,7 +71,8 @@ def optimise_limited(
             over = tried
         else:
             under = tried
-        added, last = _next(limit, gamma, over, under, last, tried), tried
+        growth = 1.0 if solves < _SECANTS else _GROWTH_LEAST
+        added, last = _next(limit, gamma, over, under, (last, tried), growth), tried
         if added > _LARGEST * gamma:
             return free
     return free
@@ -81,17 +85,30 @@ def _try(problem: AllocationProblem, room: Room, settings: SolverSettings, added
 
 
 def _next(
-    limit: float, gamma: float, over: _Tried, under: _Tried | None, last: _Tried, now: _Tried
+    limit: float,
+    gamma: float,
+    over: _Tried,
+    under: _Tried | None,
+    two: tuple[_Tried, _Tried],
+    growth: float,
 ) -> float:
-    """The next aversion to try: the secant's, kept inside what is known."""
+    """The next aversion to try: the secant's through the last two, kept inside what is known.
+
+    growth: what gamma and what is added grow by at least, while no answer is calm enough.
+    """
     low = over.added
     high = (gamma + low) * _GROWTH - gamma if under is None else under.added
+    last, now = two
     rise = _speed(now) - _speed(last)
     if rise != 0.0 and now.added != last.added:
         aim = now.added + (1.0 / limit - _speed(now)) * (now.added - last.added) / rise
+        if under is None:
+            aim = max(aim, (gamma + low) * growth - gamma)
         if low < aim < high:
             return aim
-    return high if under is None else (low + high) / 2.0
+    if under is None:
+        return high
+    return float(np.sqrt((gamma + low) * (gamma + high))) - gamma
 
 
 def _speed(tried: _Tried) -> float:

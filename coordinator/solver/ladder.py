@@ -150,9 +150,10 @@ def _softly(
     settled = settle(problem, allowed, known, shelf, settings)
     # A room can be too thin to be certified: then soft limits give way a little more.
     plan = _first_certified(problem, settled.allowed, solvers, shelf, settings)
-    wider = ease_soft(problem, settled.allowed)
     if not isinstance(plan, Plan):
+        wider, thin = ease_soft(problem, settled.allowed), plan
         plan = _solve_rungs(problem, wider, solvers, shelf, settings)
+        plan = replace(plan, remarks=(*thin, *plan.remarks))
     relaxed = plan.certified and any_gave_way(problem, plan.trades)
     rung = "relaxed" if relaxed else plan.rung
     return replace(plan, rung=rung, remarks=(*settled.remarks, *plan.remarks))

@@ -37,7 +37,7 @@ from coordinator.solver.room import Room
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.solution import Solution, judged, no_solution
 
-__all__ = ["STATUS", "Segments", "can_bind", "cut", "optimise_segments", "room_left"]
+__all__ = ["STATUS", "Segments", "can_bind", "cut", "optimise_segments", "room_left", "set_up"]
 
 _NARROW = 1e-12
 """A segment this narrow is none, fraction of NAV: an interior needs width."""
@@ -196,7 +196,7 @@ def _solve(
     scale = scale_of(problem)
     left = room_left(problem, room, parts.start)
     kept = can_bind(parts, left)
-    solver = _set_up(problem, parts, kept, left[kept], scale, slope, settings)
+    solver = set_up(problem, parts, kept, left[kept], scale, slope, settings)
     status = STATUS.get(solver.solve(), "failed")
     result = solver.result
     iterations = int(result.info.iter)
@@ -226,7 +226,7 @@ def can_bind(parts: Segments, left: Floats) -> NDArray[np.intp]:
     return np.concatenate([np.arange(3), 3 + np.flatnonzero(most > left[3:])])
 
 
-def _set_up(
+def set_up(
     problem: AllocationProblem,
     parts: Segments,
     kept: NDArray[np.intp],
