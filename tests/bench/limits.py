@@ -1,9 +1,10 @@
 """What further limits cost a decision: the allocator alone, 100 instruments, 60 rows of sectors.
 
-`python -m tests.bench.limits [--record]`: milliseconds of one allocation without further limits,
-with hard rows, with three soft tiers that can be kept (one solve) and that cannot (tier by tier),
-and with a volatility limit that does not bind, binds, and gives way; each from a portfolio inside
-its hard limits and from one beyond them.
+`python -m tests.bench.limits [--record]`: milliseconds of processor time of one allocation without
+further limits, with hard rows, with three soft tiers that can be kept (one solve) and that cannot
+(tier by tier), and with a volatility limit that does not bind, binds, and gives way; each from a
+portfolio inside its sectors' limits and from one beyond some of them. Where the volatility binds it
+is broken at the start: nine tenths of what is held.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def cases(p: AllocationProblem, seed: int) -> dict[str, tuple[WeightLimit, ...]]
 
 
 def measured(*, breached: bool) -> dict[str, dict[str, object]]:
-    """Milliseconds of each case over all seeds, and which rungs answered."""
+    """Processor milliseconds of each case over all seeds, and which rungs answered."""
     allocator = CvxAllocator(SolverSettings())
     times: dict[str, list[float]] = {}
     rungs: dict[str, set[str]] = {}
@@ -87,9 +88,9 @@ def measured(*, breached: bool) -> dict[str, dict[str, object]]:
             p = replace(plain, limits=limits)
             rungs.setdefault(name, set()).add(allocator.allocate(p).rung)
             for _ in range(ROUNDS):
-                began = time.perf_counter()
+                began = time.thread_time()
                 allocator.allocate(p)
-                times.setdefault(name, []).append((time.perf_counter() - began) * 1000.0)
+                times.setdefault(name, []).append((time.thread_time() - began) * 1000.0)
     return {
         name: {
             "p50_ms": round(quantile(found, 0.5), 2),
@@ -105,7 +106,7 @@ def main(arguments: list[str]) -> int:
     given = options("What further limits cost a decision.").parse_args(arguments)
     pin_threads()
     figures = {
-        "inside its hard limits": measured(breached=False),
+        "inside its sectors": measured(breached=False),
         "beyond its sectors": measured(breached=True),
     }
     finish("limits", figures, record=given.record)
