@@ -33,6 +33,7 @@ from coordinator.solver.violations import (
     broken_names,
     measure,
 )
+from coordinator.solver.words import listed
 
 __all__ = ["Plan", "climb"]
 
@@ -65,7 +66,7 @@ def climb(
     if not before.breached:
         # Drift below the tolerance may stay, it may not grow.
         return _softly(problem, before, nothing, shelf, settings)
-    broken = "breached before trading: " + ", ".join(broken_names(problem, before))
+    broken = f"breached before trading: {listed(broken_names(problem, before))}"
     ruled = reduce_breaches(problem, before)
     left = measure(problem, ruled)
     if left.largest <= ROUNDING_TOLERANCE:

@@ -20,11 +20,10 @@ from coordinator.solver.further import excess, further_of, used
 from coordinator.solver.ladder import Plan
 from coordinator.solver.limits import cash_left, gross_used, position_range, turnover_used
 from coordinator.solver.tiers import GAVE_MIN
+from coordinator.solver.words import listed
 
 __all__ = ["gave_way", "read_limits"]
 
-# Rows that a remark names.
-_NAMED_MAX = 12
 # A bound closer than this to the continuous trade binds, fraction of NAV.
 _BINDING = 1e-6
 
@@ -64,10 +63,9 @@ def gave_way(readings: tuple[LimitReading, ...]) -> tuple[str, ...]:
     said = [
         f"{one.limit}{f'/{one.label}' if one.label else ''} ({one.side}, tier {one.tier}) "
         f"by {one.gave_way:.2g} at {abs(one.shadow_price):.2g}"
-        for one in gone[:_NAMED_MAX]
+        for one in gone
     ]
-    more = f", and {len(gone) - _NAMED_MAX} more" if len(gone) > _NAMED_MAX else ""
-    return (f"gave way: {', '.join(said)}{more}",)
+    return (f"gave way: {listed(said)}",)
 
 
 def _shared(problem: AllocationProblem, plan: Plan, prices: Prices) -> tuple[Prices, Floats]:
