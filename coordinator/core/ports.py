@@ -236,8 +236,11 @@ class AllocationProblem:
 class LimitReading(NamedTuple):
     """How far one limit was used by the answer, and what easing it would be worth.
 
-    limit: its name; instrument: set where the limit is per instrument. used and bound are in the
-    limit's unit (fraction of NAV). shadow_price: gain of the objective per unit of bound.
+    limit: its name; instrument: set where the limit is per instrument; label: of a WeightLimit's
+    row; side: which way it bounds. used and bound are in the limit's unit (fraction of NAV).
+    shadow_price: gain of the objective per unit of bound, <= 0 for a floor. tier: as WeightLimit's.
+    gave_way: by how much the trades before rounding leave a WeightLimit's row broken, in its unit;
+    its price is then what one more unit of giving way would be worth.
     """
 
     limit: str
@@ -245,6 +248,10 @@ class LimitReading(NamedTuple):
     used: float
     bound: float
     shadow_price: float
+    label: str | None = None
+    side: Literal["upper", "lower"] = "upper"
+    tier: int = 0
+    gave_way: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,8 +261,8 @@ class Allocation:
     trades: (n,) signed fractions of NAV after rounding to lots. lots: (n,) signed whole lots of
     each trade (the traded weight itself where lot_weight is 0). continuous: (n,) trades before
     rounding. rung: "solved", "relaxed", "rule" or "hold". objective values are over the horizon, as
-    a fraction of NAV. violation: largest hard-limit violation after rounding; violation_before: the
-    same for not trading.
+    a fraction of NAV. violation: largest hard-limit violation after rounding, a WeightLimit's row
+    divided by its largest coefficient; violation_before: the same for not trading.
     """
 
     trades: Floats
