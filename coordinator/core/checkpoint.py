@@ -15,6 +15,8 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
+from coordinator.core import published
+from coordinator.core.bias import Bias
 from coordinator.core.clock import Timers
 from coordinator.core.instrument import Instrument
 from coordinator.core.likeness import Pairs
@@ -49,6 +51,7 @@ _OUTCOMES = TypeAdapter(Outcomes)
 _MOVEMENTS = TypeAdapter(dict[str, Movements])
 _PORTFOLIO_PANES = TypeAdapter(dict[str, PortfolioPanes])
 _SOURCE_PANES = TypeAdapter(dict[str, SourcePanes])
+_BIASES = TypeAdapter(dict[str, Bias])
 _ARRAYS = {
     "price": "<f8",
     "price_time": "<i8",
@@ -218,6 +221,8 @@ def _parts(state: State) -> list[_Part]:
         _Part(
             "panes of sources", _SOURCE_PANES.dump_json(dict(sorted(state.source_panes.items())))
         ),
+        _Part("biases", _BIASES.dump_json(dict(sorted(state.biases.items())))),
+        _Part("published", published.written(state.published)),
     ]
     parts += [
         _Part(f"portfolio {name}", _portfolio_bytes(state.portfolios[name]))
@@ -342,6 +347,8 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.movements = _MOVEMENTS.validate_json(parts["movements"])
     state.portfolio_panes = _PORTFOLIO_PANES.validate_json(parts["panes"])
     state.source_panes = _SOURCE_PANES.validate_json(parts["panes of sources"])
+    state.biases = _BIASES.validate_json(parts["biases"])
+    state.published = published.read(parts["published"])
     for name, body in parts.items():
         if name.startswith("portfolio "):
             portfolio = _PORTFOLIO.validate_json(body)

@@ -30,6 +30,7 @@ from coordinator.core.panes import (
     portfolio_pane_said,
     source_pane_said,
 )
+from coordinator.core.risk import take_published
 from coordinator.core.rounds import (
     arm_interval,
     arm_view,
@@ -319,6 +320,7 @@ _INPUTS: dict[type[Event], Change] = {
     market.RatesObserved: _rate,
     outcomes.OutcomeAttributed: _attributed,
     market.CorporateActionAnnounced: await_action,
+    market.RiskModelPublished: take_published,
     portfolios.PortfolioOpened: _opened,
     portfolios.PortfolioClosed: _portfolio_closed,
     portfolios.MandateChanged: _mandate,

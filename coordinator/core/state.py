@@ -20,6 +20,7 @@ from coordinator.core.likeness import Pairs
 from coordinator.core.market import Market
 from coordinator.core.movements import Movements
 from coordinator.core.outcomes import Outcomes
+from coordinator.core.published import Published
 from coordinator.core.recall import Recall
 from coordinator.core.remembered import Remembered
 from coordinator.core.skill import Skill
@@ -33,6 +34,7 @@ from schemas.portfolios import Costs, Mandate, PortfolioOpened, ReportPolicy, Sc
 
 if TYPE_CHECKING:
     from coordinator.core.allocate import Opinion
+    from coordinator.core.bias import Bias
     from coordinator.core.match import Weighing
     from coordinator.core.views import Columns
 
@@ -296,6 +298,8 @@ class State:
         self.portfolios: dict[str, Portfolio] = {}
         self.actions: dict[str, CorporateActionAnnounced] = {}  # by id, not in effect yet
         self.movements: dict[str, Movements] = {}  # by portfolio
+        self.biases: dict[str, Bias] = {}  # by portfolio
+        self.published: Published | None = None
         self.outcomes = Outcomes()
         self.portfolio_panes: dict[str, PortfolioPanes] = {}
         self.source_panes: dict[str, SourcePanes] = {}  # of those at home on this shard

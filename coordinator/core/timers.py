@@ -7,6 +7,7 @@ nothing depends on when a tick came. Reads the state; the changes are `evolve`'s
 from __future__ import annotations
 
 from coordinator.core.actions import action_said
+from coordinator.core.bias import forecasts_end
 from coordinator.core.calibrations import calibrations
 from coordinator.core.decide import close_round
 from coordinator.core.learn import CLOSED, LEARNED, learn_from_close
@@ -67,7 +68,7 @@ def timer_events(
     return []
 
 
-def after_timer(state: State, timer: str) -> None:
+def after_timer(state: State, timer: str, *, risk_model: RiskModel) -> None:
     """Re-arm what repeats; called after the timer's events were applied."""
     kind, *rest = timer.split("\t")
     if kind == "view":
@@ -78,6 +79,7 @@ def after_timer(state: State, timer: str) -> None:
         arm_interval(state, portfolio)
     elif kind == CLOSED:
         learn_from_close(state)
+        forecasts_end(state, risk_model)
     elif kind == "round":
         portfolio = state.portfolios[rest[0]]
         portfolio.round = None

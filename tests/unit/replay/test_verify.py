@@ -12,7 +12,7 @@ import pytest
 from coordinator.bootstrap import build_engine
 from coordinator.core.engine import Engine
 from coordinator.core.ports import Allocation, AllocationProblem, Record
-from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.learning import ChosenRisk
 from coordinator.log.memory import MemoryLog
 from coordinator.log.segments import SegmentLog, export
 from coordinator.solver import CvxAllocator, SolverSettings
@@ -184,9 +184,7 @@ def test_an_allocator_that_looks_at_the_clock_is_caught(run: MemoryLog) -> None:
             return replace(answer, objective=answer.objective + time.time() * 1e-18)
 
     def hasty(*, shard: int, shards: int) -> Engine:
-        return Engine(
-            shard=shard, shards=shards, allocator=Hasty(), risk_model=PriorBlendedCovariance()
-        )
+        return Engine(shard=shard, shards=shards, allocator=Hasty(), risk_model=ChosenRisk())
 
     report = verify(run, engines=hasty)
     assert report.difference is not None
