@@ -114,7 +114,7 @@ def optimise_model(
         model.rows.rooms.load(room)
     has_cone = model.rows is not None and model.rows.volatility is not None
     pinned = replace(settings, tolerance=settings.tolerance * _CONE) if has_cone else settings
-    status, iterations = _solve(model.problem, pinned, solver)
+    status, iterations = _solve(model.problem, pinned, solver, compiled=not has_cone)
     found = _values(model.trades)
     if found is None:
         return no_solution(problem, solver, status, iterations)
@@ -185,7 +185,7 @@ def least_violation(
         return seek_segments(problem, choice, settings)
     model = shelf.least(len(problem.instruments), solver, further_of(problem).counts)
     model.load(problem, choice)
-    status, iterations = _solve(model.problem, settings, solver)
+    status, iterations = _solve(model.problem, settings, solver, compiled=False)
     found = _values(model.trades)
     if found is None:
         return no_solution(problem, solver, status, iterations)
@@ -195,14 +195,23 @@ def least_violation(
     return Solution(solver, status, iterations, trades, Prices(), gap, excess)
 
 
-def _solve(problem: cp.Problem, settings: SolverSettings, solver: SolverName) -> tuple[str, int]:
-    """Solve cold with pinned options; returns the status and the iterations."""
+def _solve(
+    problem: cp.Problem, settings: SolverSettings, solver: SolverName, *, compiled: bool = True
+) -> tuple[str, int]:
+    """Solve cold with pinned options; returns the status and the iterations.
+
+    compiled: keep what cvxpy compiles of the parameters. Of a root of the covariance that takes
+    far longer than a solve and makes none of them faster.
+    """
     with warnings.catch_warnings():
         # cvxpy warns about inaccurate solutions; the certificate judges those.
         warnings.simplefilter("ignore")
         try:
             problem.solve(  # type: ignore[no-untyped-call]  # cvxpy declares no types here
-                solver=solver, warm_start=False, **_options(settings, solver)
+                solver=solver,
+                warm_start=False,
+                ignore_dpp=not compiled,
+                **_options(settings, solver),
             )
         except cp.SolverError as error:
             return f"failed: {error}".split(".")[0], 0
