@@ -136,6 +136,15 @@ def test_the_rules_are_what_they_are_called() -> None:
     assert found["Idzorek by confidence"] == pytest.approx([(4 - 0.125) / 5.25, 0.0, 0.0])
 
 
+ONE = {
+    "ic": 0.01,
+    "ic_interval": [-0.1, 0.2],
+    "ours_above": 0.02,
+    "ours_above_interval": [-0.2, 0.3],
+}
+AGENTS = {"sessions": 24} | dict.fromkeys((played.OURS, *rules.RULES), ONE)
+
+
 def seed_of(ours: float, other: float) -> experiment.Seed:
     one = {"ic": other, "ic_of_returns": other}
     made = {played.OURS: {"ic": ours, "ic_of_returns": ours}, "bound": {"ic": 0.1}}
@@ -154,6 +163,10 @@ def test_a_difference_counts_by_seed_and_a_loss_is_called_one() -> None:
         assert found["ic_half_width"] > 10 * found["ours_above_half_width"]
         assert f"{found['ours_above']:+.3f}" in experiment.table(figures)
         assert experiment.claimed(figures) is (says == "won")
+        told = {"cases": figures, "agents": AGENTS, "seeds": 6, "names": 40}
+        assert "| last wins | +0.010 (-0.100 to +0.200) | +0.020 (-0.200 to +0.300) |" in (
+            experiment.page(told)
+        )
     apart = [seed_of(one, -one) for one in noise]
     assert experiment.figures_of(apart)["apart"]["rules"]["last wins"]["ours"] == "drawn"
 
@@ -192,6 +205,16 @@ def test_without_the_prices_it_says_what_is_missing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.bench.experiment", "--data", str(tmp_path / "none")]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (run.returncode, "no such file" in run.stderr) == (2, True)
+
+
+def test_prices_that_cannot_tell_are_refused() -> None:
+    prices = walk(8, sessions=400)
+    experiment.checked(prices, names=NAMES)
+    for names in (2, NAMES + 1):
+        with pytest.raises(NoPrices, match=f"--names {names}: from 3 to {NAMES}"):
+            experiment.checked(prices, names=names)
+    with pytest.raises(NoPrices, match="some weeks after it"):
+        experiment.checked(prices.until(200), names=NAMES)
 
 
 def test_one_seed_measures_every_rule_of_every_case(tmp_path: Path) -> None:
