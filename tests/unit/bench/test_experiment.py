@@ -231,6 +231,48 @@ def test_one_seed_measures_every_rule_of_every_case(tmp_path: Path) -> None:
     assert found == experiment.realised(0, task=task)
 
 
+def test_what_is_tuned_on_ends_before_what_is_reported(tmp_path: Path) -> None:
+    """With and without prices of later, the same."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    beyond = date(2015, 5, 1)
+    prices = walk(9, sessions=150)
+    for folder, kept in ((whole, prices), (cut, prices.until(prices.session_of(beyond)))):
+        folder.mkdir()
+        write(kept, folder)
+    first = date(2015, 3, 20)
+    with_later, without = (
+        experiment.realised(0, task=experiment.Task(folder, NAMES, measured=(first, beyond)))
+        for folder in (whole, cut)
+    )
+    assert with_later == without
+    assert experiment.TUNED[1] == experiment.MEASURED
+
+
+class Here:
+    """A pool of this process alone."""
+
+    def map(self, one: Any, seeds: range) -> Any:
+        return map(one, seeds)
+
+
+def test_candidates_are_compared_with_what_ships_by_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(walk(7, sessions=110), tmp_path)
+    some = {
+        "as shipped": Parameters(),
+        "the same": Parameters(),
+        "believes at once": Parameters(skill_count_prior=1.0, calibration_count_prior=1.0),
+    }
+    monkeypatch.setattr(experiment, "CANDIDATES", some)
+    pool: Any = Here()
+    found = experiment.tuned(experiment.Task(tmp_path, NAMES), seeds=2, pool=pool)
+    assert list(found) == list(some)
+    assert found["the same"]["above_shipped"] == 0.0
+    assert found["believes at once"]["above_shipped"] != 0.0
+    assert found["the same"]["ic"] == found["as shipped"]["ic"]
+
+
 def test_sources_that_cases_share_speak_once() -> None:
     everybody = [alpha for case in CASES for alpha in case.alphas]
     assert len(distinct(CASES)) == len(set(everybody)) < len(everybody)
