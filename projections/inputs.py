@@ -6,6 +6,7 @@ would be the market data service's own.
 
 from __future__ import annotations
 
+from coordinator.core.forms import form_of, stated
 from projections.rows import (
     AsOf,
     FillRow,
@@ -54,6 +55,9 @@ def _signal(event: SignalIssued, as_of: AsOf) -> SignalRow:
         confidence=event.confidence,
         horizon_sessions=event.horizon_sessions,
         expires_at=None if event.expires_at is None else parse_time(event.expires_at),
+        form=form_of(event),
+        stated=stated(event),
+        against=";".join(f"{leg.instrument}={leg.weight:g}" for leg in event.against) or None,
     )
 
 

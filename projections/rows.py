@@ -289,7 +289,12 @@ class HoldingChangeRow:
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """One signal as it was issued; each shard's journal holds a copy and gives this row."""
+    """One signal as it was issued; each shard's journal holds a copy and gives this row.
+
+    form: which of the forms it has; stated: the number in it, None for a direction, of quintiles
+    the mean score they expect. against: what its instrument is judged against, such as
+    "BIRCH=0.5;CEDAR=0.5"; None for cash.
+    """
 
     view: ClassVar[str] = "signals"
     key: ClassVar[tuple[str, ...]] = ("source", "signal_id")
@@ -306,6 +311,9 @@ class SignalRow:
     confidence: float | None
     horizon_sessions: float | None
     expires_at: int | None
+    form: str = "direction"
+    stated: float | None = None
+    against: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "render", "run"]
 
 _SIGNALS, _CHANGES, _CONFLICTS, _LIMITS = 10, 8, 4, 4
-_BESIDE = 60
+_BESIDE = 70
 """Columns that stand beside a signal's id in its table."""
 
 
@@ -92,20 +92,24 @@ def _head(told: Explanation) -> Iterator[RenderableType]:
         "" if told.trigger is None else f"  trigger {told.trigger}",
         f"  priority {told.priority:.2f}",
     )  # fmt: skip
+    if told.priority_parts:
+        parts = (f"{name} {part:.2f}" for name, part in told.priority_parts)
+        yield Text.assemble(("priority of ", "dim"), ", ".join(parts))
 
 
 def _signals(told: Explanation, *, whole: bool) -> Iterator[RenderableType]:
     """whole: the ids fit on a line, so that no other column may make them fold."""
     yield _title(f"Signals used: {len(told.signals)}, dropped: {len(told.signals_dropped)}")
     rows = table(
-        "signal", "instrument", "verdict", "score", "skill", "opinion", "part",
-        right=("score", "skill", "opinion", "part"),
+        "signal", "instrument", "verdict", "score", "skill", "opinion", "part", "priority",
+        right=("score", "skill", "opinion", "part", "priority"),
     )  # fmt: skip
     rows.columns[0].no_wrap = whole
     for one in told.signals[:_SIGNALS]:
         rows.add_row(
             safe(one.signal), safe(one.instrument), safe(one.verdict, _COLOURS[one.verdict]),
             f"{one.score:+.2f}", f"{one.skill:+.3f}", _percent(one.own), _bps(one.utility),
+            f"{one.priority:.2f}",
         )  # fmt: skip
     yield rows
     yield from _more(len(told.signals), _SIGNALS)

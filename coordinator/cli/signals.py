@@ -22,6 +22,7 @@ from coordinator.cli.console import (
     wide_output,
 )
 from coordinator.cli.moments import add_moment, portfolio_there, shown
+from coordinator.core.forms import in_words
 from replay.standing import Standing
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "run"]
 
 _LINES = 60
-_BESIDE = 110
+_BESIDE = 120
 """Columns that stand beside a signal's id."""
 
 
@@ -107,14 +108,7 @@ def _said(line: SignalLine) -> str:
     if line.direction is not None:
         says = {-1: "sell", 0: "hold", 1: "buy"}[line.direction]
         return says if line.strength is None else f"{says} {line.strength:.2f}"
-    stated = 0.0 if line.stated is None else line.stated
-    return {
-        "expected_return": f"{stated:+.2%} return",
-        "target_weight": f"hold {stated:.1%}",
-        "rank": f"rank {stated:g}",
-        "probability_up": f"{stated:.0%} up",
-        "quintiles": f"fifths {stated:+.2f}",
-    }[line.form]
+    return in_words(line.form, 0.0 if line.stated is None else line.stated)
 
 
 def _numbers(line: SignalLine) -> tuple[str, ...]:

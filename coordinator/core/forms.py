@@ -15,7 +15,16 @@ from typing import Literal
 
 from schemas.signals import SignalIssued
 
-__all__ = ["RAW_MAX", "Form", "form_of", "leaning", "normal_score", "raw_score", "stated"]
+__all__ = [
+    "RAW_MAX",
+    "Form",
+    "form_of",
+    "in_words",
+    "leaning",
+    "normal_score",
+    "raw_score",
+    "stated",
+]
 
 Form = Literal[
     "direction", "expected_return", "target_weight", "rank", "probability_up", "quintiles"
@@ -71,6 +80,17 @@ def raw_score(
     else:
         raw = _mean_score(event)
     return max(-RAW_MAX, min(RAW_MAX, raw))
+
+
+def in_words(form: str, number: float) -> str:
+    """What a signal that is no direction says, for people. number: as `stated`."""
+    return {
+        "expected_return": f"expects {number:+.2%}",
+        "target_weight": f"holds {number:.1%}",
+        "rank": f"rank {number:g}",
+        "probability_up": f"{number:.0%} up",
+        "quintiles": f"fifths {number:+.2f}",
+    }[form]
 
 
 def leaning(event: SignalIssued) -> float:

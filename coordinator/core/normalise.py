@@ -21,6 +21,8 @@ __all__ = ["across", "ranks", "winsorised_scores"]
 
 ROBUST = 1.4826
 """A normal variable's deviation over its median absolute one."""
+ROUNDING = 1e-9
+"""Numbers that differ by less, as a part of the largest, are the same."""
 
 
 def across(
@@ -54,9 +56,12 @@ def winsorised_scores(raw: Floats, *, most: float) -> Floats:
     all are the same, zeros.
     """
     middle = float(np.median(raw))
-    spread = ROBUST * float(np.median(np.abs(raw - middle)))
-    drawn = np.clip(raw, middle - most * spread, middle + most * spread) if spread > 0.0 else raw
-    if drawn.max() == drawn.min():
+    apart = raw - middle
+    rounding = ROUNDING * float(np.abs(raw).max(initial=0.0))
+    spread = ROBUST * float(np.median(np.abs(apart)))
+    # Where most are the same, who differs is not far out but all there is.
+    drawn = np.clip(apart, -most * spread, most * spread) if spread > rounding else apart
+    if np.ptp(drawn) <= rounding:
         return np.zeros(len(raw))
     scores: Floats = (drawn - drawn.mean()) / drawn.std()
     return scores

@@ -88,7 +88,9 @@ class Explanation(Model):
     valid_until: int | None
     """Nanoseconds UTC; absent where sessions are not counted by the clock."""
     priority: float
-    """Expected gain of the trades as a share of gain and cost together, 0 to 1."""
+    """What its trades are worth, times how much its signals matter, 0 to 1."""
+    priority_parts: tuple[tuple[str, float], ...]
+    """Name and value of each part, by name."""
     signals: tuple[SignalUse, ...]
     """Every signal used, by the size of its contribution."""
     signals_dropped: tuple[str, ...]
@@ -142,6 +144,7 @@ def explain(
         valid_sessions=decision.valid_sessions,
         valid_until=None if decision.valid_until is None else parse_time(decision.valid_until),
         priority=decision.priority,
+        priority_parts=decision.priority_parts,
         signals=tuple(sorted(decision.signals, key=lambda one: (-abs(one.utility), one.signal))),
         signals_dropped=() if closed is None else closed.signals_dropped,
         conflicts=tuple(sorted(conflicts, key=lambda one: (-one.severity, one.signals))),

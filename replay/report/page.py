@@ -14,7 +14,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from coordinator.core.forms import in_words
 from coordinator.core.ports import LogReader
+from projections.rows import SignalRow
 from replay.baselines import Baselines
 from replay.ledger import SESSIONS_A_YEAR, Performance
 from replay.report import charts
@@ -79,6 +81,7 @@ def render(reader: LogReader, run: Run, *, title: str) -> str:
         "moment": _moment,
         "days": lambda span: f"{span / _DAY:.1f} d",
         "prose": prose,
+        "said": _said,
         "spelled": spelled,
         "skill": lambda value: f"{value:.3f}".replace("-", _MINUS),
         "shadow": lambda value: f"{value:.4g}".replace("-", _MINUS),
@@ -106,6 +109,12 @@ def render(reader: LogReader, run: Run, *, title: str) -> str:
         story=story,
         voices=charts.voices(story) if story else (),
     )
+
+
+def _said(signal: SignalRow) -> str:
+    """What a signal that is no direction says."""
+    text = in_words(signal.form, signal.stated or 0.0).replace("-", _MINUS)
+    return text if signal.against is None else f"{text} against {signal.against}"
 
 
 def _percent(value: float | None, digits: int = 2) -> str:
