@@ -32,7 +32,7 @@ from coordinator.shells.live.collecting import collect_seldom
 from schemas.control import Parameters
 from tests.bench import agents
 from tests.bench.alphas import CASES, HORIZON, bound, distinct, hear
-from tests.bench.played import OURS, TOLD, Spoken, played
+from tests.bench.played import EVERY, FIRST, OURS, TOLD, Spoken, played
 from tests.bench.record import RESULTS, finish, options
 from tests.bench.residuals import PRICES, NoPrices, Prices, load, residuals, standardised
 from tests.bench.rules import RULES, correlation, interval
@@ -41,6 +41,7 @@ MEASURED = date(2016, 1, 1)
 TUNED = (date(2015, 1, 1), MEASURED)
 """What --tune measures: it ends where the reported figures begin."""
 COMPARED = (TOLD, *RULES)
+SEEDS_LEAST, NAMES_LEAST = 2, 3
 CANDIDATES = {
     "as shipped": Parameters(),
     "skill known to 100 outcomes": Parameters(skill_count_prior=100.0),
@@ -94,6 +95,18 @@ def world(prices: Prices, *, seed: int, names: int, since: int) -> World:
     arrival = rng.random((len(some.days), len(alphas), names))
     own = {"ic": ahead[HORIZON], "ic_of_returns": moved}
     return World(some, Spoken(CASES, tuple(heard), arrival), since, own, sigma)
+
+
+def checked(prices: Prices, *, names: int) -> None:
+    """Raises NoPrices where so many names, or what is to be measured, are not there."""
+    if not NAMES_LEAST <= names <= len(prices.names):
+        most = len(prices.names)
+        message = f"--names {names}: from {NAMES_LEAST} to {most}, which traded in every session"
+        raise NoPrices(message)
+    first, until = prices.session_of(MEASURED), len(prices.days)
+    if first <= FIRST or until - first <= EVERY + HORIZON:
+        message = f"the prices do not reach from well before {MEASURED} to some weeks after it"
+        raise NoPrices(message)
 
 
 @cache
@@ -188,6 +201,35 @@ def table(cases: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *told, ""])
 
 
+def page(figures: dict[str, Any]) -> str:
+    """The table, what its cases are, and the agents beside it."""
+    beside = figures["agents"]
+    lines = [
+        "# The experiment",
+        "",
+        f"{figures['seeds']} seeds of {figures['names']} names, decisions from {MEASURED} on;",
+        "mean information coefficients and paired differences, 95 % intervals by seed.",
+        "What the columns mean, and what is not won: [README](../README.md).",
+        "",
+        table(figures["cases"]),
+        "## The recorded agents: no claim",
+        "",
+        f"{beside['sessions']} sessions; intervals of resampled blocks.",
+        "",
+        f"| rule | information coefficient | {OURS} above it |",
+        "| --- | --- | --- |",
+    ]
+    for rule in (OURS, *RULES):
+        above = "" if rule == OURS else _spanned("ours_above", beside[rule])
+        lines.append(f"| {rule} | {_spanned('ic', beside[rule])} | {above} |")
+    return "\n".join([*lines, ""])
+
+
+def _spanned(name: str, one: dict[str, Any]) -> str:
+    low, high = one[f"{name}_interval"]
+    return f"{one[name]:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def claimed(cases: dict[str, Any]) -> bool:
     """Whether ours beats the three rules wherever what sources know differs, and stays so."""
     return all(
@@ -240,8 +282,10 @@ def main() -> int:
     for name, usual in (("seeds", 50), ("names", 40), ("processes", 2)):
         parser.add_argument(f"--{name}", type=int, default=usual)
     args = parser.parse_args()
+    if args.seeds < SEEDS_LEAST:
+        parser.error("an interval needs at least two seeds")
     try:
-        load(args.data)
+        checked(load(args.data), names=args.names)
     except NoPrices as error:
         print(error, file=sys.stderr)
         return 2
@@ -258,9 +302,9 @@ def main() -> int:
     minutes = round((time.monotonic() - began) / 60.0, 1)
     figures = {"cases": cases, "agents": agents.measured(), **sizes, "minutes": minutes}
     finish("experiment", figures, record=args.record)
-    print(table(cases))
+    print(page(figures))
     if args.record:
-        (RESULTS / "experiment.md").write_text(table(cases), encoding="utf-8")
+        (RESULTS / "experiment.md").write_text(page(figures), encoding="utf-8")
     return 0 if claimed(cases) else 1
 
 

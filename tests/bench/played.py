@@ -34,7 +34,7 @@ from tests.bench.alphas import HORIZON, Alpha, Case, Heard, distinct, errors_tog
 from tests.bench.journals import SECOND, Journal
 from tests.bench.residuals import Prices
 
-__all__ = ["EVERY", "OURS", "TOLD", "Held", "Spoken", "played"]
+__all__ = ["EVERY", "FIRST", "OURS", "TOLD", "Held", "Spoken", "played"]
 
 OURS, TOLD = "ours", "ours, skills told"
 EVERY = 5

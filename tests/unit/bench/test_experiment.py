@@ -136,6 +136,15 @@ def test_the_rules_are_what_they_are_called() -> None:
     assert found["Idzorek by confidence"] == pytest.approx([(4 - 0.125) / 5.25, 0.0, 0.0])
 
 
+ONE = {
+    "ic": 0.01,
+    "ic_interval": [-0.1, 0.2],
+    "ours_above": 0.02,
+    "ours_above_interval": [-0.2, 0.3],
+}
+AGENTS = {"sessions": 24} | dict.fromkeys((played.OURS, *rules.RULES), ONE)
+
+
 def seed_of(ours: float, other: float) -> experiment.Seed:
     one = {"ic": other, "ic_of_returns": other}
     made = {played.OURS: {"ic": ours, "ic_of_returns": ours}, "bound": {"ic": 0.1}}
@@ -154,6 +163,10 @@ def test_a_difference_counts_by_seed_and_a_loss_is_called_one() -> None:
         assert found["ic_half_width"] > 10 * found["ours_above_half_width"]
         assert f"{found['ours_above']:+.3f}" in experiment.table(figures)
         assert experiment.claimed(figures) is (says == "won")
+        told = {"cases": figures, "agents": AGENTS, "seeds": 6, "names": 40}
+        assert "| last wins | +0.010 (-0.100 to +0.200) | +0.020 (-0.200 to +0.300) |" in (
+            experiment.page(told)
+        )
     apart = [seed_of(one, -one) for one in noise]
     assert experiment.figures_of(apart)["apart"]["rules"]["last wins"]["ours"] == "drawn"
 
@@ -194,6 +207,16 @@ def test_without_the_prices_it_says_what_is_missing(tmp_path: Path) -> None:
     assert (run.returncode, "no such file" in run.stderr) == (2, True)
 
 
+def test_prices_that_cannot_tell_are_refused() -> None:
+    prices = walk(8, sessions=400)
+    experiment.checked(prices, names=NAMES)
+    for names in (2, NAMES + 1):
+        with pytest.raises(NoPrices, match=f"--names {names}: from 3 to {NAMES}"):
+            experiment.checked(prices, names=names)
+    with pytest.raises(NoPrices, match="some weeks after it"):
+        experiment.checked(prices.until(200), names=NAMES)
+
+
 def test_one_seed_measures_every_rule_of_every_case(tmp_path: Path) -> None:
     write(walk(7, sessions=120), tmp_path)
     first = date(2015, 5, 1)
@@ -206,6 +229,48 @@ def test_one_seed_measures_every_rule_of_every_case(tmp_path: Path) -> None:
             assert all(-1.0 <= value <= 1.0 for value in one.values())
     assert found["nobody"]["bound"]["ic"] == 0.0
     assert found == experiment.realised(0, task=task)
+
+
+def test_what_is_tuned_on_ends_before_what_is_reported(tmp_path: Path) -> None:
+    """With and without prices of later, the same."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    beyond = date(2015, 5, 1)
+    prices = walk(9, sessions=150)
+    for folder, kept in ((whole, prices), (cut, prices.until(prices.session_of(beyond)))):
+        folder.mkdir()
+        write(kept, folder)
+    first = date(2015, 3, 20)
+    with_later, without = (
+        experiment.realised(0, task=experiment.Task(folder, NAMES, measured=(first, beyond)))
+        for folder in (whole, cut)
+    )
+    assert with_later == without
+    assert experiment.TUNED[1] == experiment.MEASURED
+
+
+class Here:
+    """A pool of this process alone."""
+
+    def map(self, one: Any, seeds: range) -> Any:
+        return map(one, seeds)
+
+
+def test_candidates_are_compared_with_what_ships_by_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(walk(7, sessions=110), tmp_path)
+    some = {
+        "as shipped": Parameters(),
+        "the same": Parameters(),
+        "believes at once": Parameters(skill_count_prior=1.0, calibration_count_prior=1.0),
+    }
+    monkeypatch.setattr(experiment, "CANDIDATES", some)
+    pool: Any = Here()
+    found = experiment.tuned(experiment.Task(tmp_path, NAMES), seeds=2, pool=pool)
+    assert list(found) == list(some)
+    assert found["the same"]["above_shipped"] == 0.0
+    assert found["believes at once"]["above_shipped"] != 0.0
+    assert found["the same"]["ic"] == found["as shipped"]["ic"]
 
 
 def test_sources_that_cases_share_speak_once() -> None:
