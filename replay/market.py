@@ -84,16 +84,16 @@ class _Account:
     def spendable(self, nav: Decimal, currency: str, rates: KnownRates) -> Decimal:
         """In a currency: all cash, and what the mandate lets it borrow, at the last rates.
 
-        A cash floor below 0, fraction of NAV, lets it borrow.
+        A cash floor below 0, fraction of NAV, or a soft one lets it borrow.
         """
-        own = -exact(min(0.0, self.mandate.cash_floor)) * nav
+        own = -exact(min(0.0, self.mandate.cash_least)) * nav
         for held in sorted(self.cash):
             own += self.cash[held] * _factor(rates, held, self.currency)
         return own * _factor(rates, self.currency, currency)
 
     def sellable(self, trade: _OpenTrade) -> Decimal:
         """How much of a sale may be done, positive."""
-        if self.mandate.position_min < 0:
+        if self.mandate.may_short(trade.instrument):
             return -trade.quantity
         return min(-trade.quantity, max(self.holdings.get(trade.instrument, _NOTHING), _NOTHING))
 

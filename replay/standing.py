@@ -8,7 +8,7 @@ begins at the newest recorded state that it can read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -27,7 +27,10 @@ from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import decode_output, opening
 from schemas.verdicts import InputRejected, RecordQuarantined
 
-__all__ = ["Moment", "Standing", "standing"]
+__all__ = ["Moment", "Standing", "Watch", "standing"]
+
+Watch = Callable[[State, Record], None]
+"""Sees the state after each record of the journal, some of them more than once."""
 
 _FOLLOWED = opening(AllocationDecided, RoundClosed, PortfolioViewUpdated, RecordQuarantined)
 _REJECTED = opening(InputRejected)
@@ -72,8 +75,11 @@ def standing(
     *,
     about: str | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Standing:
     """The state of one shard as of a moment. about: the portfolio whose rejected inputs are told.
+
+    watch: sees all that the log still has of the journal, which is then read from its beginning.
 
     Raises NothingToReplay for a log without journals, CannotFollow for a journal that no engine
     takes, LogError for one that cannot be read.
@@ -81,7 +87,7 @@ def standing(
     failures: dict[int, dict[str, str]] = {}
     while True:  # what the recorded run stepped over, this one does, too
         try:
-            return _folded(reader, shard, moment, about, failures, progress)
+            return _folded(reader, shard, moment, about, failures, progress, watch)
         except EvolveFailed as error:
             known = failures.setdefault(error.position, {})
             if error.unit in known:
@@ -98,9 +104,11 @@ def _folded(
     about: str | None,
     failures: dict[int, dict[str, str]],
     progress: Progress | None,
+    watch: Watch | None,
 ) -> Standing:
     engine = build_engine(shard=shard, shards=shards_of(reader))
-    _restore(engine, reader, shard, moment)
+    if watch is None or begin_of(reader, "journal", shard):
+        _restore(engine, reader, shard, moment)
     engine.state.follows = True
     decided = _Decided(reader, shard, after=engine.position)
     time, total, done = engine.clock, reader.end("journal", shard), 0
@@ -117,6 +125,8 @@ def _folded(
                 if len(rejected) < REJECTED_MAX:
                     rejected.append(one)
         time, done = record.journal_time, done + 1
+        if watch is not None:
+            watch(engine.state, record)
         if progress is not None and done % _PROGRESS_RECORDS == 0:
             progress(record.position, total, time)
     return Standing(engine.state, engine.position, time, start, tuple(rejected), count)

@@ -139,6 +139,8 @@ class PortfolioViewUpdated(PortfolioOutput):
     """Deepest of these since the portfolio opened."""
     unpriced: tuple[Name, ...] = ()
     """Held without a price or an exchange rate: valued at nothing, and nothing is decided."""
+    mandate_version: Annotated[int, Field(ge=1)] | None = None
+    """Which of its mandates is in force, counted from 1; absent: not told by older builds."""
 
 
 class ReconciliationDiffered(PortfolioOutput):

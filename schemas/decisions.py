@@ -213,6 +213,12 @@ class LimitUse(Model):
     """The limit itself, fraction of NAV."""
     shadow_price: Finite
     """Gain of the objective per unit of bound."""
+    about: Name | None = None
+    """Where the limit is one per sector or factor: which."""
+    priority: Annotated[int, Field(ge=1)] | None = None
+    """Of a limit that may give way, 1 last; absent: a hard one."""
+    given: Annotated[float, Field(ge=0)] = 0.0
+    """By how much it gave way, or is broken, in the unit of the bound."""
 
 
 class Profile(Model):
@@ -318,6 +324,8 @@ class AllocationDecided(PortfolioOutput):
     """How the answer was found."""
     identity: Identity
     """What would have to be the same for the same decision."""
+    mandate_version: Annotated[int, Field(ge=1)] | None = None
+    """Under which of its portfolio's mandates, counted from 1; absent: not told by older builds."""
 
 
 class TradesExpired(PortfolioOutput):

@@ -28,8 +28,10 @@ from schemas.control import (
     StrategyRegistered,
 )
 from schemas.journal import ClockTicked, EngineSealed, EngineStarted, RoundsPaced, SignalsShed
+from schemas.mandates import FactorBound, Mandate, MustHold, SectorBound, SoftLimit
 from schemas.market import (
     CorporateActionAnnounced,
+    FactorExposure,
     InstrumentDelisted,
     InstrumentHalted,
     InstrumentListed,
@@ -49,7 +51,6 @@ from schemas.outcomes import OutcomeAttributed
 from schemas.output_examples import output_examples
 from schemas.portfolios import (
     CashMoved,
-    Mandate,
     MandateChanged,
     PortfolioClosed,
     PortfolioOpened,
@@ -94,6 +95,7 @@ def _market() -> tuple[Event, ...]:
             tick=Decimal("0.01"),
             currency="CNY",
             price_limit=0.1,
+            factors=(FactorExposure(factor="value", exposure=-0.8),),
         ),
         InstrumentHalted(event_id="h-1", event_time=_NOON, instrument=_SHARE, reason="news"),
         InstrumentDelisted(event_id="d-1", event_time=_NOON, instrument="600001.SH"),
@@ -134,6 +136,15 @@ def _market() -> tuple[Event, ...]:
 
 def _portfolios() -> tuple[Event, ...]:
     mandate = Mandate(position_max=0.15, cash_floor=0.02, turnover_max=0.3)
+    narrower = mandate.model_copy(
+        update={
+            "sectors": (SectorBound(sector="Consumer staples", max=0.3),),
+            "factors": (FactorBound(factor="value", min=-0.2, max=0.2),),
+            "volatility_max": 0.15,
+            "must_hold": (MustHold(instrument=_SHARE, min=0.05),),
+            "soft": (SoftLimit(limit="sectors", about="Consumer staples", priority=2),),
+        }
+    )
     return (
         PortfolioOpened(
             event_id="p-1",
@@ -144,7 +155,7 @@ def _portfolios() -> tuple[Event, ...]:
             mandate=mandate,
             schedule=Schedule(kind="session_close"),
         ),
-        MandateChanged(event_id="p-2", event_time=_NOON, portfolio="balanced", mandate=mandate),
+        MandateChanged(event_id="p-2", event_time=_NOON, portfolio="balanced", mandate=narrower),
         CashMoved(
             event_id="p-3",
             event_time=_NOON,

@@ -14,6 +14,7 @@ from schemas.base import (
     Currency,
     Finite,
     InputEvent,
+    Model,
     Name,
     Origin,
     Price,
@@ -25,6 +26,7 @@ from schemas.base import (
 __all__ = [
     "ActionKind",
     "CorporateActionAnnounced",
+    "FactorExposure",
     "InstrumentDelisted",
     "InstrumentHalted",
     "InstrumentListed",
@@ -48,6 +50,21 @@ class MarketEvent(InputEvent):
     origin: ClassVar[Origin] = Origin.EXOGENOUS
 
 
+MARKET_FACTOR = "market"
+"""The factor that is measured, and so never told."""
+EXPOSURE_MOST = 100.0
+"""Largest exposure of an instrument to a factor, either way."""
+
+
+class FactorExposure(Model):
+    """How much of a factor one instrument has."""
+
+    factor: Name
+    """Its name in mandates."""
+    exposure: Annotated[float, Field(ge=-EXPOSURE_MOST, le=EXPOSURE_MOST)]
+    """Such as a standardised score or a sensitivity."""
+
+
 class InstrumentListed(MarketEvent):
     """An instrument can be traded from now on, or its terms changed."""
 
@@ -65,6 +82,20 @@ class InstrumentListed(MarketEvent):
     """Largest daily price move the exchange allows, fraction of the previous close."""
     full_exit_odd_lot: bool = True
     """Whether a holding that is no whole lot may be sold whole."""
+    factors: Annotated[tuple[FactorExposure, ...], Field(max_length=200)] = ()
+    """Exposures for limits by factor, sorted by factor; to one that is not told it has none.
+    "market" is measured and never told."""
+
+    @model_validator(mode="after")
+    def _factors_once(self) -> Self:
+        names = [one.factor for one in self.factors]
+        if names != sorted(set(names)):
+            message = "factors must be sorted and unique"
+            raise ValueError(message)
+        if MARKET_FACTOR in names:
+            message = f"the factor {MARKET_FACTOR} is measured, not told"
+            raise ValueError(message)
+        return self
 
 
 class InstrumentHalted(MarketEvent):

@@ -151,6 +151,14 @@ def _rounds(at: int) -> tuple[OutputEvent, ...]:
     )
 
 
+def _limits() -> tuple[LimitUse, ...]:
+    gave_way = LimitUse(
+        limit="sectors", used=0.144399, bound=0.14, shadow_price=0.003, about="Consumer staples",
+        priority=2, given=0.004399,
+    )  # fmt: skip
+    return (LimitUse(limit="gross_max", used=0.144399, bound=1.0, shadow_price=0.0), gave_way)
+
+
 def _allocation(at: int) -> AllocationDecided:
     return AllocationDecided(
         decided_at=at,
@@ -191,9 +199,10 @@ def _allocation(at: int) -> AllocationDecided:
             _use("value/v-1", "value", verdict="outvoted", own=-0.0015),
         ),
         prior_utility=0.0,
-        limits=(LimitUse(limit="gross_max", used=0.144399, bound=1.0, shadow_price=0.0),),
+        limits=_limits(),
         solver=_solver(),
         identity=_identity(),
+        mandate_version=1,
     )
 
 
@@ -283,6 +292,7 @@ def _portfolio(at: int) -> tuple[OutputEvent, ...]:
             concentration=1.0,
             drawdown=0.0000433,
             drawdown_max=0.0000433,
+            mandate_version=1,
         ),
     )
 

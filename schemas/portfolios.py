@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from schemas.base import (
     Amount,
@@ -18,6 +18,7 @@ from schemas.base import (
     Timestamp,
     UnitPrice,
 )
+from schemas.mandates import Mandate
 
 __all__ = [
     "CashKind",
@@ -34,9 +35,7 @@ __all__ = [
     "Schedule",
 ]
 
-Share = Annotated[float, Field(ge=0, le=100)]
 Bps = Annotated[float, Field(ge=0, le=5_000)]
-Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
 Mode = Annotated[str, Field(min_length=1, max_length=64)]
 CashKind = Literal[
     "deposit", "withdrawal", "dividend", "fee", "interest", "borrow", "tax", "exchange", "other"
@@ -71,40 +70,6 @@ class Schedule(Model):
     """What opens a round, as said above."""
     every: Annotated[int, Field(ge=1, le=100_000)] = 1
     """Closes for "session_close", seconds for "interval"; unused for "signals"."""
-
-
-class Mandate(Model):
-    """What the portfolio may hold; every limit is a hard one, fractions of NAV."""
-
-    universe: Names = ()
-    """Instruments it may trade; empty: all listed."""
-    sources: Names = ()
-    """Sources it hears; empty: all registered."""
-    position_min: Annotated[float, Field(ge=-100, le=0)] = 0.0
-    """Per instrument; below 0 allows shorts."""
-    position_max: Annotated[float, Field(ge=0, le=100)] = 0.1
-    """Per instrument."""
-    gross_max: Share = 1.0
-    """Sum of absolute weights."""
-    cash_floor: Annotated[float, Field(ge=-100, le=1)] = 0.0
-    """Cash kept, fraction of NAV."""
-    turnover_max: Share = 1.0
-    """Half the absolute weight traded in one decision."""
-    trade_min: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Smallest trade worth doing; full exits are free of it."""
-    horizon_sessions: Annotated[float, Field(gt=0, le=10_000)] | None = None
-    """Horizon of the allocation; default: the median of its live signals, at least 5."""
-    valid_sessions: Annotated[int, Field(ge=1, le=100)] = 1
-    """Decided trades not filled expire at the close of that many sessions."""
-
-    @model_validator(mode="after")
-    def _sorted_names(self) -> Self:
-        for field in ("universe", "sources"):
-            names = getattr(self, field)
-            if list(names) != sorted(set(names)):
-                message = f"{field} must be sorted and unique"
-                raise ValueError(message)
-        return self
 
 
 class PortfolioEvent(InputEvent):

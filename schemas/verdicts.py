@@ -73,6 +73,7 @@ class InputRejection(StrEnum):
     TOO_LATE = "too_late"
     INCOMPLETE = "incomplete"
     CONTRADICTORY = "contradictory"
+    CONTRADICTORY_MANDATE = "contradictory_mandate"
     OUT_OF_RANGE = "out_of_range"
     UNSUPPORTED = "unsupported"
 

@@ -33,6 +33,7 @@ from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
     from coordinator.quality.explain import Change, Explanation
+    from schemas.decisions import LimitUse
 
 __all__ = ["add_parser", "render", "run"]
 
@@ -91,6 +92,7 @@ def _head(told: Explanation) -> Iterator[RenderableType]:
         f"  horizon {told.horizon_sessions:g} sessions",
         "" if told.trigger is None else f"  trigger {told.trigger}",
         f"  priority {told.priority:.2f}",
+        "" if told.mandate_version is None else f"  mandate {told.mandate_version}",
     )  # fmt: skip
     if told.priority_parts:
         parts = (f"{name} {part:.2f}" for name, part in told.priority_parts)
@@ -138,27 +140,31 @@ def _limits(told: Explanation) -> Iterator[RenderableType]:
     short = f"{len(at_zero)} names that may not go below zero"
     yield _title(f"Binding limits: {len(shaping)}, and {short}")
     if shaping:
-        rows = table(
-            "limit",
-            "instrument",
-            "used",
-            "bound",
-            "gain per 1% more",
-            right=("used", "bound", "gain per 1% more"),
-        )
+        right = ("used", "bound", "gain per 1% more")
+        rows = table("limit", "of", *right, "kind", right=right)
         for one in shaping[:_LIMITS]:
             rows.add_row(
-                safe(one.limit), safe(one.instrument or ""), _percent(one.used),
-                _percent(one.bound), _bps(one.shadow_price / 100),
+                safe(one.limit), safe(one.instrument or one.about or ""), _percent(one.used),
+                _percent(one.bound), _bps(one.shadow_price / 100), _kind(one),
             )  # fmt: skip
         yield rows
         yield from _more(len(shaping), _LIMITS)
     if told.watched:
         room = (
-            f"{one.limit} {_percent(one.used)} (bound {_percent(one.bound)})"
+            " ".join(part for part in (one.limit, one.instrument, one.about) if part)
+            + f" {_percent(one.used)} (bound {_percent(one.bound)})"
             for one in told.watched
         )
         yield Text.assemble(("with room: ", "dim"), _listed(tuple(room)))
+
+
+def _kind(one: LimitUse) -> str:
+    """Whether it may give way, and by how much it did."""
+    kind = "hard" if one.priority is None else f"soft, priority {one.priority}"
+    if not one.given:
+        return kind
+    word = "broken by" if one.priority is None else "gave way by"
+    return f"{kind}, {word} {_percent(one.given)}"
 
 
 def _changes(told: Explanation) -> Iterator[RenderableType]:

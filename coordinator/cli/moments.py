@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from coordinator.core.ports import LogReader
     from coordinator.core.state import Portfolio
 
-__all__ = ["add_moment", "moment_of", "portfolio_there", "shown"]
+__all__ = ["add_moment", "in_log", "moment_of", "portfolio_there", "shown"]
 
 AT_HELP = "a position of the journal (included) or a time; default: the end"
 _POSITION_DIGITS = 15
@@ -56,12 +56,7 @@ def shown(args: argparse.Namespace, name: str, show: Callable[[Standing], int]) 
     name: somebody who is at home on the shard. FAILED, with a complaint, where the log cannot be
     read.
     """
-    try:
-        with quiet_pipe(), closing(open_reader(args.log)) as reader:
-            return show(_stood(reader, name, args.at))
-    except (ReplayError, LogError, SchemaError) as error:
-        complain(error)
-        return FAILED
+    return in_log(args, lambda reader: show(_stood(reader, name, args.at)))
 
 
 def portfolio_there(stood: Standing, name: str) -> Portfolio | None:
@@ -71,6 +66,16 @@ def portfolio_there(stood: Standing, name: str) -> Portfolio | None:
         known = ", ".join(sorted(stood.state.portfolios)) or "none"
         complain(f"no portfolio {name!r} there at that moment; on its shard there are: {known}")
     return portfolio
+
+
+def in_log(args: argparse.Namespace, show: Callable[[LogReader], int]) -> int:
+    """The exit code of `show`, given the log; FAILED, with a complaint, where it cannot be read."""
+    try:
+        with quiet_pipe(), closing(open_reader(args.log)) as reader:
+            return show(reader)
+    except (ReplayError, LogError, SchemaError) as error:
+        complain(error)
+        return FAILED
 
 
 def _stood(reader: LogReader, name: str, moment: Moment | None) -> Standing:

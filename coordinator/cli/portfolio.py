@@ -24,6 +24,7 @@ from coordinator.cli.console import (
     safe,
     table,
 )
+from coordinator.cli.mandates import show_mandates
 from coordinator.cli.moments import add_moment, portfolio_there, shown
 from replay.standing import Standing as Stood
 
@@ -49,11 +50,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--participation", type=_share, default=0.1, metavar="SHARE",
         help="of a session's volume that is sold at most (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--mandates", action="store_true",
+        help="instead: the versions of its mandate, when each came and what it changed",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show the portfolio; 1 when there is none of that name."""
+    if args.mandates:
+        return show_mandates(args)
     return shown(args, args.name, lambda stood: _show(stood, args))
 
 
@@ -119,7 +126,7 @@ def _head(told: Standing) -> Iterator[RenderableType]:
         ("portfolio ", "bold"), safe(told.portfolio, "bold cyan"),
         f"  {clock_text(view.decided_at)}  {told.standing}  mode ", safe(told.mode),
         f"  NAV {view.nav:,.2f} ", safe(told.currency),
-        f"  rounds {told.rounds}  fills {view.fills}",
+        f"  rounds {told.rounds}  fills {view.fills}  mandate {view.mandate_version}",
     )  # fmt: skip
     if view.unpriced:
         names = ", ".join(view.unpriced)

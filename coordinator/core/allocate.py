@@ -7,13 +7,16 @@ nothing; the answer comes through the Allocator port.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from coordinator.core.board import Board
 from coordinator.core.book import Valuation, value, working
+from coordinator.core.bounding import bounded, wanted
+from coordinator.core.boxes import Boxes
 from coordinator.core.conflicts import Conflict, opinions_apart
 from coordinator.core.likeness import errors_between
 from coordinator.core.match import Combination, combine
@@ -47,7 +50,8 @@ class Situation:
 
     prices: (n,) last prices, each in its own currency; unit: (n,) weight of one unit. rows: views
     that count; without: live views that do not. apart:
-    conflicts between the views; priorities: of the rows.
+    conflicts between the views; priorities: of the rows. boxes: which limits the bounds of single
+    instruments come from.
     """
 
     problem: AllocationProblem
@@ -60,6 +64,7 @@ class Situation:
     apart: list[Conflict]
     priorities: Priorities
     worth: Valuation
+    boxes: Boxes
 
 
 def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situation | None:
@@ -80,6 +85,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     mu = opinion.combination.mu
     unit = prices * _rates(state, portfolio, names) / worth.nav
     problem = _problem(state, portfolio, worth, names, unit, covariance, mu)
+    problem, boxes = bounded(state, portfolio, worth, problem, unit=unit, horizon=horizon)
     return Situation(
         problem,
         prices,
@@ -91,6 +97,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
         opinion.apart,
         opinion.priorities,
         worth,
+        boxes,
     )
 
 
@@ -140,15 +147,16 @@ def _is_judged(view: View, picks: dict[str, int]) -> bool:
 
 
 def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple[str, ...]:
-    """Priced instruments that are judged, held or being traded, and a rate leads home from."""
-    wanted = {view.instrument for view in views} | set(portfolio.positions)
-    wanted |= {name for view in views for name, _ in view.against}
-    wanted |= {trade.instrument for trade in portfolio.open_trades.values()}
+    """Priced instruments that are judged, held, traded or wanted, and a rate leads home from."""
+    named = {view.instrument for view in views} | set(portfolio.positions)
+    named |= {name for view in views for name, _ in view.against}
+    named |= {trade.instrument for trade in portfolio.open_trades.values()}
+    named |= wanted(portfolio.mandate)
     market = state.market
     known, price = market.instruments, market.price
     leads: dict[str, bool] = {portfolio.currency: True}
     found = []
-    for name in sorted(wanted):
+    for name in sorted(named):
         instrument = known.get(name)
         if instrument is None:
             continue
@@ -185,8 +193,6 @@ def _problem(
     may_fill = np.array([open_units.get(name, (0.0, 0.0)) for name in names]).reshape(n, 2)
     instruments = [state.market.instruments[name] for name in names]
     fresh = [state.tradable(instrument) for instrument in instruments]
-    universe = frozenset(mandate.universe)
-    allowed = np.array([not universe or name in universe for name in names], dtype=bool)
     room = 2.0 * (mandate.gross_max + float(np.abs(held).sum()) + float(np.abs(may_fill).sum())) + 1
     buy = (costs.fee_bps + costs.half_spread_bps) * BPS
     return AllocationProblem(
@@ -204,8 +210,8 @@ def _problem(
         cost_sell=np.full(n, buy + costs.sell_tax_bps * BPS),
         exit_odd_lot=np.array([i.full_exit_odd_lot for i in instruments], dtype=bool),
         trade_max=np.where(fresh, room, 0.0),
-        position_min=np.where(allowed, mandate.position_min, 0.0),
-        position_max=np.where(allowed, mandate.position_max, 0.0),
+        position_min=np.full(n, mandate.position_min),
+        position_max=np.full(n, mandate.position_max),
         gross_max=mandate.gross_max,
         cash_floor=mandate.cash_floor,
         turnover_max=mandate.turnover_max,
@@ -214,13 +220,18 @@ def _problem(
 
 
 def problem_digest(problem: AllocationProblem) -> str:
-    """SHA-256 over every number of the problem, in the order of its fields."""
+    """SHA-256 over every number of the problem and of its limits, in the order of their fields."""
     found = hashlib.sha256()
-    for name in problem.__slots__:
-        part = getattr(problem, name)
-        if isinstance(part, np.ndarray):
-            found.update(np.ascontiguousarray(part, dtype="<f8").tobytes())
-        else:
-            found.update(repr(part).encode())
+    parts = [getattr(problem, one.name) for one in fields(problem) if one.name != "limits"]
+    for limit in problem.limits:
+        parts += [getattr(limit, one.name) for one in fields(limit)]
+    for part in parts:
+        found.update(_bytes_of(part))
         found.update(b"|")
     return found.hexdigest()
+
+
+def _bytes_of(part: Any) -> bytes:
+    if isinstance(part, np.ndarray):
+        return np.ascontiguousarray(part, dtype="<f8").tobytes()
+    return repr(part).encode()

@@ -19,7 +19,7 @@ from coordinator.core.state import Portfolio
 
 __all__ = [
     "Valuation",
-    "breaches_limit",
+    "drawdown_now",
     "growth_now",
     "mark",
     "money",
@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 _CENT = Decimal("0.01")
-TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +95,6 @@ def value(portfolio: Portfolio, market: Market) -> Valuation:
     return Valuation(nav, cash, names, quantities, known_prices, rates, (*unpriced, *missing))
 
 
-def breaches_limit(portfolio: Portfolio, worth: Valuation) -> bool:
-    """Whether what is held breaks a limit of the mandate at the last prices."""
-    if worth.nav <= 0:
-        return False
-    mandate, weights = portfolio.mandate, worth.weights
-    return bool(
-        float(np.abs(weights).sum()) > mandate.gross_max + TOLERANCE
-        or worth.cash / worth.nav < mandate.cash_floor - TOLERANCE
-        or (weights > mandate.position_max + TOLERANCE).any()
-        or (weights < mandate.position_min - TOLERANCE).any()
-    )
-
-
 def growth_now(portfolio: Portfolio, worth: Valuation) -> float:
     """What one unit of money of the opening is worth now, money in and out taken out."""
     last = portfolio.growth
@@ -116,6 +102,12 @@ def growth_now(portfolio: Portfolio, worth: Valuation) -> float:
     if base <= 0 or worth.unpriced:
         return last.now
     return last.now * worth.nav / base
+
+
+def drawdown_now(portfolio: Portfolio, worth: Valuation) -> float:
+    """The fall from the best session close, money in and out taken out, 0 to 1."""
+    now = growth_now(portfolio, worth)
+    return min(1.0, max(0.0, 1.0 - now / max(portfolio.growth.best, now)))
 
 
 def mark(portfolio: Portfolio, worth: Valuation) -> None:

@@ -13,12 +13,12 @@ from coordinator.core.book import money, value
 from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.conflicts import find_conflicts
+from coordinator.core.limit_lines import limit_uses
 from coordinator.core.lines import (
     BREACH_MIN,
     WEIGHT_ZERO,
     conflicts_said,
     instrument_lines,
-    limit_uses,
     signal_uses,
 )
 from coordinator.core.ports import Allocation, Allocator, Floats, RiskModel
@@ -151,9 +151,10 @@ def _decision(
         ),
         signals=signal_uses(found, answer, after),
         prior_utility=0.0,
-        limits=limit_uses(answer),
+        limits=limit_uses(found, answer),
         solver=_report(answer),
         identity=_identity(state, portfolio, found),
+        mandate_version=portfolio.mandate_version,
     )
 
 

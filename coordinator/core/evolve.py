@@ -143,6 +143,7 @@ def _preset(parameters: control.Parameters, mode: str) -> float | None:
 def _mandate(state: State, event: portfolios.MandateChanged) -> None:
     portfolio = state.portfolios[event.portfolio]
     portfolio.mandate = event.mandate
+    portfolio.mandate_version += 1
     portfolio.mode = event.mode or portfolio.mode
     portfolio.risk_aversion = _preset(state.parameters, portfolio.mode) or portfolio.risk_aversion
     portfolio.schedule = event.schedule or portfolio.schedule

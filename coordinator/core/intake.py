@@ -11,6 +11,7 @@ from typing import Any
 
 from coordinator.core.admit import signal_fault
 from coordinator.core.clock import MILLISECOND
+from coordinator.core.mandates import mandate_fault
 from coordinator.core.reconcile import report_fault
 from coordinator.core.refuse import found, rejected_input
 from coordinator.core.risk import published_fault
@@ -202,7 +203,8 @@ def _opening(state: State, event: portfolios.PortfolioOpened) -> OutputEvent | N
         return rejected_input(state, event, InputRejection.PORTFOLIO_EXISTS)
     if not is_currency(event.currency):
         return rejected_input(state, event, InputRejection.WRONG_CURRENCY)
-    return _mode_fault(state, event, event.mode)
+    fault = _mode_fault(state, event, event.mode)
+    return fault or found(state, event, mandate_fault(event.mandate, state.market))
 
 
 def _mode_fault(state: State, event: Event, mode: str | None) -> OutputEvent | None:
@@ -221,7 +223,8 @@ def _portfolio_fault(state: State, event: Any) -> OutputEvent | None:
 
 
 def _mandate(state: State, event: portfolios.MandateChanged) -> OutputEvent | None:
-    return _portfolio_fault(state, event) or _mode_fault(state, event, event.mode)
+    fault = _portfolio_fault(state, event) or _mode_fault(state, event, event.mode)
+    return fault or found(state, event, mandate_fault(event.mandate, state.market))
 
 
 def _cash(state: State, event: portfolios.CashMoved) -> OutputEvent | None:

@@ -18,13 +18,13 @@ from coordinator.core.allocate import Situation
 from coordinator.core.assemble import is_sound, lines_of
 from coordinator.core.board import sums
 from coordinator.core.book import units_to_come
+from coordinator.core.bounding import multiples_of
 from coordinator.core.conflicts import Conflict
 from coordinator.core.ports import Allocation, Floats
 from coordinator.core.state import Portfolio, State
 from schemas.decisions import (
     ConflictLine,
     ConflictsDetected,
-    LimitUse,
     SignalUse,
     Target,
     Trade,
@@ -37,7 +37,6 @@ __all__ = [
     "Lines",
     "conflicts_said",
     "instrument_lines",
-    "limit_uses",
     "signal_uses",
 ]
 
@@ -80,7 +79,7 @@ def instrument_lines(
     """
     problem, start = found.problem, found.problem.start
     names, held = problem.instruments, units_to_come(portfolio)
-    quantities = _quantities(state, found, answer, held)
+    quantities = _quantities(state, portfolio, found, answer, held)
     goals = [
         _exact(EXACT.add(held[name], quantity) if name in held else quantity)
         for name, quantity in zip(names, quantities, strict=True)
@@ -138,12 +137,17 @@ def _orders(rows: Iterable[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
 
 
 def _quantities(
-    state: State, found: Situation, answer: Allocation, held: dict[str, Decimal]
+    state: State,
+    portfolio: Portfolio,
+    found: Situation,
+    answer: Allocation,
+    held: dict[str, Decimal],
 ) -> list[Decimal]:
     """(n,) signed units to trade: whole lots, exact full exits, or eight decimals.
 
     held: units once every open trade has filled.
     """
+    multiples = multiples_of(portfolio.mandate, found.problem.instruments)
     after = np.abs(found.problem.start + answer.trades)
     gone = (after < WEIGHT_ZERO * 1e-3).tolist()
     unit = found.unit.tolist()
@@ -158,7 +162,7 @@ def _quantities(
         if gone[i]:
             amount = EXACT.minus(held.get(name, ZERO))
         elif lot:
-            amount = EXACT.multiply(Decimal(round(lots)), lot)
+            amount = EXACT.multiply(Decimal(round(lots) * multiples[i]), lot)
         else:
             amount = EXACT.quantize(Decimal(repr(lots / unit[i])), _UNITS)
         units.append(_exact(amount))
@@ -232,27 +236,6 @@ def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdi
     outvoted = wish * rows.along(found.combination.mu)[rows.slot] <= 0
     which = np.where(followed, 0, np.where(outvoted, 1, 2))
     return [_VERDICTS[i] for i in which.tolist()]
-
-
-def limit_uses(answer: Allocation) -> tuple[LimitUse, ...]:
-    """How far each limit was used, and what easing it would be worth."""
-    if not answer.limits:
-        return ()
-    limits, instruments, *columns = zip(*answer.limits, strict=True)
-    numbers = np.array(columns[:3], dtype=np.float64)
-    rows = (
-        {
-            "limit": limit,
-            "instrument": instrument,
-            "used": used,
-            "bound": bound,
-            "shadow_price": price,
-        }
-        for limit, instrument, used, bound, price in zip(
-            limits, instruments, *(numbers + 0.0).tolist(), strict=True
-        )
-    )
-    return lines_of(LimitUse, rows, sound=is_sound(numbers))
 
 
 def conflicts_said(

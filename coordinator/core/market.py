@@ -85,18 +85,7 @@ class Market:
             # What was seen is in the currency of before.
             self.price[column] = self.close[column] = np.nan
             self.price_time[column] = 0
-        self.instruments[event.instrument] = Instrument(
-            event.instrument,
-            column,
-            event.sector,
-            event.lot,
-            event.tick,
-            event.currency,
-            event.price_limit,
-            event.full_exit_odd_lot,
-            halted=known.halted if known is not None else False,
-            split_at=known.split_at if known is not None else 0,
-        )
+        self.instruments[event.instrument] = Instrument.of(event, column=column, known=known)
         self._held[column] = True
         self._columns.clear()
         self._forget()

@@ -8,7 +8,8 @@ for more solves than there is time.
 
 from __future__ import annotations
 
-from coordinator.core.book import breaches_limit, mark, value
+from coordinator.core.book import mark, value
+from coordinator.core.breaches import breaches_limit
 from coordinator.core.clock import MILLISECOND, NEVER, SECOND
 from coordinator.core.state import Portfolio, Round, State
 from schemas.decisions import Trigger
@@ -105,7 +106,7 @@ def session_closed(state: State) -> None:
         mark(portfolio, worth)
         if not state.may_decide(portfolio):
             continue
-        if portfolio.schedule.kind == "signals" and breaches_limit(portfolio, worth):
+        if portfolio.schedule.kind == "signals" and breaches_limit(portfolio, worth, state.market):
             open_round(state, portfolio, "breach")
         if portfolio.schedule.kind != "session_close":
             continue

@@ -12,7 +12,7 @@ import numpy as np
 
 from coordinator.core.accounts import EXACT, PLACES, ZERO
 from coordinator.core.assemble import is_sound, lines_of
-from coordinator.core.book import Valuation, growth_now, money, reserved, settled, value
+from coordinator.core.book import Valuation, drawdown_now, money, reserved, settled, value
 from coordinator.core.market import Market
 from coordinator.core.ports import Floats
 from coordinator.core.state import Portfolio
@@ -31,9 +31,7 @@ def portfolio_view(portfolio: Portfolio, market: Market, *, at: int) -> Portfoli
     weights = worth.weights
     holdings, unrealised = _holdings(portfolio, worth)
     has_settled, is_reserved = settled(portfolio, market, at=at), reserved(portfolio, market)
-    growth = portfolio.growth
-    now = growth_now(portfolio, worth)
-    fall = min(1.0, max(0.0, 1.0 - now / max(growth.best, now)))
+    fall = drawdown_now(portfolio, worth)
     return PortfolioViewUpdated(
         decided_at=at,
         portfolio=portfolio.name,
@@ -55,8 +53,9 @@ def portfolio_view(portfolio: Portfolio, market: Market, *, at: int) -> Portfoli
         sectors=_sectors(worth, weights, market),
         concentration=_concentration(weights),
         drawdown=fall,
-        drawdown_max=max(fall, growth.deepest),
+        drawdown_max=max(fall, portfolio.growth.deepest),
         unpriced=worth.unpriced,
+        mandate_version=portfolio.mandate_version,
     )
 
 

@@ -230,6 +230,7 @@ class Portfolio:
     fills: int = 0
     reported: bool = False  # a positions report was taken
     view_shown: tuple[str, ...] = ()
+    mandate_version: int = 1  # counts the mandates that were accepted
 
     @classmethod
     def opened(cls, event: PortfolioOpened, *, risk_aversion: float) -> Portfolio:

@@ -8,6 +8,7 @@ no terms gets the defaults, and the report says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -35,10 +36,12 @@ __all__ = [
 ]
 
 INSTRUMENT_COLUMNS = Columns(
-    ("instrument",), ("sector", "lot", "tick", "currency", "price_limit", "valid_from")
+    ("instrument",),
+    ("sector", "lot", "tick", "currency", "price_limit", "valid_from", "factors"),
 )
 LOT_DEFAULT = "1"
 TICK_DEFAULT = "0.01"
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _NOT_SAID: Mapping[str, tuple[int, str]] = MappingProxyType({})
 
 
@@ -56,16 +59,34 @@ class Terms:
     currency: str | None = None
     price_limit: float | None = None
     valid_from: int | None = None
+    factors: str | None = None
 
     def fields(self, *, currency: str) -> dict[str, object]:
         """As InstrumentListed has them; what is not given gets its default."""
-        optional = {"sector": self.sector, "price_limit": self.price_limit}
+        optional = {
+            "sector": self.sector,
+            "price_limit": self.price_limit,
+            "factors": None if self.factors is None else _exposures(self.factors),
+        }
         return {
             "instrument": self.instrument,
             "lot": self.lot or LOT_DEFAULT,
             "tick": self.tick or TICK_DEFAULT,
             "currency": self.currency or currency,
         } | {name: value for name, value in optional.items() if value is not None}
+
+
+def _exposures(text: str) -> list[dict[str, object]]:
+    """Exposures of "value=-0.8; size=1.1", sorted by factor; what is no number stays a text.
+
+    The language judges them: what it does not take is a reason to refuse the row.
+    """
+    found: list[dict[str, object]] = []
+    for part in text.split(";"):
+        factor, _, number = part.rpartition("=")
+        exposure = float(number) if _NUMBER.fullmatch(number.strip()) else number.strip()
+        found.append({"factor": factor.strip(), "exposure": exposure})
+    return sorted(found, key=lambda one: str(one["factor"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +153,12 @@ def read_instruments(table: Table, *, session: Session) -> Instruments:
     )
     sieve.name("instrument", required=True)
     sieve.name("sector")
-    for column in ("lot", "tick", "currency"):
+    for column in ("lot", "tick", "currency", "factors"):
         sieve.text(column)
     sieve.number("price_limit")
     sieve.time("valid_from", bare=session.opens_of)
     sieve.refuse_repeats("instrument", "valid_from", shown="instrument")
-    rows = sieve.standing().select(
-        ROW, "instrument", "sector", "lot", "tick", "currency", "price_limit", "valid_from"
-    )
+    rows = sieve.standing().select(ROW, *INSTRUMENT_COLUMNS.known)
     terms = []
     for row, *values in rows.iter_rows():
         found = Terms(*values)

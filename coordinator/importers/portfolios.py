@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -16,12 +16,23 @@ from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
+from coordinator.core.mandates import contradiction
+from coordinator.core.market import Market
 from coordinator.importers.errors import ImportFailed
 from coordinator.importers.files import read_toml
 from coordinator.importers.messages import Message, Rank, message
 from schemas.base import Model
 from schemas.control import ModePreset, Parameters, SourceRegistered
-from schemas.portfolios import Costs, Mandate, PortfolioOpened, Schedule
+from schemas.mandates import (
+    FactorBound,
+    LotMultiple,
+    Mandate,
+    MustHold,
+    PositionBound,
+    SectorBound,
+    SoftLimit,
+)
+from schemas.portfolios import Costs, PortfolioOpened, Schedule
 
 __all__ = ["Book", "load_book", "parse_book"]
 
@@ -31,7 +42,16 @@ _Table = dict[str, Any]
 _TOP = ("portfolio", "parameters", "source")
 _HEAD = ("event_id", "event_time")
 _NESTED: Mapping[str, type[Model]] = {"mandate": Mandate, "schedule": Schedule, "costs": Costs}
-_LISTS_SORTED = ("universe", "sources", "strategies", "instruments")
+_LISTS_SORTED = ("universe", "sources", "strategies", "instruments", "restricted")
+_ENTRIES: Mapping[str, tuple[type[Model], tuple[str, ...]]] = {
+    "positions": (PositionBound, ("instrument",)),
+    "sectors": (SectorBound, ("sector",)),
+    "factors": (FactorBound, ("factor",)),
+    "must_hold": (MustHold, ("instrument",)),
+    "lots": (LotMultiple, ("instrument",)),
+    "soft": (SoftLimit, ("limit", "about")),
+}
+"""Keys of a mandate that are lists of tables, and what these are sorted by."""
 _SHARES = (
     "position_min",
     "position_max",
@@ -39,7 +59,14 @@ _SHARES = (
     "cash_floor",
     "turnover_max",
     "trade_min",
+    "net_min",
+    "net_max",
+    "leverage_max",
+    "volatility_max",
+    "drawdown_max",
+    "participation",
 )
+_ENTRY_SHARES = ("min", "max")
 SHARE_MOST = 10.0
 """A larger share of a portfolio's value is taken for a percent, and refused."""
 SHARE_USUAL = 1.5
@@ -99,7 +126,7 @@ class Book:
         for item in self.portfolios:
             for key in _SHARES:
                 value = getattr(item.mandate, key)
-                if abs(value) > SHARE_USUAL:
+                if value is not None and abs(value) > SHARE_USUAL:
                     yield f"{item.portfolio}: {key} = {value:g} is {value:.0%} of its value"
 
     def control_messages(self, *, opened_at: int) -> Iterator[Message]:
@@ -158,6 +185,12 @@ def parse_book(tree: Mapping[str, Any], *, name: str, currency: str | None) -> B
                 f"unknown mode {item.mode!r}",
                 remedy=f"use {', '.join(modes)}, or define it under [[parameters.modes]]",
             )
+        if limits := contradiction(item.mandate, Market(window=2)):
+            raise ImportFailed(
+                f"{name} portfolio {item.portfolio}",
+                f"its limits cannot hold together: {', '.join(limits)}",
+                remedy="ease one of them, or name one under [[portfolio.mandate.soft]]",
+            )
     return Book(portfolios, parameters, sources)
 
 
@@ -175,7 +208,7 @@ def _portfolio(entry: _Table, where: str, currency: str | None) -> PortfolioOpen
             nested = _table(entry[key], f"{where}.{key}")
             _refuse_unknown(nested, model.model_fields, f"{where}.{key}")
             _refuse_percents(nested, f"{where}.{key}")
-            fields[key] = _with_sorted_lists(nested)
+            fields[key] = _with_sorted_entries(_with_sorted_lists(nested), f"{where}.{key}")
     if currency is not None:
         fields.setdefault("currency", currency)
     return _parse(PortfolioOpened, {"event_id": "portfolio", "event_time": 0, **fields}, where)
@@ -246,9 +279,9 @@ def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) 
         )
 
 
-def _refuse_percents(table: _Table, where: str) -> None:
+def _refuse_percents(table: _Table, where: str, keys: Sequence[str] = _SHARES) -> None:
     """A percent where a fraction is wanted would be no limit at all."""
-    for key in _SHARES:
+    for key in keys:
         value = table.get(key)
         if isinstance(value, int | float) and abs(value) > SHARE_MOST:
             raise ImportFailed(
@@ -274,6 +307,23 @@ def _with_sorted_lists(table: _Table) -> _Table:
         else value
         for key, value in table.items()
     }
+
+
+def _with_sorted_entries(table: _Table, where: str) -> _Table:
+    """The order of such tables carries no meaning; two about the same are refused by name."""
+    found = dict(table)
+    for key in (key for key in _ENTRIES if key in table):
+        model, sorted_by = _ENTRIES[key]
+        entries = [entry for _, entry in _entries(table, key, where)]
+        for entry in entries:
+            _refuse_unknown(entry, model.model_fields, f"{where}.{key}")
+            if key not in ("factors", "soft"):
+                _refuse_percents(entry, f"{where}.{key}", _ENTRY_SHARES)
+        names = [tuple(str(entry.get(part, "")) for part in sorted_by) for entry in entries]
+        _refuse_doubled([" ".join(name).rstrip() for name in names], f"{where}.{key}")
+        pairs = sorted(zip(names, range(len(names)), strict=True))
+        found[key] = [entries[place] for _, place in pairs]
+    return found
 
 
 def _fields(item: Model) -> _Table:

@@ -82,6 +82,8 @@ class Explanation(Model):
     """What opened the round; absent where the log has no books of it."""
     opened_at: int | None
     mode: str
+    mandate_version: int | None
+    """Which of its portfolio's mandates it was made under; absent: an older build did not tell."""
     nav: Decimal
     horizon_sessions: float
     valid_sessions: int
@@ -99,8 +101,8 @@ class Explanation(Model):
     conflicts_found: Annotated[int, Field(ge=0)]
     """Including those beyond what is reported."""
     binding: tuple[LimitUse, ...]
-    """Limits that cost something: easing them would change the answer. The portfolio's own first,
-    then those of names that are held or traded, the dearest first."""
+    """Limits that cost something, or gave way: easing them would change the answer. The portfolio's
+    own first, then those of names that are held or traded, the dearest first."""
     watched: tuple[LimitUse, ...]
     """Totals and limits that had room."""
     changes: tuple[Change, ...]
@@ -139,6 +141,7 @@ def explain(
         trigger=None if closed is None else closed.trigger,
         opened_at=None if closed is None else parse_time(closed.opened_at),
         mode=decision.mode,
+        mandate_version=decision.mandate_version,
         nav=decision.nav,
         horizon_sessions=decision.horizon_sessions,
         valid_sessions=decision.valid_sessions,
@@ -165,7 +168,7 @@ def explain(
 
 
 def _binds(limit: LimitUse) -> bool:
-    return abs(limit.shadow_price) > NEGLIGIBLE
+    return abs(limit.shadow_price) > NEGLIGIBLE or limit.given > 0.0
 
 
 def _changes(decision: AllocationDecided) -> tuple[Change, ...]:

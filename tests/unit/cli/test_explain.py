@@ -13,6 +13,7 @@ from rich.console import Console
 from coordinator.cli import explain
 from coordinator.log.segments import export
 from coordinator.quality.reasons import explain_decision
+from schemas.decisions import LimitUse
 from tests.unit.replay.planted import (
     allocation,
     closed,
@@ -151,3 +152,20 @@ def test_a_round_without_a_decision_fails_with_its_outcome(
 def test_a_missing_log_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("p:1", "--log", str(tmp_path / "no")) == 1
     assert "error: " in capsys.readouterr().err
+
+
+def test_a_limit_says_what_it_is_of_whether_it_may_give_way_and_by_how_much(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soft = LimitUse(
+        limit="sectors", about="[b]Tech", used=0.32, bound=0.3, shadow_price=0.01,
+        priority=2, given=0.02,
+    )  # fmt: skip
+    hard = LimitUse(limit="net_max", used=0.5, bound=0.4, shadow_price=0.02, given=0.1)
+    kept = LimitUse(limit="factors", about="value", used=0.1, bound=0.2, shadow_price=0.0)
+    export(output_log(allocation(limits=(soft, hard, kept)), closed()), tmp_path / "log")
+    assert run("p:1", "--log", str(tmp_path / "log")) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "sectors [b]Tech 32.00% 30.00% 1.00bp soft, priority 2, gave way by 2.00%" in text
+    assert "net_max 50.00% 40.00% 2.00bp hard, broken by 10.00%" in text
+    assert "with room: factors value 10.00% (bound 20.00%)" in text

@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.cli import portfolio
 from coordinator.log.segments import export
-from tests.journals import DAY, HOUR, T0, Inputs, run
+from tests.journals import DAY, HOUR, T0, Input, Inputs, run
 
 
 def ask(*words: str) -> int:
@@ -87,6 +87,58 @@ def test_a_log_that_is_not_there_is_an_error_in_one_line(
 ) -> None:
     assert ask("p", "--log", str(tmp_path / "none")) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def mandated(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Opened, changed, refused, changed by nothing; another portfolio between."""
+    make = Inputs()
+
+    def changed(at: int, name: str = "p", **mandate: object) -> Input:
+        return make.make("portfolios", "MandateChanged", at, portfolio=name, mandate=mandate)
+
+    tech = {"sector": "Tech", "max": 0.3}
+    inputs = [make.listed("A", sector="Tech"), make.opened("p", mandate={"gross_max": 0.9})]
+    inputs += [make.opened("q"), changed(T0 + HOUR, "q", gross_max=0.1)]
+    inputs += [changed(T0 + 2 * HOUR, gross_max=0.7, sectors=[tech, {"sector": "[b]", "min": 0.1}])]
+    inputs += [changed(T0 + 3 * HOUR, gross_max=0.1, net_min=0.5)]
+    soft = [{"limit": "gross_max", "priority": 2}]
+    inputs += [changed(T0 + 4 * HOUR, gross_max=0.1, net_min=0.5, sectors=[tech], soft=soft)]
+    path = tmp_path_factory.mktemp("mandated") / "log"
+    export(run(inputs, end=T0 + DAY), path)
+    return str(path)
+
+
+def test_the_versions_of_a_mandate_are_told_with_what_each_changed(
+    mandated: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("p", "--log", mandated, "--mandates", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    versions = found["versions"]
+    assert [one["version"] for one in versions] == [1, 2, 3]
+    assert [one["event"] for one in versions] == ["PortfolioOpened"] + ["MandateChanged"] * 2
+    assert [(one["journal_time"] - T0) // HOUR for one in versions] == [0, 2, 4]
+    assert versions[0]["changes"] == [{"field": "gross_max", "before": None, "after": 0.9}]
+    assert [one["field"] for one in versions[1]["changes"]] == ["gross_max", "sectors"]
+    assert (found["since"], found["strangers"]) == (0, [])
+    assert found["conflicts"] == ["net_min 0.5", "gross_max 0.1"]  # the second of them is soft
+
+
+def test_versions_are_shown_for_people_up_to_a_moment(
+    mandated: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("p", "--log", mandated, "--mandates") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "gross_max 0.9 -> 0.7" in text
+    assert "-(sector [b] min 0.1)" in text
+    assert "cannot all hold, so the soft ones among them give way: net_min 0.5" in text
+    assert ask("p", "--log", mandated, "--mandates", "--at", str(T0 + 2 * HOUR)) == 0
+    early = " ".join(capsys.readouterr().out.split())
+    assert "+(sector Tech max 0.3) +(sector [b] min 0.1)" in early
+    assert "nothing of that name is listed: sectors [b]" in early
+    assert "0.1 MandateChanged" not in early
+    assert ask("x", "--log", mandated, "--mandates") == 1
+    assert "no portfolio 'x'" in capsys.readouterr().err
 
 
 def test_it_shows_how_old_and_how_sound_the_risk_model_is_and_its_bias(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from coordinator.core.allocate import Situation, problem_digest, situation
+from coordinator.core.ports import WeightLimit
 from coordinator.core.state import OpenTrade, State
 from coordinator.learning import ChosenRisk
 from schemas.control import Parameters
@@ -88,17 +89,37 @@ def test_a_position_without_a_price_or_no_value_leaves_nothing_to_solve() -> Non
 
 
 def test_every_number_of_a_problem_is_in_its_digest() -> None:
-    problem = of(planted()).problem
+    state = planted()
+    state.portfolios["p"].mandate = Mandate(net_max=0.5, volatility_max=0.2)
+    problem = of(state).problem
     digests = {problem_digest(problem)}
     for name in problem.__slots__:
         part = getattr(problem, name)
         if isinstance(part, np.ndarray):
             changed: Any = part + 1e-12
+        elif name in ("instruments", "limits"):
+            changed = part[:1] + part[:1]
         else:
-            changed = ("A", "C") if name == "instruments" else part + 1e-12 * max(part, 1.0)
+            changed = part + 1e-12 * max(part, 1.0)
         fields: dict[str, Any] = {name: changed}
         digests.add(problem_digest(replace(problem, **fields)))
     assert len(digests) == 1 + len(problem.__slots__)
+
+
+def test_every_number_of_a_limit_is_in_the_digest_also_of_many_instruments() -> None:
+    """The text of a long array leaves out its middle."""
+    problem = of(planted()).problem
+    rows = np.zeros((2, 2000))
+    limit = WeightLimit("x", "linear", ("a", "b"), rows, np.zeros(2), np.ones(2), 0)
+    middle = rows.copy()
+    middle[1, 900] = 1e-9
+    changes: tuple[dict[str, Any], ...] = (
+        {"name": "y"}, {"kind": "gross"}, {"labels": ("a", "c")}, {"rows": middle},
+        {"lower": limit.lower - 1}, {"upper": limit.upper + 1}, {"tier": 1},
+    )  # fmt: skip
+    made = [limit, *(replace(limit, **one) for one in changes)]
+    digests = {problem_digest(replace(problem, limits=(one,))) for one in made}
+    assert len(digests) == len(made)
 
 
 def test_the_same_situation_under_other_parameters_is_another_problem() -> None:

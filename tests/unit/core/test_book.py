@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from coordinator.core.book import (
-    breaches_limit,
     growth_now,
     mark,
     money,
@@ -13,6 +12,7 @@ from coordinator.core.book import (
     value,
     working,
 )
+from coordinator.core.breaches import breaches_limit
 from coordinator.core.state import OpenTrade
 from schemas.portfolios import Mandate
 from tests.unit.core.books import D, holding, market, portfolio
@@ -39,12 +39,14 @@ def test_what_is_held_without_a_price_is_named_and_worth_nothing() -> None:
 )
 def test_a_breach_is_seen_at_the_last_prices(mandate: Mandate, breached: bool) -> None:
     made = holding("1000", mandate, A="50")
-    assert breaches_limit(made, value(made, market(A=20.0))) is breached
+    priced = market(A=20.0)
+    assert breaches_limit(made, value(made, priced), priced) is breached
 
 
 def test_a_short_below_its_limit_is_a_breach() -> None:
     made = holding("2000", Mandate(position_min=-0.5), A="-60")
-    assert breaches_limit(made, value(made, market(A=20.0)))
+    priced = market(A=20.0)
+    assert breaches_limit(made, value(made, priced), priced)
 
 
 def test_open_buys_and_sells_of_a_name_do_not_net() -> None:

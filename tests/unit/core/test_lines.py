@@ -54,7 +54,8 @@ KINDS: dict[type[Model], dict[str, st.SearchStrategy[Any]]] = {
     },
     LimitUse: {
         "limit": names, "instrument": st.none() | names, "used": numbers, "bound": numbers,
-        "shadow_price": numbers,
+        "shadow_price": numbers, "about": st.none() | names,
+        "priority": st.none() | st.integers(1, 100), "given": positive,
     },
     ConflictLine: conflicts,
     ConflictsDetected: {

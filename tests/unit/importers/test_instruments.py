@@ -107,3 +107,32 @@ def test_a_bad_row_is_refused_with_its_reason(changes: dict[str, str], reason: s
     (told,) = reasons(found.rejects.frame)
     assert reason in told
     assert len(found.terms) == 1
+
+
+def test_exposures_to_factors_stand_in_one_column() -> None:
+    found = read(
+        {"instrument": "AAA", "factors": " size = 1.1 ; low vol=-.5"},
+        {"instrument": "BBB", "factors": ""},
+    )
+    seen, plain = listed(found, AAA=LATER, BBB=LATER)
+    assert [(one.factor, one.exposure) for one in seen.factors] == [
+        ("low vol", -0.5),
+        ("size", 1.1),
+    ]
+    assert plain.factors == ()
+
+
+@pytest.mark.parametrize(
+    ("factors", "told"),
+    [
+        ("value", "factors.0"), ("value=high", "factors.0.exposure"), ("=1", "factors.0.factor"),
+        ("value=1;value=2", "factors must be sorted and unique"), ("value=101", "exposure"),
+        ("market=1", "the factor market is measured, not told"), ("value=nan", "exposure"),
+        ("value=1;", "factors."),
+    ],
+)  # fmt: skip
+def test_exposures_that_are_none_cost_the_row(factors: str, told: str) -> None:
+    found = read({"instrument": "AAA", "factors": factors}, {"instrument": "BBB"})
+    assert [terms.instrument for terms in found.terms] == ["BBB"]
+    (reason,) = reasons(found.rejects.frame)
+    assert told in reason

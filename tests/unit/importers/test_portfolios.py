@@ -206,3 +206,67 @@ def test_a_missing_file_and_other_bytes_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ImportFailed, match="no readable TOML"):
         load_book(path, currency=None)
+
+
+LIMITS = """[portfolio.mandate]
+restricted = ["B", "A"]
+net_max = 0.6
+days_to_liquidate_max = 20
+[[portfolio.mandate.sectors]]
+sector = "Tech"
+max = 0.3
+[[portfolio.mandate.sectors]]
+sector = "Energy"
+min = 0.1
+[[portfolio.mandate.factors]]
+factor = "value"
+max = 25
+[[portfolio.mandate.must_hold]]
+instrument = "C"
+min = 0.05
+[[portfolio.mandate.lots]]
+instrument = "C"
+multiple = 10
+[[portfolio.mandate.soft]]
+limit = "sectors"
+about = "Tech"
+priority = 2
+[[portfolio.mandate.soft]]
+limit = "net_max"
+priority = 1
+"""
+
+
+def test_limits_stand_in_any_order_and_come_sorted(tmp_path: Path) -> None:
+    (one,) = load(tmp_path, HEAD + LIMITS).portfolios
+    mandate = one.mandate
+    assert mandate.restricted == ("A", "B")
+    assert [bound.sector for bound in mandate.sectors] == ["Energy", "Tech"]
+    assert [(one.limit, one.about) for one in mandate.soft] == [
+        ("net_max", None), ("sectors", "Tech"),
+    ]  # fmt: skip
+    assert (mandate.lots[0].multiple, mandate.factors[0].max) == (10, 25.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("max = 0.3", "most = 0.3", "unknown key 'most'"),
+        ("max = 0.3", "max = 30", "max = 30 is no share"),
+        ("net_max = 0.6", "net_max = 60", "net_max = 60 is no share"),
+        ('sector = "Energy"', 'sector = "Tech"', "'Tech' stands there twice"),
+        ('limit = "net_max"', 'limit = "lots"', "soft.0.limit: Input should be"),
+        ("net_max = 0.6\n", "", "soft names net_max, which this mandate does not limit"),
+        ("min = 0.05", "min = 0.5", "cannot hold together: position_max 0.1, must_hold C min 0.5"),
+        ('instrument = "C"\nmin', 'instrument = "A"\nmin', "must_hold A min 0.05, restricted A"),
+        ("min = 0.1\n", "", "sectors.0: give min, max or both"),
+        ("[[portfolio.mandate.lots]]", "[portfolio.mandate.lots]", "lots is no list of tables"),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_stops_the_import_by_name(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    assert old in LIMITS
+    with pytest.raises(ImportFailed) as stopped:
+        load(tmp_path, HEAD + LIMITS.replace(old, new, 1))
+    assert told in str(stopped.value)

@@ -52,3 +52,11 @@ def test_a_decision_without_its_rounds_books_is_still_explained() -> None:
     told = explain(allocation(), conflicts=(conflict(),), closed=None, place=PLACE)
     assert told.trigger is None
     assert told.conflicts_found == 1
+
+
+def test_a_limit_that_gave_way_shaped_the_decision_whatever_its_price() -> None:
+    gave = LimitUse(
+        limit="sectors", about="Tech", used=0.4, bound=0.3, shadow_price=0.0, priority=2, given=0.1
+    )
+    told = explain(allocation(limits=(gave,)), conflicts=(), closed=None, place=PLACE)
+    assert (told.binding, told.watched) == ((gave,), ())

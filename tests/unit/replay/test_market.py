@@ -10,6 +10,7 @@ from replay.market import SIMULATED, SimulatedMarket
 from schemas.books import HoldingChanged
 from schemas.decisions import AllocationDecided, TradesExpired
 from schemas.entries import JournalEntry, encode_journal
+from schemas.mandates import PositionBound, SoftLimit
 from schemas.market import (
     CorporateActionAnnounced,
     InstrumentDelisted,
@@ -192,6 +193,13 @@ def test_a_mandate_that_may_borrow_buys_beyond_its_cash() -> None:
     assert said(sim.see(prices("open", 110, A=10.0), 110)) == ["OrderFilled A 20@10"]
 
 
+def test_a_soft_cash_floor_may_give_way_in_the_market_too() -> None:
+    mandate = Mandate(gross_max=2.0, soft=(SoftLimit(limit="cash_floor", priority=1),))
+    sim = market(opened(cash="50", mandate=mandate), listed("A"))
+    sim.hear(allocation("p", decided_at=100, nav="1000", trades=(trade("A", "20", trade_id="x"),)))
+    assert said(sim.see(prices("open", 110, A=10.0), 110)) == ["OrderFilled A 20@10"]
+
+
 def test_sales_pay_for_the_purchases_of_the_same_moment() -> None:
     sim = market(opened(cash="100"), listed("A"), listed("B"))
     sim.hear(decided(("B", "10"), at=10))
@@ -224,6 +232,24 @@ def test_a_mandate_with_shorts_sells_what_it_does_not_hold() -> None:
     )  # fmt: skip
     sim.hear(decided(("A", "-8")))
     assert said(sim.see(prices("open", 110, A=10.0), 110)) == ["OrderFilled A -8@10"]
+
+
+@pytest.mark.parametrize(
+    "mandate",
+    [
+        Mandate(positions=(PositionBound(instrument="A", min=-0.5),)),
+        Mandate(soft=(SoftLimit(limit="position_min", priority=1),)),
+        Mandate(
+            positions=(PositionBound(instrument="A", min=0.0),),
+            soft=(SoftLimit(limit="positions", priority=1),),
+        ),
+    ],
+)
+def test_shorts_may_be_allowed_in_one_name_or_by_a_limit_that_gives_way(mandate: Mandate) -> None:
+    sim = market(opened(mandate=mandate), listed("A"))
+    sim.hear(decided(("A", "-8")))
+    assert said(sim.see(prices("open", 110, A=10.0), 110)) == ["OrderFilled A -8@10"]
+    assert not Mandate(positions=(PositionBound(instrument="A", min=-0.5),)).may_short("B")
 
 
 def test_trades_in_a_delisted_instrument_are_cancelled() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.base import TIME_MAX, InputEvent
 from schemas.export import Document, reader_schema
+from schemas.mandates import Mandate
 from schemas.registry import EVENTS
 from schemas.signals import FORMS
 
@@ -139,15 +140,43 @@ def _fitted(name: str, fields: Document) -> Document:
             if fields.get("factor_covariance") is not None:
                 fields["factor_covariance"] = _stretched(fields["factor_covariance"], k * k)
         case "PortfolioOpened" | "MandateChanged":
-            for key in ("universe", "sources"):
-                if key in fields.get("mandate", {}):
-                    fields["mandate"][key] = sorted(set(fields["mandate"][key]))
+            _mandate(fields.get("mandate", {}))
+        case "InstrumentListed":
+            told = {one["factor"]: one for one in fields.get("factors", ())}
+            told.pop("market", None)
+            if "factors" in fields:
+                fields["factors"] = [told[name] for name in sorted(told)]
         case "ParametersChanged":
             modes = fields["parameters"].get("modes", [])
             kept = {preset["mode"]: preset for preset in modes}
             if kept:
                 fields["parameters"]["modes"] = [kept[mode] for mode in sorted(kept)]
     return fields
+
+
+def _mandate(fields: Document) -> None:
+    for key in ("universe", "sources", "restricted"):
+        if key in fields:
+            fields[key] = sorted(set(fields[key]))
+    entries = {"positions": "instrument", "sectors": "sector", "factors": "factor",
+               "must_hold": "instrument", "lots": "instrument"}  # fmt: skip
+    for key, about in entries.items():
+        if key in fields:
+            made = {one[about]: one for one in fields[key]}
+            fields[key] = [made[name] for name in sorted(made)]
+    for key in ("positions", "sectors", "factors"):
+        for one in fields.get(key, ()):
+            if one.get("min") is None and one.get("max") is None:
+                one["max"] = 0.5
+    told = Mandate.model_fields
+    soft = {}
+    for one in fields.get("soft", ()):
+        value = fields.get(one["limit"], told[one["limit"]].default)
+        if value is not None and value not in ((), []):
+            one.pop("about", None)
+            soft[one["limit"]] = one
+    if "soft" in fields:
+        fields["soft"] = [soft[limit] for limit in sorted(soft)]
 
 
 def _one_form(fields: Document) -> None:

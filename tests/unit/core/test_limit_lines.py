@@ -1,0 +1,121 @@
+"""What a decision says of its limits: names, tiers, and by how much each gave way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coordinator.core.decide import close_round
+from coordinator.core.limit_lines import limit_uses
+from coordinator.core.ports import Allocation, AllocationProblem, LimitReading
+from coordinator.learning import ChosenRisk
+from schemas.decisions import AllocationDecided, LimitUse
+from schemas.mandates import MustHold, SectorBound, SoftLimit
+from tests.unit.core.test_bounding import of, planted
+
+
+def answer(*readings: LimitReading, n: int = 2) -> Allocation:
+    nothing = np.zeros(n)
+    return Allocation(
+        nothing, nothing, nothing, "solved", "fake", "ok", 1, 0.0, 0.0, 0.0, 0.0, readings, ()
+    )
+
+
+def uses(readings: list[LimitReading], **mandate: Any) -> list[LimitUse]:
+    return list(limit_uses(of(planted(**mandate)), answer(*readings)))
+
+
+SOFT: dict[str, Any] = {
+    "sectors": (SectorBound(sector="Tech", min=0.2, max=0.3),),
+    "must_hold": (MustHold(instrument="B", min=0.05),),
+    "net_max": 0.4,
+    "soft": (
+        SoftLimit(limit="must_hold", priority=4),
+        SoftLimit(limit="sectors", about="Tech", priority=2),
+    ),
+}
+
+
+def test_a_sector_is_no_instrument_and_a_soft_one_says_its_priority() -> None:
+    readings = [
+        LimitReading("net_max", None, 0.35, 0.4, 0.0),
+        LimitReading("sectors", None, 0.32, 0.3, 0.01, "Tech", "upper", 2),
+        LimitReading("sectors", None, 0.15, 0.2, -0.01, "Tech", "lower", 2),
+        LimitReading("must_hold", None, 0.05, 0.05, -0.02, "B", "lower", 4),
+    ]
+    net, over, under, held = uses(readings, **SOFT)
+    assert (net.about, net.instrument, net.priority, net.given) == (None, None, None, 0.0)
+    assert (over.about, over.instrument, over.priority) == ("Tech", None, 2)
+    assert over.given == pytest.approx(0.02)
+    assert under.given == pytest.approx(0.05)
+    assert (held.instrument, held.about, held.priority, held.given) == ("B", None, 4, 0.0)
+
+
+def test_a_row_without_a_label_is_of_the_whole_portfolio() -> None:
+    (net,) = uses([LimitReading("net_max", "", 0.41, 0.4, 0.0)], net_max=0.4)
+    assert (net.instrument, net.about, net.priority) == (None, None, None)
+    assert net.given == pytest.approx(0.01)
+
+
+def test_a_box_has_the_name_of_the_limit_that_gave_it() -> None:
+    readings = [
+        LimitReading("position_max", "A", 0.1, 0.1, 0.02),
+        LimitReading("position_min", "C", 0.05, 0.05, -0.01),
+        LimitReading("trade_max", "B", 0.02, 0.02, 0.0),
+        LimitReading("position_max", "B", 0.1, 0.1, 0.0),
+    ]
+    found = uses(
+        readings, position_max=0.5, restricted=("A",), volume_share_max=1e-5,
+        must_hold=(MustHold(instrument="C", min=0.05),),
+    )  # fmt: skip
+    assert [(one.limit, one.instrument) for one in found] == [
+        ("restricted", "A"), ("must_hold", "C"), ("volume_share_max", "B"), ("position_max", "B"),
+    ]  # fmt: skip
+
+
+def test_a_hard_bound_that_is_broken_says_by_how_much() -> None:
+    readings = [
+        LimitReading("gross_max", None, 1.02, 1.0, 0.0),
+        LimitReading("cash_floor", None, -0.01, 0.0, 0.0),
+        LimitReading("position_min", "A", -0.3, 0.0, 0.0),
+        LimitReading("turnover_max", None, 1.0 + 1e-9, 1.0, 0.0),
+    ]
+    assert [one.given for one in uses(readings)] == pytest.approx([0.02, 0.01, 0.3, 0.0])
+
+
+def test_single_instruments_are_told_where_they_bind_and_a_soft_total_once() -> None:
+    soft = (
+        SoftLimit(limit="gross_max", priority=2),
+        SoftLimit(limit="position_max", priority=1),
+    )
+    readings = [
+        LimitReading("gross_max", None, 0.5, 21.0, 0.0),
+        LimitReading("gross_max", None, 0.5, 0.4, 0.0, "", "upper", 2),
+        LimitReading("position_max", None, 0.05, 0.1, 0.0, "A", "upper", 1),
+        LimitReading("position_max", None, 0.1, 0.1, 0.0, "B", "upper", 1),
+    ]
+    gross, position = uses(readings, gross_max=0.4, soft=soft)
+    assert (gross.bound, gross.priority, gross.given) == pytest.approx((0.4, 2, 0.1))
+    assert (position.instrument, position.priority, position.given) == ("B", 1, 0.0)
+
+
+def test_a_decision_carries_what_the_allocator_read_of_every_limit() -> None:
+    class Reads:
+        def allocate(self, problem: AllocationProblem) -> Allocation:
+            self.problem = problem
+            rows = [
+                LimitReading(limit.name, None, 0.5, upper, 0.0, label)
+                for limit in problem.limits
+                for label, upper in zip(limit.labels, limit.upper.tolist(), strict=True)
+                if np.isfinite(upper)
+            ]
+            return answer(*rows, n=len(problem.instruments))
+
+    state = planted(**(SOFT | {"volatility_max": 0.1}))
+    events = close_round(state, state.portfolios["p"], allocator=Reads(), risk_model=ChosenRisk())
+    (decided,) = [one for one in events if isinstance(one, AllocationDecided)]
+    told = [(one.limit, one.about, one.priority) for one in decided.limits]
+    assert told == [("net_max", None, None), ("volatility_max", None, None), ("sectors", "Tech", 2)]
+    assert decided.mandate_version == 1
