@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.core.book import value
-from coordinator.core.ports import RiskModel
+from coordinator.core.ports import RiskEstimate, RiskModel
 from coordinator.core.risk import covariance_of, published_now, risk_settings
 from coordinator.core.state import Portfolio, State
 
@@ -97,6 +97,7 @@ def forecasts_end(state: State, risk_model: RiskModel) -> None:
         state.biases.clear()
         return
     fade = 0.5 ** (1.0 / half_life)
+    estimates: dict[tuple[str, ...], RiskEstimate] = {}  # of this close, for all who hold the same
     for name in sorted(state.portfolios):
         portfolio, known = state.portfolios[name], state.biases.get(name)
         if known is not None:
@@ -107,7 +108,7 @@ def forecasts_end(state: State, risk_model: RiskModel) -> None:
             if known is None:
                 known = state.biases[name] = Bias(weights)
             known.weights, known.made_in = weights, state.market.session
-            known.forecast = _forecast(state, portfolio, weights, risk_model)
+            known.forecast = _forecast(state, portfolio, weights, risk_model, estimates)
 
 
 def _held(state: State, portfolio: Portfolio) -> dict[str, float]:
@@ -122,13 +123,24 @@ def _held(state: State, portfolio: Portfolio) -> dict[str, float]:
 
 
 def _forecast(
-    state: State, portfolio: Portfolio, held: dict[str, float], risk_model: RiskModel
+    state: State,
+    portfolio: Portfolio,
+    held: dict[str, float],
+    risk_model: RiskModel,
+    estimates: dict[tuple[str, ...], RiskEstimate],
 ) -> float:
-    """Volatility of those weights over one session."""
+    """Volatility of those weights over one session.
+
+    estimates: those made at this close, by currency and names; a new one is added.
+    """
     names, weights = tuple(held), np.array(list(held.values()))
     if published_now(state) is None:  # without the matrix, which many names make large
-        returns = state.market.returns_in(portfolio.currency, names)
-        estimate = risk_model.estimate(returns, risk_settings(state.parameters))
+        key = (portfolio.currency, *names)
+        estimate = estimates.get(key)
+        if estimate is None:
+            returns = state.market.returns_in(portfolio.currency, names)
+            estimate = risk_model.estimate(returns, risk_settings(state.parameters))
+            estimates[key] = estimate
         return math.sqrt(max(0.0, estimate.variance(weights)))
     covariance = covariance_of(
         state, names, currency=portfolio.currency, horizon=1.0, risk_model=risk_model

@@ -22,6 +22,7 @@ __all__ = [
     "note_mandate",
     "open_round",
     "session_closed",
+    "session_over",
     "show_soon",
 ]
 
@@ -89,8 +90,7 @@ def session_closed(state: State) -> None:
     """A session is over: what was to end with it ends, whose turn it is decides.
 
     What ends is moved to the clock's timers, at this very moment: it fires after everything else of
-    this moment was heard, such as the fills at the close, and before the rounds due now. Who
-    decides on signals and breaks a limit decides, too.
+    this moment was heard, such as the fills at the close, and before the rounds due now.
     """
     while state.session_timers.earliest <= state.market.session:
         ending = state.session_timers.first()
@@ -100,20 +100,29 @@ def session_closed(state: State) -> None:
         state.timers.arm(ending, state.clock)
     for name in sorted(state.portfolios):
         portfolio = state.portfolios[name]
-        if portfolio.closed:
-            continue
-        worth = value(portfolio, state.market)
-        mark(portfolio, worth)
-        if not state.may_decide(portfolio):
-            continue
-        if portfolio.schedule.kind == "signals" and breaches_limit(portfolio, worth, state.market):
-            open_round(state, portfolio, "breach")
-        if portfolio.schedule.kind != "session_close":
+        if portfolio.schedule.kind != "session_close" or not state.may_decide(portfolio):
             continue
         portfolio.sessions_waited += 1
         if portfolio.sessions_waited >= portfolio.schedule.every:
             portfolio.sessions_waited = 0
             open_round(state, portfolio, "session_close")
+
+
+def session_over(state: State) -> None:
+    """Every name that closes with the session has: portfolios are marked at its prices.
+
+    Who decides on signals and breaks a limit decides, too.
+    """
+    for name in sorted(state.portfolios):
+        portfolio = state.portfolios[name]
+        if portfolio.closed:
+            continue
+        worth = value(portfolio, state.market)
+        mark(portfolio, worth)
+        if portfolio.schedule.kind != "signals" or not state.may_decide(portfolio):
+            continue
+        if breaches_limit(portfolio, worth, state.market):
+            open_round(state, portfolio, "breach")
 
 
 def arm_interval(state: State, portfolio: Portfolio) -> None:

@@ -19,7 +19,13 @@ from coordinator.core.panes import (
     source_panes,
 )
 from coordinator.core.ports import Allocator, RiskModel
-from coordinator.core.rounds import arm_interval, arm_view, note_idle, open_round
+from coordinator.core.rounds import (
+    arm_interval,
+    arm_view,
+    note_idle,
+    open_round,
+    session_over,
+)
 from coordinator.core.shown import portfolio_view, seen_as
 from coordinator.core.state import Portfolio, State
 from schemas.base import OutputEvent
@@ -78,6 +84,7 @@ def after_timer(state: State, timer: str, *, risk_model: RiskModel) -> None:
         open_round(state, portfolio, "interval")
         arm_interval(state, portfolio)
     elif kind == CLOSED:
+        session_over(state)
         learn_from_close(state)
         forecasts_end(state, risk_model)
     elif kind == "round":
