@@ -22,7 +22,7 @@ import coordinator.solver
 import schemas
 from coordinator.core.engine import Engine
 from coordinator.core.ports import RiskModel
-from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.learning.risk import ChosenRisk
 from coordinator.solver import CvxAllocator, SolverSettings, numeric_fingerprint, pin_threads
 from schemas.journal import EngineStarted
 
@@ -49,8 +49,8 @@ def build_engine(*, shard: int, shards: int) -> Engine:
 
 
 def risk_model() -> RiskModel:
-    """The risk model of this build."""
-    return PriorBlendedCovariance()
+    """The risk models of this build: the parameters choose."""
+    return ChosenRisk()
 
 
 @cache

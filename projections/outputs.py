@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from projections.pane_outputs import rows_of_portfolio_pane, rows_of_source_pane
 from projections.rows import (
     AsOf,
     ConflictRow,
@@ -33,6 +34,7 @@ from schemas.decisions import (
     TradesExpired,
 )
 from schemas.entries import OutputEntry
+from schemas.panes import PortfolioPaneClosed, SourcePaneClosed
 from schemas.verdicts import (
     AlertRaised,
     ClockJumped,
@@ -318,6 +320,13 @@ def _expired_trades(entry: OutputEntry, as_of: AsOf) -> list[Row]:
     ]
 
 
+def _pane(entry: OutputEntry, as_of: AsOf) -> list[Row]:
+    event = entry.event
+    if isinstance(event, PortfolioPaneClosed):
+        return [*rows_of_portfolio_pane(event, as_of)]
+    return [*rows_of_source_pane(event, as_of)] if isinstance(event, SourcePaneClosed) else []
+
+
 _OUTPUTS: dict[type, Callable[[OutputEntry, AsOf], list[Row]]] = {
     AllocationDecided: _decision,
     ConflictsDetected: _conflicts,
@@ -333,4 +342,6 @@ _OUTPUTS: dict[type, Callable[[OutputEntry, AsOf], list[Row]]] = {
     HoldingChanged: _holding_change,
     PortfolioViewUpdated: _view,
     TradesExpired: _expired_trades,
+    PortfolioPaneClosed: _pane,
+    SourcePaneClosed: _pane,
 }

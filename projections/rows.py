@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, TypeAlias
+
+from projections.as_of import AsOf
+from projections.book_rows import HoldingChangeRow, HoldingRow, PortfolioViewRow
+from projections.pane_rows import HeardPaneRow, PortfolioPaneRow, SourcePaneRow
 
 __all__ = [
     "VIEWS",
@@ -18,8 +22,11 @@ __all__ = [
     "ConflictRow",
     "DecisionRow",
     "FillRow",
+    "HeardPaneRow",
+    "HoldingChangeRow",
     "HoldingRow",
     "IncidentRow",
+    "PortfolioPaneRow",
     "PortfolioRow",
     "PortfolioViewRow",
     "QualityRow",
@@ -28,20 +35,11 @@ __all__ = [
     "SignalRow",
     "SignalUseRow",
     "SignalVerdictRow",
+    "SourcePaneRow",
     "TradeEndRow",
     "TradeRow",
     "WithdrawalRow",
 ]
-
-
-class AsOf(NamedTuple):
-    """What a row was made from: an output's seq, or a journal record's position, in its shard.
-
-    Comparable only within one shard, where a larger one is newer.
-    """
-
-    shard: int
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,72 +220,6 @@ class IncidentRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PortfolioViewRow:
-    """A portfolio as it stands; a newer one takes its place."""
-
-    view: ClassVar[str] = "portfolio_views"
-    key: ClassVar[tuple[str, ...]] = ("portfolio",)
-
-    as_of: AsOf
-    portfolio: str
-    at: int
-    nav: Decimal
-    cash: Decimal
-    gross: float
-    net: float
-    open_trades: int
-    traded: Decimal
-    fees: Decimal
-    fills: int
-    available: Decimal | None = None
-    """Settled cash less what open purchases will cost."""
-    gain: Decimal | None = None
-    """NAV less what was paid in."""
-    unrealised: Decimal | None = None
-    concentration: float | None = None
-    drawdown: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HoldingRow:
-    """One position of a portfolio view. A sink drops a portfolio's rows of an older as_of."""
-
-    view: ClassVar[str] = "holdings"
-    key: ClassVar[tuple[str, ...]] = ("portfolio", "instrument")
-
-    as_of: AsOf
-    portfolio: str
-    instrument: str
-    at: int
-    quantity: Decimal
-    price: float | None
-    weight: float
-    cost: Decimal | None = None
-    unrealised: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HoldingChangeRow:
-    """What a corporate action made of one portfolio's holding."""
-
-    view: ClassVar[str] = "holding_changes"
-    key: ClassVar[tuple[str, ...]] = ("action_id", "portfolio")
-
-    as_of: AsOf
-    action_id: str
-    portfolio: str
-    instrument: str
-    kind: str
-    at: int
-    quantity_before: Decimal
-    quantity: Decimal
-    into_instrument: str | None
-    into_quantity: Decimal
-    cash: Decimal
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
 class SignalRow:
     """One signal as it was issued; each shard's journal holds a copy and gives this row.
 
@@ -392,6 +324,9 @@ Row: TypeAlias = (
     | PortfolioViewRow
     | HoldingRow
     | HoldingChangeRow
+    | PortfolioPaneRow
+    | HeardPaneRow
+    | SourcePaneRow
     | SignalRow
     | WithdrawalRow
     | FillRow
@@ -401,7 +336,7 @@ Row: TypeAlias = (
 
 VIEWS: tuple[type[Row], ...] = (
     DecisionRow, TradeRow, SignalUseRow, ConflictRow, RoundRow, QualityRow, SignalVerdictRow,
-    IncidentRow, PortfolioViewRow, HoldingRow, HoldingChangeRow, SignalRow, WithdrawalRow, FillRow,
-    TradeEndRow, PortfolioRow,
+    IncidentRow, PortfolioViewRow, HoldingRow, HoldingChangeRow, PortfolioPaneRow, HeardPaneRow,
+    SourcePaneRow, SignalRow, WithdrawalRow, FillRow, TradeEndRow, PortfolioRow,
 )  # fmt: skip
 """Every kind of row; each names its view and the columns that identify a row in it."""

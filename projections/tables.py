@@ -21,13 +21,23 @@ from typing import Any, TypeAlias
 from pydantic_core import from_json
 
 from coordinator.core.chain import ChainBroken
-from coordinator.core.clock import SECOND
+from coordinator.core.clock import NEVER, SECOND
 from coordinator.core.ports import Record
 from schemas.books import PortfolioViewUpdated
 from schemas.canonical import digest
 from schemas.entries import GENESIS, OutputHead, decode_head, opening
 
-__all__ = ["Follower", "Place", "Row", "ViewTables", "change"]
+__all__ = [
+    "Follower",
+    "Place",
+    "Row",
+    "Table",
+    "ViewTables",
+    "WindowRows",
+    "change",
+    "ends_of",
+    "start_of",
+]
 
 Row: TypeAlias = dict[str, Any]
 """Plain JSON: a table's value as its changelog has it."""
@@ -79,6 +89,57 @@ class Follower:
         return head
 
 
+class WindowRows:
+    """Rows by who, size and start, in a table that holds others, too.
+
+    sizes: of the windows, seconds. kept: windows of one size that everybody keeps; None: all.
+    """
+
+    def __init__(self, table: Table, *, sizes: tuple[int, ...], kept: int | None) -> None:
+        self.table = table
+        self.sizes = sizes
+        self._kept = kept
+
+    def holding(self, at: int, *, newest: int) -> Iterator[tuple[int, int]]:
+        """(size, start) of each kept window that holds a moment. newest: the last one known."""
+        for size in self.sizes:
+            start = start_of(at, size)
+            if start >= self.oldest(newest, size):
+                yield size, start
+
+    def oldest(self, newest: int, size: int) -> int:
+        """Where the oldest window that is kept begins, when that is the newest moment."""
+        if self._kept is None:
+            return -NEVER
+        return start_of(newest, size) - (self._kept - 1) * size * SECOND
+
+    def forget(self, who: str, *, before: int, now: int) -> None:
+        """Windows that are further back than the ones that are kept go, as the newest moves on."""
+        for size in self.sizes if self._kept is not None else ():
+            step = size * SECOND
+            gone = self.oldest(before, size)
+            end = min(self.oldest(now, size), gone + (self._kept or 0) * step)
+            for start in range(gone, end, step):
+                self.table.pop(_key(who, size, start), None)
+
+    def get(self, who: str, size: int, start: int) -> Row | None:
+        """The row of one window."""
+        return self.table.get(_key(who, size, start))
+
+    def put(self, who: str, size: int, start: int, row: Row) -> None:
+        """Assign the row of one window."""
+        self.table[_key(who, size, start)] = row
+
+    def rows(self, who: str, size: int, *, newest: int) -> list[Row]:
+        """What is kept of one size, by time."""
+        if self._kept is None:
+            begin = f"{who}\t{size}\t"
+            found = [row for key, row in self.table.items() if key.startswith(begin)]
+            return sorted(found, key=lambda row: int(row["start"]))
+        starts = range(self.oldest(newest, size), newest + 1, size * SECOND)
+        return [row for start in starts if (row := self.get(who, size, start)) is not None]
+
+
 class ViewTables:
     """Two tables: `latest` by portfolio, `windows` by portfolio, size and start.
 
@@ -87,9 +148,7 @@ class ViewTables:
 
     def __init__(self, latest: Table, windows: Table, *, sizes: tuple[int, ...], kept: int) -> None:
         self.latest = latest
-        self.windows = windows
-        self._sizes = sizes
-        self._kept = kept
+        self._windows = WindowRows(windows, sizes=sizes, kept=kept)
 
     def apply(self, record: Record, head: OutputHead) -> None:
         """Take one output into account; most are none of ours."""
@@ -102,40 +161,22 @@ class ViewTables:
         newest = at if known is None else known["view"]["decided_at"]
         if known is None or known["as_of"] < as_of:
             self.latest[name] = {"as_of": as_of, "view": view}
-            self._forget(name, newest, at)
+            self._windows.forget(name, before=newest, now=at)
             newest = at
         small = {"as_of": as_of} | {k: v for k, v in view.items() if k != "holdings"}
-        for size in self._sizes:
-            if _start(at, size) >= self._oldest(newest, size):
-                self._assign(name, size, _start(at, size), small)
+        for size, start in self._windows.holding(at, newest=newest):
+            self._assign(name, size, start, small)
 
     def _assign(self, name: str, size: int, start: int, view: Row) -> None:
         """First and last view of a window: the oldest and the newest that were ever seen."""
-        key = _key(name, size, start)
-        known = self.windows.get(key)
-        first = last = view
-        if known is not None:
-            first = min(view, known["first"], key=_as_of)
-            last = max(known["last"], view, key=_as_of)
-            if first["as_of"] == known["first"]["as_of"] and last is known["last"]:
-                return
-        self.windows[key] = {
+        known = self._windows.get(name, size, start)
+        first, last = ends_of(known, view)
+        row = {
             "as_of": last["as_of"], "portfolio": name, "size_s": size, "start": start,
             "first": first, "last": last,
         }  # fmt: skip
-
-    def _forget(self, name: str, before: int, now: int) -> None:
-        """Windows that are further back than the ones that are kept go, as the newest moves on."""
-        for size in self._sizes:
-            step = size * SECOND
-            gone = self._oldest(before, size)
-            end = min(self._oldest(now, size), gone + self._kept * step)
-            for start in range(gone, end, step):
-                self.windows.pop(_key(name, size, start), None)
-
-    def _oldest(self, newest: int, size: int) -> int:
-        """Where the oldest window that is kept begins, when that is the newest moment."""
-        return _start(newest, size) - (self._kept - 1) * size * SECOND
+        if row != known:
+            self._windows.put(name, size, start, row)
 
     def windows_of(self, name: str, sizes: tuple[int, ...]) -> Iterator[Row]:
         """A portfolio's windows by size and time, each with its change."""
@@ -144,11 +185,15 @@ class ViewTables:
             return
         newest = known["view"]["decided_at"]
         for size in sizes:
-            step = size * SECOND
-            for start in range(self._oldest(newest, size), newest + 1, step):
-                row = self.windows.get(_key(name, size, start))
-                if row is not None:
-                    yield row | {"change": change(row["first"], row["last"])}
+            for row in self._windows.rows(name, size, newest=newest):
+                yield row | {"change": change(row["first"], row["last"])}
+
+
+def ends_of(known: Row | None, seen: Row) -> tuple[Row, Row]:
+    """The oldest and the newest of a window's row and what was seen in it, by `as_of`."""
+    if known is None:
+        return seen, seen
+    return min(known["first"], seen, key=_as_of), max(known["last"], seen, key=_as_of)
 
 
 def _as_of(view: Row) -> list[int]:
@@ -162,10 +207,12 @@ def change(first: Row, last: Row) -> Row:
     return {**money, "fills": last["fills"] - first["fills"]}
 
 
-def _start(at: int, size: int) -> int:
+def start_of(at: int, size: int) -> int:
+    """Where the window of that many seconds begins that holds a moment, ns."""
     step = size * SECOND
     return at - at % step
 
 
-def _key(name: str, size: int, start: int) -> str:
-    return f"{name}\t{size}\t{start}"
+def _key(who: str, size: int, start: int) -> str:
+    """No name holds a tab."""
+    return f"{who}\t{size}\t{start}"

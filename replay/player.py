@@ -15,6 +15,7 @@ from time import perf_counter
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.engine import Engine
 from coordinator.core.intake import identity_key, judge, repeated
+from coordinator.core.panes import panes_over
 from coordinator.core.ports import Append, Log, Record
 from coordinator.core.shard import Shard
 from replay.market import SimulatedMarket
@@ -102,10 +103,14 @@ class ShardPlayer:
             self._journal(self._stamped(tick), at)
 
     def settle(self, last: int) -> None:
-        """After the inputs: what is due by then, and the rounds that the last of them opened."""
+        """After the inputs: what is due by then, and the rounds that the last of them opened.
+
+        Then the panes that are open, to their end: they hold the last fills, too.
+        """
         parameters = self._engine.state.parameters
         window = (parameters.window_ms + parameters.round_spacing_ms) * MILLISECOND
         self.tick(min(last + window + 1, TIME_MAX - 1))
+        self.tick(min(panes_over(self._engine.state) + 1, TIME_MAX - 1))
 
     def _dropped(self, entry: JournalEntry) -> bool:
         """Whether the record belongs to the recorded run and not to the world."""

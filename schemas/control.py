@@ -26,6 +26,7 @@ __all__ = [
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Milliseconds = Annotated[int, Field(ge=0, le=10**12)]
+HalfLife = Annotated[float, Field(ge=1, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
@@ -229,12 +230,34 @@ class Parameters(Model):
     """Correlation before observations."""
     risk_weight_prior: Positive = 60.0
     """Sessions the prior counts for."""
+    risk_model: Literal["blended", "ewma", "factor"] = "blended"
+    """How a covariance is estimated: every session of the window alike, fading ones with
+    correlations shrunk to the prior's, or common factors of fading ones."""
+    risk_volatility_half_life_sessions: HalfLife = 84.0
+    """Sessions after which a return counts half for a volatility, of models that fade."""
+    risk_correlation_half_life_sessions: HalfLife = 252.0
+    """The same for correlations and factors."""
+    risk_shrinkage: Probability | None = None
+    """Share of the prior in the correlations of "ewma"; absent: that of least expected error."""
+    risk_factors: Annotated[int, Field(ge=0, le=200)] = 20
+    """Common factors of "factor"; 0: as many as the returns tell, at most 20."""
+    risk_published: Name | None = None
+    """The published risk model that counts, by its name; absent: that published last."""
+    risk_published_sessions_max: Annotated[float, Field(ge=0, le=10_000)] = 5.0
+    """A published risk model is used until it is that many sessions old; 0: none is used."""
+    risk_bias_half_life_sessions: Annotated[float, Field(ge=0, le=1e6)] = 250.0
+    """Sessions after which a forecast of a portfolio's volatility counts half in what is told of
+    their bias; 0: none is kept."""
     price_age_sessions_max: Positive = 5.0
     """An instrument whose price is older is held, not traded."""
     view_interval_ms: Annotated[int, Field(ge=60_000, le=10**12)] = 86_400_000
     """Portfolio views are emitted at least this often while anything changes."""
     view_delay_ms: Milliseconds = 1_000
     """How long after a fill, or money, a portfolio is shown at the latest."""
+    pane_ms: Annotated[int, Field(ge=1_000, le=86_400_000)] = 60_000
+    """Length of the panes in which activity is counted, on a grid that begins in 1970."""
+    pane_grace_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 5_000
+    """How long after its end a source's pane still waits for signals of its time."""
     movements_max: Annotated[int, Field(ge=0, le=10**6)] = 2_000
     """Fills and moves of money kept of a portfolio, to hold an older positions report against."""
     cash_tolerance: Annotated[float, Field(ge=0, le=1e9)] = 0.005

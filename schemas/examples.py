@@ -124,8 +124,9 @@ def _market() -> tuple[Event, ...]:
             name="one-factor",
             instruments=(_SHARE, "601318.SH"),
             factors=("market",),
-            loadings=(0.011, 0.014),
+            loadings=(1.1, 1.4),
             specific=(0.0001, 0.00012),
+            factor_covariance=(0.0001,),
         ),
         RegimeDeclared(event_id="g-1", event_time=_NOON, regime="calm", probability=0.9),
     )

@@ -171,7 +171,12 @@ class CorporateActionAnnounced(MarketEvent):
 
 
 class RiskModelPublished(MarketEvent):
-    """A factor model from a risk service: covariance = B B' + diag(d), per session."""
+    """A factor model from a risk service: covariance = B F B' + diag(d), of one session's returns.
+
+    Each instrument's in its own currency. It is used as a whole or not at all, for portfolios of
+    that currency; instruments that it leaves out are joined to it by the engine's own model. A
+    whole covariance is one whose factors are its instruments, with loadings of 1 on themselves.
+    """
 
     name: Name
     """Which model, where a service has several."""
@@ -180,17 +185,24 @@ class RiskModelPublished(MarketEvent):
     factors: Annotated[tuple[Name, ...], Field(max_length=200)]
     """Columns of the loadings."""
     loadings: Annotated[tuple[Finite, ...], Field(max_length=2_000_000)]
-    """Row by row, instruments x factors, times the factor's volatility."""
+    """B row by row, instruments x factors; times the factor's volatility where no factor
+    covariance is told."""
     specific: Annotated[
         tuple[Annotated[float, Field(ge=0, le=100)], ...], Field(max_length=SNAPSHOT_MAX)
     ]
-    """Specific variance per instrument."""
+    """d, the specific variance per instrument."""
+    factor_covariance: Annotated[tuple[Finite, ...], Field(max_length=40_000)] | None = None
+    """F row by row, factors x factors, symmetric and positive semidefinite; absent: factors of
+    variance 1 that are not correlated."""
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         n, k = len(self.instruments), len(self.factors)
         if len(self.loadings) != n * k or len(self.specific) != n:
             message = "loadings must be instruments x factors and specific one per instrument"
+            raise ValueError(message)
+        if self.factor_covariance is not None and len(self.factor_covariance) != k * k:
+            message = "factor_covariance must be factors x factors"
             raise ValueError(message)
         return self
 

@@ -111,6 +111,7 @@ CONSUMERS = (
         "Portfolio Management",
         (
             "PortfolioViewUpdated",
+            "PortfolioPaneClosed",
             "PortfolioReconciled",
             "ReconciliationDiffered",
             "CorporateActionTaken",
@@ -121,7 +122,9 @@ CONSUMERS = (
     Consumer("Reporting", ("QualityScored",), "all projections"),
     Consumer("User Interface", ("QualityScored",), "all projections"),
     Consumer(
-        "Strategy Optimization", ("ParametersAdapted", "SourceCalibrated"), "records of sources"
+        "Strategy Optimization",
+        ("ParametersAdapted", "SourceCalibrated", "SourcePaneClosed"),
+        "records of sources",
     ),
     Consumer("Configuration", ("ParametersAdapted", "SourceCalibrated"), "records of sources"),
     Consumer("System Monitoring", ("AlertRaised",), "metrics"),

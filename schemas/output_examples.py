@@ -32,6 +32,14 @@ from schemas.decisions import (
     Trade,
     TradesExpired,
 )
+from schemas.panes import (
+    PaneEdge,
+    PortfolioCounts,
+    PortfolioPaneClosed,
+    SignalCounts,
+    SourceHeard,
+    SourcePaneClosed,
+)
 from schemas.verdicts import (
     AlertRaised,
     ClockJumped,
@@ -60,6 +68,7 @@ def output_examples(at: int) -> tuple[OutputEvent, ...]:
         _allocation(at),
         *_portfolio(at),
         *_reports_and_actions(at),
+        *_panes(at),
     )
 
 
@@ -72,6 +81,7 @@ def _verdicts(at: int) -> tuple[OutputEvent, ...]:
             instrument=_SHARE,
             reason=SignalRejection.STALE,
             detail="older than lateness_ms_max",
+            event_time=at - 8 * 86_400_000_000_000,
         ),
         SignalExpired(
             decided_at=at,
@@ -303,6 +313,63 @@ def _reports_and_actions(at: int) -> tuple[OutputEvent, ...]:
             cash=Decimal(2762),
             currency="CNY",
         ),
+    )
+
+
+def _panes(at: int) -> tuple[OutputEvent, ...]:
+    minute = 60_000_000_000
+    counts = SignalCounts(accepted=4, rejected=(("duplicate", 1),), late=1)
+    return (
+        PortfolioPaneClosed(
+            decided_at=at,
+            portfolio="balanced",
+            begins_at=at - minute,
+            ends_at=at,
+            opening=_edge(at - minute, "1000000", "0", weight=0.0),
+            closing=_edge(at, "999956.70", "-43.30", weight=0.144405),
+            pnl=Decimal("-43.30"),
+            gross_max=0.144405,
+            net_min=0.0,
+            net_max=0.144405,
+            counts=_counts(),
+            totals=_counts(),
+            heard=(
+                SourceHeard(
+                    source="momentum",
+                    used=1,
+                    contested=1,
+                    conflicts=1,
+                    used_total=1,
+                    contested_total=1,
+                    conflicts_total=1,
+                ),
+            ),
+        ),
+        SourcePaneClosed(
+            decided_at=at,
+            source="momentum",
+            begins_at=at - minute,
+            ends_at=at,
+            counts=counts,
+            totals=counts,
+        ),
+    )
+
+
+def _edge(at: int, nav: str, gain: str, *, weight: float) -> PaneEdge:
+    return PaneEdge(at=at, nav=Decimal(nav), gain=Decimal(gain), gross=weight, net=weight)
+
+
+def _counts() -> PortfolioCounts:
+    return PortfolioCounts(
+        rounds=1,
+        decisions=1,
+        signals_used=2,
+        signals_new=2,
+        conflicts=1,
+        fills=1,
+        traded=Decimal(144_399),
+        fees=Decimal("43.30"),
     )
 
 

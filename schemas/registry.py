@@ -22,6 +22,7 @@ from schemas import (
     market,
     orders,
     outcomes,
+    panes,
     portfolios,
     signals,
     verdicts,
@@ -58,6 +59,7 @@ _MODULES = (
     verdicts,
     decisions,
     books,
+    panes,
 )
 
 

@@ -90,6 +90,8 @@ class SignalRejected(OutputEvent):
     """From the closed list."""
     detail: Text = ""
     """The figures behind the reason, for people."""
+    event_time: Timestamp | None = None
+    """When its source says that it was issued, or withdrawn; absent: not known."""
 
 
 class SignalExpired(OutputEvent):

@@ -20,7 +20,7 @@ from coordinator.core.ports import Log, LogReader
 from coordinator.core.route import Raw, Router
 from coordinator.core.shard import Shard
 from coordinator.core.state import State
-from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.learning import ChosenRisk
 from coordinator.log.memory import MemoryLog
 from coordinator.solver import CvxAllocator, SolverSettings, pin_threads
 from schemas.base import Event
@@ -151,9 +151,9 @@ def zero_clock() -> int:
 
 
 @cache
-def _real() -> tuple[CvxAllocator, PriorBlendedCovariance]:
+def _real() -> tuple[CvxAllocator, ChosenRisk]:
     pin_threads()
-    return CvxAllocator(SolverSettings()), PriorBlendedCovariance()
+    return CvxAllocator(SolverSettings()), ChosenRisk()
 
 
 def engine(shard: int, shards: int) -> Engine:

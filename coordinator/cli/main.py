@@ -30,6 +30,7 @@ COMMANDS = {
     "explain": "explain",
     "portfolio": "portfolio",
     "sources": "sources",
+    "activity": "activity",
     "signals": "signals",
     "events": "events",
     "audit": "audit",

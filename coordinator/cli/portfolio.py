@@ -93,7 +93,8 @@ def _share(text: str) -> float:
 
 def render(told: Standing, console: Console) -> None:
     """Print the standing for a person; the longest list is cut, and says so."""
-    for part in (_head(told), _money(told), _accounts(told), _holdings(told), _risk(told)):
+    parts = (_head(told), _money(told), _accounts(told), _holdings(told), _risk(told), _model(told))
+    for part in parts:
         for one in part:
             console.print(one)
 
@@ -199,6 +200,35 @@ def _risk(told: Standing) -> Iterator[RenderableType]:
         f"  to sell all at {told.participation:.0%} of the volume: "
         + ("unknown" if speed is None else f"{speed:.2f} sessions")
     )
+
+
+def _model(told: Standing) -> Iterator[RenderableType]:
+    """The risk model behind the figures: its age, its condition and its bias."""
+    model = told.model
+    if model.condition is not None or model.published is not None:
+        factors = "" if model.factors is None else f", {model.factors} factors"
+        age = "no return yet" if model.age is None else f"newest return {model.age} sessions old"
+        condition = "unknown" if model.condition is None else f"{model.condition:,.0f}"
+        yield Text(
+            f"risk model {model.model}{factors}: {age}, {model.sessions} sessions in the window"
+            f" ({model.observations:.0f} tell as much, {_percent(model.known)} of returns known)"
+            f"  shrinkage {model.shrinkage:.1%}  condition {condition}"
+        )
+    if model.published is not None:
+        kept = model.published
+        yield Text.assemble(
+            "published risk model ", safe(kept.name),
+            f": {kept.age:g} sessions old, {'used' if kept.used else 'not used'}"
+            f", speaks of {kept.covers} of {len(told.holdings)} held",
+        )  # fmt: skip
+    if model.bias is not None:
+        bias = model.bias
+        yield Text(
+            f"risk bias {bias.bias:.2f} (realised over forecast volatility; 95 % interval"
+            f" {bias.low:.2f} to {bias.high:.2f}, {bias.count} sessions)"
+        )
+    elif model.forecasts:
+        yield Text(f"risk bias unknown: {model.forecasts} sessions are too few")
 
 
 def _percent(share: float | None) -> str:

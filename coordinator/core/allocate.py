@@ -17,11 +17,11 @@ from coordinator.core.book import Valuation, value, working
 from coordinator.core.conflicts import Conflict, opinions_apart
 from coordinator.core.likeness import errors_between
 from coordinator.core.match import Combination, combine
-from coordinator.core.ports import AllocationProblem, Floats, RiskModel, RiskSettings
+from coordinator.core.ports import AllocationProblem, Floats, RiskModel
 from coordinator.core.priority import Priorities, priorities
+from coordinator.core.risk import covariance_of
 from coordinator.core.state import Portfolio, State, View
 from coordinator.core.views import heard, horizon_of, scored_views
-from schemas.control import Parameters
 
 __all__ = ["Opinion", "Situation", "problem_digest", "situation"]
 
@@ -72,12 +72,8 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     picks = {name: i for i, name in enumerate(names)}
     judged = [view for view in views if view.direction != 0 and _is_judged(view, picks)]
     horizon = horizon_of(judged, portfolio, state.parameters)
-    covariance = state.market.covariance(
-        names,
-        currency=portfolio.currency,
-        horizon=horizon,
-        risk_model=risk_model,
-        settings=_risk_settings(state.parameters),
+    covariance = covariance_of(
+        state, names, currency=portfolio.currency, horizon=horizon, risk_model=risk_model
     )
     opinion = _opinion(state, views, picks=picks, horizon=horizon, covariance=covariance)
     prices = state.market.price[state.market.columns(names)]
@@ -171,14 +167,6 @@ def _rates(state: State, portfolio: Portfolio, names: tuple[str, ...]) -> Floats
     currencies = [market.instruments[name].currency for name in names]
     rate = {one: market.rate(one, portfolio.currency) or 0.0 for one in sorted(set(currencies))}
     return np.array([rate[one] for one in currencies])
-
-
-def _risk_settings(parameters: Parameters) -> RiskSettings:
-    return RiskSettings(
-        parameters.risk_volatility_prior,
-        parameters.risk_correlation_prior,
-        parameters.risk_weight_prior,
-    )
 
 
 def _problem(

@@ -17,6 +17,7 @@ from schemas.base import Event, OutputEvent
 from schemas.books import CorporateActionTaken
 from schemas.journal import SignalsShed
 from schemas.market import PricesObserved
+from schemas.panes import SourcePaneClosed
 from schemas.portfolios import PositionsReported
 from schemas.signals import SignalIssued, SignalWithdrawn
 from schemas.verdicts import (
@@ -36,7 +37,7 @@ def ours_to_say(state: State, event: OutputEvent) -> bool:
 
     What went wrong on a shard is always its own to say: on the others it may have gone well.
     """
-    if isinstance(event, (SignalRejected, SignalExpired, SourceCalibrated)):
+    if isinstance(event, (SignalRejected, SignalExpired, SourceCalibrated, SourcePaneClosed)):
         return shard_of(event.source, state.shards) == state.shard
     if isinstance(event, CorporateActionTaken) or (
         isinstance(event, InputRejected) and event.portfolio is None

@@ -22,6 +22,7 @@ from coordinator.core.accounts import (
 from coordinator.core.actions import action_timer
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.movements import Movement, Movements
+from coordinator.core.panes import count_fill
 from coordinator.core.reconcile import OPENED
 from coordinator.core.rounds import halt, open_round, show_soon
 from coordinator.core.state import Portfolio, State
@@ -70,6 +71,7 @@ def take_fill(state: State, event: orders.Fill) -> None:
         portfolio,
         Movement(event.event_time, event.instrument, event.quantity, currency, paid),
     )
+    count_fill(state, event)
     show_soon(state, portfolio)
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
+from coordinator.core import published
+from coordinator.core.bias import Bias
 from coordinator.core.clock import Timers
 from coordinator.core.instrument import Instrument
 from coordinator.core.likeness import Pairs
@@ -24,6 +26,7 @@ from coordinator.core.outcomes import Outcomes
 from coordinator.core.remembered import Remembered
 from coordinator.core.rounds import note_idle, note_mandate
 from coordinator.core.state import Portfolio, Source, State, View
+from coordinator.core.tallies import PortfolioPanes, SourcePanes
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters
 from schemas.market import CorporateActionAnnounced
@@ -38,7 +41,7 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 4
+FORMAT = 5
 _PORTFOLIO = TypeAdapter(Portfolio)
 _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])
@@ -46,6 +49,9 @@ _INSTRUMENTS = TypeAdapter(list[Instrument])
 _ACTIONS = TypeAdapter(list[CorporateActionAnnounced])
 _OUTCOMES = TypeAdapter(Outcomes)
 _MOVEMENTS = TypeAdapter(dict[str, Movements])
+_PORTFOLIO_PANES = TypeAdapter(dict[str, PortfolioPanes])
+_SOURCE_PANES = TypeAdapter(dict[str, SourcePanes])
+_BIASES = TypeAdapter(dict[str, Bias])
 _ARRAYS = {
     "price": "<f8",
     "price_time": "<i8",
@@ -211,6 +217,12 @@ def _parts(state: State) -> list[_Part]:
         _Part("pairs", to_json(_pairs_tree(state.pairs))),
         _Part("outcomes", _OUTCOMES.dump_json(state.outcomes)),
         _Part("movements", _MOVEMENTS.dump_json(dict(sorted(state.movements.items())))),
+        _Part("panes", _PORTFOLIO_PANES.dump_json(dict(sorted(state.portfolio_panes.items())))),
+        _Part(
+            "panes of sources", _SOURCE_PANES.dump_json(dict(sorted(state.source_panes.items())))
+        ),
+        _Part("biases", _BIASES.dump_json(dict(sorted(state.biases.items())))),
+        _Part("published", published.written(state.published)),
     ]
     parts += [
         _Part(f"portfolio {name}", _portfolio_bytes(state.portfolios[name]))
@@ -333,6 +345,10 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.pairs = _pairs(_PAIRS.validate_json(parts["pairs"]))
     state.outcomes = _OUTCOMES.validate_json(parts["outcomes"])
     state.movements = _MOVEMENTS.validate_json(parts["movements"])
+    state.portfolio_panes = _PORTFOLIO_PANES.validate_json(parts["panes"])
+    state.source_panes = _SOURCE_PANES.validate_json(parts["panes of sources"])
+    state.biases = _BIASES.validate_json(parts["biases"])
+    state.published = published.read(parts["published"])
     for name, body in parts.items():
         if name.startswith("portfolio "):
             portfolio = _PORTFOLIO.validate_json(body)

@@ -307,7 +307,7 @@ class Engine:
         for event in events:
             self._say(event, unit=name)
         try:
-            after_timer(state, name)
+            after_timer(state, name, risk_model=self._risk_model)
         except OUT_OF_ROOM:
             raise
         except Exception as error:

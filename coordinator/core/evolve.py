@@ -21,6 +21,16 @@ from coordinator.core.booking import (
 )
 from coordinator.core.learn import learn_from_prices, learn_from_report, session_ends
 from coordinator.core.listen import drop_view, mute, take_view
+from coordinator.core.panes import (
+    await_panes,
+    count_rejected,
+    count_round,
+    note_conflicts,
+    note_view,
+    portfolio_pane_said,
+    source_pane_said,
+)
+from coordinator.core.risk import take_published
 from coordinator.core.rounds import (
     arm_interval,
     arm_view,
@@ -43,11 +53,13 @@ from schemas.books import (
 from schemas.canonical import canonical_bytes, digest
 from schemas.decisions import (
     AllocationDecided,
+    ConflictsDetected,
     RoundClosed,
     TradesExpired,
 )
 from schemas.entries import Stamp
 from schemas.journal import EngineSealed, EngineStarted, RoundsPaced
+from schemas.panes import PortfolioPaneClosed, SourcePaneClosed
 from schemas.signals import SignalIssued
 from schemas.verdicts import (
     RecordQuarantined,
@@ -117,6 +129,7 @@ def _opened(state: State, event: portfolios.PortfolioOpened) -> None:
     preset = _preset(state.parameters, event.mode) or 0.0
     portfolio = Portfolio.opened(event, risk_aversion=preset)
     state.portfolios[event.portfolio] = portfolio
+    await_panes(state, portfolio)
     note_mandate(state, portfolio)
     note_idle(state, portfolio)
     arm_view(state, portfolio)
@@ -185,6 +198,7 @@ def _signal_rejected(state: State, event: SignalRejected) -> None:
     source = state.sources.get(event.source)
     if source is not None:
         source.rejected[event.reason] = source.rejected.get(event.reason, 0) + 1
+        count_rejected(state, event)
 
 
 def _parameters(state: State, event: control.ParametersChanged) -> None:
@@ -273,12 +287,14 @@ def _round_closed(state: State, event: RoundClosed) -> None:
     portfolio.last_round_at = event.decided_at
     portfolio.signals_used = event.signals_used
     halt(state, portfolio)
+    count_round(state, event)
 
 
 def _view_shown(state: State, event: PortfolioViewUpdated) -> None:
     portfolio = state.portfolios[event.portfolio]
     portfolio.view_shown = seen_as(event)
     arm_view(state, portfolio)
+    note_view(state, event)
 
 
 def _trades_expired(state: State, event: TradesExpired) -> None:
@@ -304,6 +320,7 @@ _INPUTS: dict[type[Event], Change] = {
     market.RatesObserved: _rate,
     outcomes.OutcomeAttributed: _attributed,
     market.CorporateActionAnnounced: await_action,
+    market.RiskModelPublished: take_published,
     portfolios.PortfolioOpened: _opened,
     portfolios.PortfolioClosed: _portfolio_closed,
     portfolios.MandateChanged: _mandate,
@@ -326,6 +343,7 @@ _INPUTS: dict[type[Event], Change] = {
 _OUTPUTS: dict[type[Event], Change] = {
     SignalExpired: drop_view,
     SignalRejected: _signal_rejected,
+    ConflictsDetected: note_conflicts,
     AllocationDecided: _decided,
     RoundClosed: _round_closed,
     PortfolioViewUpdated: _view_shown,
@@ -334,4 +352,6 @@ _OUTPUTS: dict[type[Event], Change] = {
     HoldingChanged: change_holding,
     CorporateActionTaken: take_action,
     RecordQuarantined: _quarantined,
+    PortfolioPaneClosed: portfolio_pane_said,
+    SourcePaneClosed: source_pane_said,
 }

@@ -13,6 +13,7 @@ from coordinator.core.admit import signal_fault
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.reconcile import report_fault
 from coordinator.core.refuse import found, rejected_input
+from coordinator.core.risk import published_fault
 from coordinator.core.state import State
 from coordinator.core.tidings import (
     announced_fault,
@@ -46,7 +47,6 @@ UNSUPPORTED = (
     constraints.RiskBudgetChanged,
     constraints.ConflictRuled,
     constraints.PolicyVetoed,
-    market.RiskModelPublished,
     market.RegimeDeclared,
 )
 """Part of the language, not yet acted on: the answer says so instead of keeping silent."""
@@ -173,6 +173,7 @@ def _rejected_signal(
         instrument=event.instrument,
         reason=reason,
         detail=detail,
+        event_time=event.event_time,
     )
 
 
@@ -192,6 +193,7 @@ def _withdrawal(state: State, event: SignalWithdrawn) -> OutputEvent | None:
         signal_id=event.signal_id,
         reason=SignalRejection.UNKNOWN_SIGNAL,
         detail="withdrawn, but not live",
+        event_time=event.event_time,
     )
 
 
@@ -335,6 +337,7 @@ _RULES: dict[type[Event], Rule] = {
     market.PricesObserved: prices_fault,
     market.RatesObserved: rate_fault,
     market.CorporateActionAnnounced: announced_fault,
+    market.RiskModelPublished: published_fault,
     ParametersChanged: _parameters,
     StrategyRegistered: _strategy,
     outcomes.OutcomeAttributed: _attributed,

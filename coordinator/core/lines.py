@@ -239,7 +239,7 @@ def limit_uses(answer: Allocation) -> tuple[LimitUse, ...]:
     if not answer.limits:
         return ()
     limits, instruments, *columns = zip(*answer.limits, strict=True)
-    numbers = np.array(columns, dtype=np.float64)
+    numbers = np.array(columns[:3], dtype=np.float64)
     rows = (
         {
             "limit": limit,

@@ -11,6 +11,7 @@ import math
 from coordinator.core.clock import MILLISECOND, MINUTE
 from coordinator.core.forms import form_of, raw_score, stated
 from coordinator.core.learn import await_outcome
+from coordinator.core.panes import count_accepted
 from coordinator.core.rounds import open_round
 from coordinator.core.scales import volatility_of
 from coordinator.core.state import Source, State, View
@@ -27,6 +28,7 @@ def take_view(state: State, stamp: Stamp, event: SignalIssued) -> None:
     source = state.sources[event.source]
     view = _view_of(state, stamp, event, source)
     _count(source, stamp)
+    count_accepted(state, event.source, view.event_time)
     if view.is_forecast:
         source.raw_count += 1
         source.raw_square_sum += view.raw * view.raw

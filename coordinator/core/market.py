@@ -21,6 +21,7 @@ from coordinator.core.estimates import (
 )
 from coordinator.core.instrument import Instrument
 from coordinator.core.ports import Floats, RiskModel, RiskSettings
+from coordinator.core.published import Published, together
 from coordinator.core.rates import Rates, currencies
 from coordinator.core.recall import Recall
 from schemas.control import Parameters
@@ -314,33 +315,39 @@ class Market:
         horizon: float,
         risk_model: RiskModel,
         settings: RiskSettings,
+        published: Published | None = None,
     ) -> Floats:
         """(k, k) covariance of listed instruments over `horizon` sessions; not to be written to.
 
-        Of returns in `currency`, which all of them are known to have a rate to.
-
-        The same array until a return changes, so that all who decide meanwhile share it.
+        Of returns in `currency`, which all have a rate to. published: what counts for its own in
+        that currency. The same array until a return changes: all who decide meanwhile share it.
         """
 
         def estimated() -> Floats:
-            session = risk_model.covariance(self.returns_in(currency, instruments), settings)
+            def own() -> Floats:
+                return risk_model.covariance(self.returns_in(currency, instruments), settings)
+
+            session = together(own, published, instruments, self.instruments, currency)
             found: Floats = horizon * session
             found.flags.writeable = False
             return found
 
         key = (instruments, currency, horizon, risk_model, settings)
-        return self._risks.get(key, estimated)
+        return self._risks.get(key, estimated, same=(published,))
 
-    def returns_in(self, currency: str, instruments: tuple[str, ...]) -> Floats:
+    def returns_in(
+        self, currency: str, instruments: tuple[str, ...], *, sessions: int | None = None
+    ) -> Floats:
         """(t, k) returns of the last sessions in one currency, oldest first, NaN where unknown.
 
-        A rate that was not seen in a session has not moved in it.
+        sessions: at most so many. A rate that was not seen in a session has not moved in it.
         """
-        found = self.window(self.columns(instruments))
+        found = self.window(self.columns(instruments), sessions)
         for i, name in enumerate(instruments):
             own = self.instruments[name].currency
             for column, inverted in self.rates.path(own, currency) or ():
-                moved = 1.0 + np.nan_to_num(self.window(np.array([column], dtype=np.intp))[:, 0])
+                of_rate = self.window(np.array([column], dtype=np.intp), sessions)
+                moved = 1.0 + np.nan_to_num(of_rate[:, 0])
                 found[:, i] = (1.0 + found[:, i]) * (1.0 / moved if inverted else moved) - 1.0
         return found
 
@@ -374,9 +381,10 @@ class Market:
         """(k,) columns of listed instruments."""
         return np.array([self.instruments[name].column for name in instruments], dtype=np.intp)
 
-    def window(self, columns: Indices) -> Floats:
+    def window(self, columns: Indices, sessions: int | None = None) -> Floats:
         """(t, k) returns of the last sessions, oldest first, NaN where unknown."""
-        order = (self.row - self.rows + 1 + np.arange(self.rows)) % len(self.returns)
+        rows = self.rows if sessions is None else min(sessions, self.rows)
+        order = (self.row - rows + 1 + np.arange(rows)) % len(self.returns)
         return self.returns[np.ix_(order, columns)]
 
     def volatility(self, parameters: Parameters) -> Floats:

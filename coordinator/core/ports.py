@@ -24,6 +24,8 @@ __all__ = [
     "Log",
     "LogReader",
     "Record",
+    "RiskEstimate",
+    "RiskKind",
     "RiskModel",
     "RiskSettings",
     "Unreadable",
@@ -101,18 +103,57 @@ class Log(LogReader, Protocol):
         ...
 
 
+RiskKind = Literal["blended", "ewma", "factor"]
+"""Which risk model: every session alike with a prior, fading sessions, or common factors."""
+
+
 @dataclass(frozen=True, slots=True)
 class RiskSettings:
     """How a covariance is estimated.
 
     volatility_prior: one-session volatility assumed before observations (fraction).
     correlation_prior: correlation assumed between any two instruments before observations.
-    weight_prior: sessions of evidence the prior counts for.
+    weight_prior: sessions of evidence the prior counts for. volatility_half_life,
+    correlation_half_life: sessions after which a return counts half, of the models that fade.
+    shrinkage: share of the prior in the correlations of "ewma"; None: estimated. factors: how many
+    of "factor"; 0: as many as the returns tell.
     """
 
     volatility_prior: float
     correlation_prior: float
     weight_prior: float
+    model: RiskKind = "blended"
+    volatility_half_life: float = 84.0
+    correlation_half_life: float = 252.0
+    shrinkage: float | None = None
+    factors: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RiskEstimate:
+    """One session's covariance as rows' rows + diag(rest), and how it came about.
+
+    rows: (m, n). rest: (n,), above 0. shrinkage: share of what was assumed in the correlations.
+    observations: sessions that tell as much when all count alike. factors: common ones, None where
+    the model has none.
+    """
+
+    rows: Floats
+    rest: Floats
+    shrinkage: float
+    observations: float
+    factors: int | None = None
+
+    def covariance(self) -> Floats:
+        """(n, n), symmetric and positive definite."""
+        found: Floats = self.rows.T @ self.rows
+        found = (found + found.T) / 2
+        found[np.diag_indices_from(found)] += self.rest
+        return found
+
+    def variance(self, weights: Floats) -> float:
+        """Of a portfolio of those weights, without the matrix."""
+        return float(((self.rows @ weights) ** 2).sum() + self.rest @ weights**2)
 
 
 class RiskModel(Protocol):
@@ -123,6 +164,10 @@ class RiskModel(Protocol):
 
         returns: (t, n) one-session returns, NaN where unknown, t may be 0. Returns (n, n).
         """
+        ...
+
+    def estimate(self, returns: Floats, settings: RiskSettings) -> RiskEstimate:
+        """The same in the form it is estimated in."""
         ...
 
 
@@ -191,8 +236,11 @@ class AllocationProblem:
 class LimitReading(NamedTuple):
     """How far one limit was used by the answer, and what easing it would be worth.
 
-    limit: its name; instrument: set where the limit is per instrument. used and bound are in the
-    limit's unit (fraction of NAV). shadow_price: gain of the objective per unit of bound.
+    limit: its name; instrument: set where the limit is per instrument; label: of a WeightLimit's
+    row; side: which way it bounds. used and bound are in the limit's unit (fraction of NAV).
+    shadow_price: gain of the objective per unit of bound, <= 0 for a floor. tier: as WeightLimit's.
+    gave_way: by how much the trades before rounding leave a WeightLimit's row broken, in its unit;
+    its price is then what one more unit of giving way would be worth.
     """
 
     limit: str
@@ -200,6 +248,10 @@ class LimitReading(NamedTuple):
     used: float
     bound: float
     shadow_price: float
+    label: str | None = None
+    side: Literal["upper", "lower"] = "upper"
+    tier: int = 0
+    gave_way: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +261,8 @@ class Allocation:
     trades: (n,) signed fractions of NAV after rounding to lots. lots: (n,) signed whole lots of
     each trade (the traded weight itself where lot_weight is 0). continuous: (n,) trades before
     rounding. rung: "solved", "relaxed", "rule" or "hold". objective values are over the horizon, as
-    a fraction of NAV. violation: largest hard-limit violation after rounding; violation_before: the
-    same for not trading.
+    a fraction of NAV. violation: largest hard-limit violation after rounding, a WeightLimit's row
+    divided by its largest coefficient; violation_before: the same for not trading.
     """
 
     trades: Floats

@@ -20,9 +20,11 @@ from coordinator.core.likeness import Pairs
 from coordinator.core.market import Market
 from coordinator.core.movements import Movements
 from coordinator.core.outcomes import Outcomes
+from coordinator.core.published import Published
 from coordinator.core.recall import Recall
 from coordinator.core.remembered import Remembered
 from coordinator.core.skill import Skill
+from coordinator.core.tallies import PortfolioPanes, SourcePanes
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters, SourceRegistered, StrategyRegistered
 from schemas.decisions import Trigger
@@ -32,6 +34,7 @@ from schemas.portfolios import Costs, Mandate, PortfolioOpened, ReportPolicy, Sc
 
 if TYPE_CHECKING:
     from coordinator.core.allocate import Opinion
+    from coordinator.core.bias import Bias
     from coordinator.core.match import Weighing
     from coordinator.core.views import Columns
 
@@ -295,7 +298,11 @@ class State:
         self.portfolios: dict[str, Portfolio] = {}
         self.actions: dict[str, CorporateActionAnnounced] = {}  # by id, not in effect yet
         self.movements: dict[str, Movements] = {}  # by portfolio
+        self.biases: dict[str, Bias] = {}  # by portfolio
+        self.published: Published | None = None
         self.outcomes = Outcomes()
+        self.portfolio_panes: dict[str, PortfolioPanes] = {}
+        self.source_panes: dict[str, SourcePanes] = {}  # of those at home on this shard
         self.pairs = Pairs()
         self.learned = 0  # counts whenever what is believed of sources may have changed
         self.parameters = parameters if parameters is not None else Parameters()

@@ -7,9 +7,17 @@ nothing depends on when a tick came. Reads the state; the changes are `evolve`'s
 from __future__ import annotations
 
 from coordinator.core.actions import action_said
+from coordinator.core.bias import forecasts_end
 from coordinator.core.calibrations import calibrations
 from coordinator.core.decide import close_round
 from coordinator.core.learn import CLOSED, LEARNED, learn_from_close
+from coordinator.core.panes import (
+    PORTFOLIO_PANE,
+    SOURCE_PANE,
+    arm_source,
+    portfolio_pane,
+    source_panes,
+)
 from coordinator.core.ports import Allocator, RiskModel
 from coordinator.core.rounds import arm_interval, arm_view, note_idle, open_round
 from coordinator.core.shown import portfolio_view, seen_as
@@ -20,7 +28,7 @@ from schemas.verdicts import SignalExpired
 
 __all__ = ["after_timer", "owner_of", "timer_events"]
 
-_SHARED = ("action", "end-view", CLOSED, LEARNED)
+_SHARED = ("action", "end-view", CLOSED, LEARNED, SOURCE_PANE)
 """Kinds of timers that belong to no single portfolio."""
 
 
@@ -43,6 +51,8 @@ def timer_events(
         return []
     if kind == "action":
         return action_said(state, rest[0])
+    if kind == SOURCE_PANE:
+        return list(source_panes(state, rest[0]))
     portfolio = state.portfolios[rest[0]]
     if kind == "round" and portfolio.round is not None and state.may_decide(portfolio):
         events = close_round(state, portfolio, allocator=allocator, risk_model=risk_model)
@@ -53,10 +63,12 @@ def timer_events(
         return _expired_trades(state, portfolio, rest[1])
     if kind == "view":
         return _changed_view(state, portfolio)
+    if kind == PORTFOLIO_PANE:
+        return list(portfolio_pane(state, portfolio))
     return []
 
 
-def after_timer(state: State, timer: str) -> None:
+def after_timer(state: State, timer: str, *, risk_model: RiskModel) -> None:
     """Re-arm what repeats; called after the timer's events were applied."""
     kind, *rest = timer.split("\t")
     if kind == "view":
@@ -67,10 +79,13 @@ def after_timer(state: State, timer: str) -> None:
         arm_interval(state, portfolio)
     elif kind == CLOSED:
         learn_from_close(state)
+        forecasts_end(state, risk_model)
     elif kind == "round":
         portfolio = state.portfolios[rest[0]]
         portfolio.round = None
         note_idle(state, portfolio)
+    elif kind == SOURCE_PANE:
+        arm_source(state, rest[0])
 
 
 def _expired_view(state: State, key: tuple[str, str, str]) -> list[OutputEvent]:

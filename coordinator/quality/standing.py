@@ -18,9 +18,11 @@ from typing import Literal
 import numpy as np
 
 from coordinator.core.book import Valuation, money, value
-from coordinator.core.ports import Floats, RiskModel, RiskSettings
+from coordinator.core.ports import Floats, RiskModel
+from coordinator.core.risk import covariance_of
 from coordinator.core.shown import portfolio_view
 from coordinator.core.state import Portfolio, State
+from coordinator.quality.risk import ModelFigures, model_figures
 from schemas.books import Holding, PortfolioViewUpdated
 from schemas.portfolios import Mandate
 
@@ -118,6 +120,7 @@ class Standing:
     holdings: tuple[HoldingLine, ...]
     open_trades: tuple[OpenTradeLine, ...]
     risk: RiskFigures
+    model: ModelFigures
     participation: float
     sessions_to_sell: float | None
     mandate: Mandate
@@ -148,6 +151,7 @@ def measure(
             for _, one in sorted(portfolio.open_trades.items())
         ),
         risk=_risk(state, portfolio, worth, covariance),
+        model=model_figures(state, portfolio, worth.instruments, covariance, risk_model),
         participation=participation,
         sessions_to_sell=max((one for one in speed if one is not None), default=None),
         mandate=portfolio.mandate,
@@ -212,18 +216,12 @@ def _covariance(
     state: State, portfolio: Portfolio, worth: Valuation, risk_model: RiskModel
 ) -> Floats:
     """(k, k) of what is held, over one session, in the portfolio's currency."""
-    parameters = state.parameters
-    settings = RiskSettings(
-        parameters.risk_volatility_prior,
-        parameters.risk_correlation_prior,
-        parameters.risk_weight_prior,
-    )
-    return state.market.covariance(
+    return covariance_of(
+        state,
         worth.instruments,
         currency=portfolio.currency,
         horizon=1.0,
         risk_model=risk_model,
-        settings=settings,
     )
 
 

@@ -319,13 +319,14 @@ class WorkerSettings(Section):
     view_windows_s: tuple[Annotated[int, Field(ge=1, le=31_536_000)], ...] = Field(
         default=(60, 3_600, 86_400),
         max_length=10,
-        description="Lengths of the tumbling windows of portfolio views, seconds.",
+        description="Lengths of the tumbling windows of views, seconds; sliding ones are made of "
+        "them.",
     )
     view_windows_kept: int = Field(
         default=1_500,
         ge=1,
         le=1_000_000,
-        description="Windows of one length that each portfolio keeps.",
+        description="Windows of one length that are kept of each portfolio and source.",
     )
 
 

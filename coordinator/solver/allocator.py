@@ -15,8 +15,9 @@ import numpy as np
 from coordinator.core.ports import Allocation, AllocationProblem, Floats
 from coordinator.core.recall import Recall
 from coordinator.solver.certificate import Prices, objective
+from coordinator.solver.further import further_of, prepare
 from coordinator.solver.ladder import Plan, climb
-from coordinator.solver.readings import read_limits
+from coordinator.solver.readings import gave_way, read_limits
 from coordinator.solver.room import make_room
 from coordinator.solver.rounding import Lots, round_trades
 from coordinator.solver.settings import SolverSettings
@@ -52,6 +53,7 @@ class CvxAllocator:
         covariance, mended = self._semidefinite(problem.covariance)
         if mended:
             problem = replace(problem, covariance=covariance)
+        problem = prepare(problem)
         before = measure(problem, np.zeros_like(problem.filled))
         plan = self._plan(problem, before)
         if mended:
@@ -70,7 +72,7 @@ class CvxAllocator:
             )
 
     def _plan(self, problem: AllocationProblem, before: Violations) -> Plan:
-        if problem.turnover_max == 0.0 or not np.any(problem.trade_max > 0.0):
+        if _turnover_max(problem) <= 0.0 or not np.any(problem.trade_max > 0.0):
             return Plan(
                 trades=np.zeros_like(problem.filled),
                 rung="hold",
@@ -87,7 +89,15 @@ class CvxAllocator:
             return climb(problem, before, self._shelf, self._settings)
 
 
+def _turnover_max(problem: AllocationProblem) -> float:
+    """The tightest hard bound on turnover; below 0 where a budget is overdrawn already."""
+    further = further_of(problem)
+    hard = further.hard[further.counts.part("turnover")]
+    return float(further.bounds("turnover")[hard].min(initial=problem.turnover_max))
+
+
 def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violations) -> Allocation:
+    readings = read_limits(problem, plan, lots.trades)
     return Allocation(
         trades=lots.trades,
         lots=lots.counts,
@@ -100,6 +110,6 @@ def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violatio
         objective_continuous=objective(problem, plan.trades),
         violation=measure(problem, lots.trades).largest,
         violation_before=before.largest,
-        limits=read_limits(problem, plan, lots.trades),
-        remarks=(*plan.remarks, *lots.remarks),
+        limits=readings,
+        remarks=(*plan.remarks, *gave_way(readings), *lots.remarks),
     )

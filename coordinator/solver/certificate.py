@@ -3,7 +3,7 @@
 Place in the flow: `solve` asks it whether a solver's answer is accepted; `readings` asks it for
 shadow prices. It must never trust a solver's own residuals.
 
-The bound. For any prices p >= 0 of gross, cash and turnover, and any point z, concavity gives
+The bound. For any prices p >= 0 of the limits on sums, and any point z, concavity gives
 
     f(y) <= f_smooth(z) + a'(y - z) - costs(y),   a = mu - gamma Sigma (w0 + z)
 
@@ -12,17 +12,19 @@ and every feasible y uses no more than the room, so
     max f <= f_smooth(z) - a'z + p'room + sum_i max_y h_i(y)
 
 with h_i the slope a_i y less costs and priced uses of instrument i. h_i is concave and piecewise
-linear in one variable inside a box: its maximum is at an end or at a kink, exactly.
+linear in one variable inside a box: its maximum is at an end or at a kink, exactly. A volatility
+|R w| is at least -q'R w for any |q| <= 1, which is linear and takes its place.
 Source: weak duality, Boyd and Vandenberghe 2004, section 5.2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.further import NOTHING, further_of
 from coordinator.solver.limits import kink
 from coordinator.solver.room import Room, weights_before
 
@@ -31,11 +33,19 @@ __all__ = ["Prices", "marginal_value", "objective", "one_sided_slopes", "upper_b
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices of the limits on sums: gain of the objective per unit of room, all >= 0."""
+    """Prices of the limits on sums: gain of the objective per unit of room, all >= 0.
+
+    linear, groups: (k,) of the further rows of `room.Room`; volatility: of its volatility, which
+    pull, (n,) per unit of each weight, adds up to at the optimum and nowhere exceeds.
+    """
 
     gross: float = 0.0
     cash: float = 0.0
     turnover: float = 0.0
+    linear: Floats = field(default_factory=lambda: NOTHING)
+    groups: Floats = field(default_factory=lambda: NOTHING)
+    volatility: float = 0.0
+    pull: Floats = field(default_factory=lambda: NOTHING)
 
 
 def objective(problem: AllocationProblem, trades: Floats) -> float:
@@ -64,13 +74,15 @@ def upper_bound(problem: AllocationProblem, room: Room, trades: Floats, prices: 
     """
     low, high = room.box
     slope = marginal_value(problem, trades)
+    rooms = prices.gross * room.gross + prices.cash * room.cash + prices.turnover * room.turnover
+    if problem.limits:
+        rooms += _rows_worth(problem, room, prices)
     kinks = (0.0, kink(problem))
     inner = (np.minimum(np.maximum(one, low), high) for one in kinks)
     points = np.array([low, high, *inner])
     best = _lagrangian(problem, room, slope, points, prices).max(axis=0)
     buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
     costs = problem.cost_buy @ buys + problem.cost_sell @ sells
-    rooms = prices.gross * room.gross + prices.cash * room.cash + prices.turnover * room.turnover
     return float(objective(problem, trades) + costs - slope @ trades + rooms + np.sum(best))
 
 
@@ -81,15 +93,43 @@ def _lagrangian(
     buys, sells = np.maximum(points, 0.0), np.maximum(-points, 0.0)
     used_cash = (1.0 + problem.cost_buy) * buys - (1.0 - problem.cost_sell) * sells
     exposure = np.maximum(room.highest + points, -(room.lowest + points))
+    pull, gross = _row_prices(problem, prices)
     value: Floats = (
-        slope * points
+        (slope - pull) * points
         - problem.cost_buy * buys
         - problem.cost_sell * sells
         - prices.turnover * (buys + sells) / 2
         - prices.cash * used_cash
-        - prices.gross * exposure
+        - gross * exposure
     )
     return value
+
+
+def _row_prices(
+    problem: AllocationProblem, prices: Prices
+) -> tuple[Floats | float, Floats | float]:
+    """What the rows ask for a unit of each name's weight, (n,), and of its exposure, (n,)."""
+    pull: Floats | float = 0.0
+    gross: Floats | float = prices.gross
+    if len(prices.linear):
+        pull = prices.linear @ further_of(problem).linear
+    if len(prices.pull):
+        pull = pull + prices.pull
+    if len(prices.groups):
+        gross = gross + prices.groups @ further_of(problem).gross
+    return pull, gross
+
+
+def _rows_worth(problem: AllocationProblem, room: Room, prices: Prices) -> float:
+    """Worth of the rows' room, and of the volatility's less what is held and working pulls."""
+    worth = 0.0
+    if len(prices.linear):
+        worth += float(prices.linear @ room.linear)
+    if len(prices.groups):
+        worth += float(prices.groups @ room.groups)
+    if len(prices.pull):
+        worth += prices.volatility * room.volatility - float(prices.pull @ problem.start)
+    return worth
 
 
 def one_sided_slopes(
@@ -100,7 +140,8 @@ def one_sided_slopes(
     At an optimum both are <= 0 except at a bound, where the positive one is that bound's shadow
     price.
     """
-    slope = marginal_value(problem, trades)
+    pull, gross = _row_prices(problem, prices)
+    slope = marginal_value(problem, trades) - pull
     turn = kink(problem)
     pays_more = trades > 0.0, trades >= 0.0
     rises = trades > turn, trades >= turn
@@ -112,6 +153,6 @@ def one_sided_slopes(
         # Buying costs 1 + cost_buy of cash, selling one unit less brings 1 - cost_sell less: both 1
         # + cost.
         cash = 1.0 + cost
-        priced = prices.turnover * traded + prices.cash * cash + prices.gross * exposed
+        priced = prices.turnover * traded + prices.cash * cash + gross * exposed
         gains.append(slope - cost - priced)
     return -gains[0], gains[1]

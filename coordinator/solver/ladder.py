@@ -12,24 +12,30 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, objective
+from coordinator.solver.least import Choice
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.rule import reduce_breaches
 from coordinator.solver.settings import SolverName, SolverSettings
-from coordinator.solver.solution import Solution
-from coordinator.solver.solve import ModelShelf, optimise, restore
+from coordinator.solver.solution import CONE_BINDS, EXCESS_MAX, Solution
+from coordinator.solver.solve import ModelShelf, least_violation, optimise, restore
+from coordinator.solver.tiers import (
+    EASE,
+    any_gave_way,
+    ease_soft,
+    has_soft,
+    settle,
+    strict,
+)
 from coordinator.solver.violations import (
     BREACH_TOLERANCE,
     ROUNDING_TOLERANCE,
     Violations,
+    broken_names,
     measure,
 )
+from coordinator.solver.words import listed
 
 __all__ = ["Plan", "climb"]
-
-# Added to the least violation so that phase 2 has an inside. Source: MATH, stage B.
-_EASE = 5e-7
-# What a solver may overdraw a sum by and still be accepted; rounding repairs it to float precision.
-_EXCESS_MAX = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,35 +62,54 @@ def climb(
     problem: AllocationProblem, before: Violations, shelf: ModelShelf, settings: SolverSettings
 ) -> Plan:
     """The first rung's answer that can be trusted."""
-    solvers = (settings.solver, settings.second_solver)
+    nothing = np.zeros_like(problem.filled)
     if not before.breached:
         # Drift below the tolerance may stay, it may not grow.
-        return _solve_rungs(problem, before, solvers, shelf, settings)
-    broken = "breached before trading: " + ", ".join(before.names())
-    left = measure(problem, reduce_breaches(problem, before))
+        return _softly(problem, before, nothing, shelf, settings)
+    broken = f"breached before trading: {listed(broken_names(problem, before))}"
+    ruled = reduce_breaches(problem, before)
+    left = measure(problem, ruled)
     if left.largest <= ROUNDING_TOLERANCE:
         # Trades that break nothing prove that the least violation is none: no search for it.
-        return _relaxed(problem, _allowed(left, before), solvers, shelf, settings, (broken,))
+        allowed = _allowed(left, before)
+        return _relaxed(problem, allowed, ruled, shelf, settings, (broken,))
     remarks = [broken]
-    for solver in solvers:
-        found = restore(problem, before, shelf, settings, solver)
-        if np.isfinite(found.gap) and found.excess <= _EXCESS_MAX:
+    for solver in (settings.solver, settings.second_solver):
+        found = _restored(problem, before, shelf, settings, solver)
+        if np.isfinite(found.gap) and found.excess <= EXCESS_MAX:
             allowed = _allowed(measure(problem, found.trades), before)
-            return _relaxed(problem, allowed, solvers, shelf, settings, tuple(remarks))
-        remarks.append(f"{solver} found no least violation: {found.status}")
+            return _relaxed(problem, allowed, found.trades, shelf, settings, tuple(remarks))
+        if found.status != CONE_BINDS:
+            remarks.append(f"{solver} found no least violation: {found.status}")
     return _rule(problem, before, tuple(remarks))
+
+
+def _restored(
+    problem: AllocationProblem,
+    before: Violations,
+    shelf: ModelShelf,
+    settings: SolverSettings,
+    solver: SolverName,
+) -> Solution:
+    """The least violation of all hard limits (phase 1), none above what it is before trading."""
+    if not problem.limits:
+        return restore(problem, before, shelf, settings, solver)
+    hard = before.hard
+    most = replace(before, further=np.where(hard, before.further, np.inf), turnover=0.0)
+    choice = Choice(always=True, rows=hard.astype(np.float64), most=most)
+    return least_violation(problem, choice, shelf, settings, solver)
 
 
 def _relaxed(
     problem: AllocationProblem,
     allowed: Violations,
-    solvers: tuple[SolverName, SolverName],
+    known: Floats,
     shelf: ModelShelf,
     settings: SolverSettings,
     remarks: tuple[str, ...],
 ) -> Plan:
     """The best trades (phase 2) that leave no more broken than allowed."""
-    plan = _solve_rungs(problem, allowed, solvers, shelf, settings)
+    plan = _softly(problem, allowed, known, shelf, settings)
     rung = "relaxed" if plan.certified else plan.rung
     return replace(plan, rung=rung, remarks=(*remarks, *plan.remarks))
 
@@ -92,13 +117,47 @@ def _relaxed(
 def _allowed(found: Violations, before: Violations) -> Violations:
     """What phase 2 may leave broken: the least violation and a little, never more than before."""
     return Violations(
-        over=np.minimum(before.over, found.over + _EASE * (before.over > 0)),
-        under=np.minimum(before.under, found.under + _EASE * (before.under > 0)),
+        over=np.minimum(before.over, found.over + EASE * (before.over > 0)),
+        under=np.minimum(before.under, found.under + EASE * (before.under > 0)),
         trade=np.zeros_like(before.trade),
-        gross=min(before.gross, found.gross + _EASE),
-        cash=min(before.cash, found.cash + _EASE),
+        gross=min(before.gross, found.gross + EASE),
+        cash=min(before.cash, found.cash + EASE),
         turnover=0.0,
+        further=np.where(before.hard, np.minimum(before.further, found.further + EASE), 0.0),
+        hard=before.hard,
     )
+
+
+def _softly(
+    problem: AllocationProblem,
+    allowed: Violations,
+    known: Floats,
+    shelf: ModelShelf,
+    settings: SolverSettings,
+) -> Plan:
+    """The best trades with soft limits kept; where that cannot be, as little broken as can be.
+
+    allowed: of the hard limits. known: (n,) trades that keep to it.
+    """
+    solvers = (settings.solver, settings.second_solver)
+    kept = strict(problem, allowed)
+    if not has_soft(problem):
+        return _solve_rungs(problem, kept, solvers, shelf, settings)
+    # Kept all, they are hard ones: that is the answer wherever it exists, and the fast way. Where
+    # the first solver finds none, the tiers say whether there is one.
+    plan = _first_certified(problem, kept, solvers[:1], shelf, settings)
+    if isinstance(plan, Plan):
+        return plan
+    settled = settle(problem, allowed, known, shelf, settings)
+    # A room can be too thin to be certified: then soft limits give way a little more.
+    plan = _first_certified(problem, settled.allowed, solvers, shelf, settings)
+    if not isinstance(plan, Plan):
+        wider, thin = ease_soft(problem, settled.allowed), plan
+        plan = _solve_rungs(problem, wider, solvers, shelf, settings)
+        plan = replace(plan, remarks=(*thin, *plan.remarks))
+    relaxed = plan.certified and any_gave_way(problem, plan.trades)
+    rung = "relaxed" if relaxed else plan.rung
+    return replace(plan, rung=rung, remarks=(*settled.remarks, *plan.remarks))
 
 
 def _solve_rungs(
@@ -109,6 +168,20 @@ def _solve_rungs(
     settings: SolverSettings,
 ) -> Plan:
     """Ask each solver until an answer is certified, then fall to the rule."""
+    plan = _first_certified(problem, allowed, solvers, shelf, settings)
+    if isinstance(plan, Plan):
+        return plan
+    return _rule(problem, measure(problem, np.zeros_like(problem.filled)), plan)
+
+
+def _first_certified(
+    problem: AllocationProblem,
+    allowed: Violations,
+    solvers: tuple[SolverName, ...],
+    shelf: ModelShelf,
+    settings: SolverSettings,
+) -> Plan | tuple[str, ...]:
+    """The first solver's answer that is certified, or why none is."""
     room = make_room(problem, allowed)
     remarks: list[str] = []
     for solver in solvers:
@@ -126,17 +199,18 @@ def _solve_rungs(
                 certified=True,
                 remarks=tuple(remarks),
             )
-        remarks.append(
-            f"{solver} not certified: {found.status}, "
-            f"gap {found.gap:.1e}, excess {found.excess:.1e}"
-        )
-    return _rule(problem, measure(problem, np.zeros_like(problem.filled)), tuple(remarks))
+        if found.status != CONE_BINDS:
+            remarks.append(
+                f"{solver} not certified: {found.status}, "
+                f"gap {found.gap:.1e}, excess {found.excess:.1e}"
+            )
+    return tuple(remarks)
 
 
 def _certified(problem: AllocationProblem, found: Solution, settings: SolverSettings) -> bool:
     """Whether the answer keeps the room and is within gap_max (of values above 1) of the best."""
     size = max(1.0, abs(objective(problem, found.trades)))
-    return found.excess <= _EXCESS_MAX and found.gap <= settings.gap_max * size
+    return found.excess <= EXCESS_MAX and found.gap <= settings.gap_max * size
 
 
 def _rule(problem: AllocationProblem, before: Violations, remarks: tuple[str, ...]) -> Plan:

@@ -15,22 +15,35 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem
 from coordinator.solver.atoms import sum_squares, total
+from coordinator.solver.further import Counts
 from coordinator.solver.limits import (
     cash_limit,
+    exposure_of,
     gross_limit,
     position_limit,
     trade_limit,
     turnover_limit,
 )
+from coordinator.solver.model_rows import Rows, build_rows
 from coordinator.solver.room import Room, weights_before
 from coordinator.solver.terms import expected_return, linear_cost, risk
 from coordinator.solver.violations import Violations
 
-__all__ = ["Model", "Parameters", "Restoration", "build_model", "build_restoration", "scale_of"]
+__all__ = [
+    "EVENNESS",
+    "Model",
+    "Parameters",
+    "Restoration",
+    "base_of",
+    "build_model",
+    "build_restoration",
+    "scale_of",
+]
 
 # Splits the least total violation evenly where several splits are equally small, so that it is
 # unique.
-_EVENNESS = 1e-3
+EVENNESS = 1e-3
+_NO_ROWS = Counts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +92,8 @@ class Parameters:
 class Model:
     """The allocation of one size: maximise the terms inside the limits.
 
-    gross, cash, turnover: the constraints whose duals are the prices of those sums.
+    gross, cash, turnover: the constraints whose duals are the prices of those sums. rows: the
+    further limits, None where there are none.
     """
 
     problem: cp.Problem
@@ -88,6 +102,7 @@ class Model:
     gross: cp.Constraint
     cash: cp.Constraint
     turnover: cp.Constraint
+    rows: Rows | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +141,11 @@ def scale_of(problem: AllocationProblem) -> float:
     return float(2.0 ** -np.clip(np.floor(np.log2(largest)), -60, 60))
 
 
-def build_model(n: int) -> Model:
-    """The model for n instruments. n: 1 or more."""
-    given, z, buys, sells, splits = _base(n)
-    gross, exposures = gross_limit(z, given.highest, given.lowest, given.gross)
+def build_model(n: int, counts: Counts = _NO_ROWS) -> Model:
+    """The model for n instruments, 1 or more, with so many further rows of each kind."""
+    given, z, buys, sells, splits = base_of(n)
+    exposure, exposures = exposure_of(z, given.highest, given.lowest)
+    gross = gross_limit(exposure, given.gross)
     cash = cash_limit(buys, sells, given.price_buy, given.price_sell, given.cash)
     turnover = turnover_limit(buys, sells, given.turnover)
     objective = (
@@ -146,16 +162,24 @@ def build_model(n: int) -> Model:
         cash,
         turnover,
     ]
-    return Model(cp.Problem(cp.Maximize(objective), rows), given, z, gross, cash, turnover)
+    further = build_rows(counts, z, exposure) if any(counts) else None
+    if further is not None:
+        rows += further.constraints
+    goal = cp.Problem(cp.Maximize(objective), rows)
+    return Model(goal, given, z, gross, cash, turnover, further)
 
 
 def build_restoration(n: int) -> Restoration:
-    """The phase-1 model for n instruments: the same limits with slacks, the least sum of them."""
-    given, z, buys, sells, splits = _base(n)
+    """The phase-1 model for n instruments: the same limits with slacks, the least sum of them.
+
+    Where there are further limits, `least` takes its place.
+    """
+    given, z, buys, sells, splits = base_of(n)
     slacks = (cp.Variable(n), cp.Variable(n), cp.Variable(), cp.Variable())
     over, under, gross_slack, cash_slack = slacks
     caps = tuple(cp.Parameter(slack.shape, nonneg=True) for slack in slacks)
-    gross, exposures = gross_limit(z, given.highest, given.lowest, given.gross, gross_slack)
+    exposure, exposures = exposure_of(z, given.highest, given.lowest)
+    gross = gross_limit(exposure, given.gross, gross_slack)
     rows = [
         *splits,
         *position_limit(z, given.up, given.down, over, under),
@@ -167,11 +191,11 @@ def build_restoration(n: int) -> Restoration:
         *(slack >= 0 for slack in slacks),
         *(slack <= cap for slack, cap in zip(slacks, caps, strict=True)),
     ]
-    goal = cp.Minimize(total(*slacks) + _EVENNESS * sum_squares(*slacks))
+    goal = cp.Minimize(total(*slacks) + EVENNESS * sum_squares(*slacks))
     return Restoration(cp.Problem(goal, rows), given, caps, slacks, z)
 
 
-def _base(
+def base_of(
     n: int,
 ) -> tuple[Parameters, cp.Variable, cp.Expression, cp.Expression, list[cp.Constraint]]:
     """Parameters, trades, buys, sells and the rows that split trades into buys and sells.

@@ -8,6 +8,7 @@ certified.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats, LimitReading
 from coordinator.solver.certificate import Prices, one_sided_slopes
+from coordinator.solver.further import excess, further_of, used
 from coordinator.solver.ladder import Plan
 from coordinator.solver.limits import cash_left, gross_used, position_range, turnover_used
+from coordinator.solver.tiers import GAVE_MIN
+from coordinator.solver.words import listed
 
-__all__ = ["read_limits"]
+__all__ = ["gave_way", "read_limits"]
 
 # A bound closer than this to the continuous trade binds, fraction of NAV.
 _BINDING = 1e-6
@@ -30,29 +34,125 @@ def read_limits(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple
     plan: the continuous trades, which say what binds and at which price. trades: (n,) the answer
     after rounding, which says what is used. A floor's price is <= 0: raising it costs.
     """
-    prices = _binding_prices(problem, plan)
-    sums = (
+    prices, rows = _shared(problem, plan, _binding_prices(problem, plan))
+    sums: tuple[LimitReading, ...] = (
         LimitReading(
             "gross_max", None, gross_used(problem, trades), problem.gross_max, prices.gross
         ),
         LimitReading(
-            "cash_floor", None, cash_left(problem, trades), problem.cash_floor, 0.0 - prices.cash
+            "cash_floor",
+            None,
+            cash_left(problem, trades),
+            problem.cash_floor,
+            0.0 - prices.cash,
+            side="lower",
         ),
         LimitReading(
             "turnover_max", None, turnover_used(trades), problem.turnover_max, prices.turnover
         ),
     )
+    sums += _rows(problem, plan, trades, rows)
     return sums + (_names(problem, plan, trades) if plan.certified else ())
+
+
+def gave_way(readings: tuple[LimitReading, ...]) -> tuple[str, ...]:
+    """One remark that says which soft limits gave way, by how much and at what price, if any."""
+    gone = sorted((one for one in readings if one.tier and one.gave_way), key=lambda one: -one.tier)
+    if not gone:
+        return ()
+    said = [
+        f"{one.limit}{f'/{one.label}' if one.label else ''} ({one.side}, tier {one.tier}) "
+        f"by {one.gave_way:.2g} at {abs(one.shadow_price):.2g}"
+        for one in gone
+    ]
+    return (f"gave way: {listed(said)}",)
+
+
+def _shared(problem: AllocationProblem, plan: Plan, prices: Prices) -> tuple[Prices, Floats]:
+    """The prices of the limits of every problem, and (m,) those of the further rows, scaled.
+
+    Where several limits bound the same sum, its price is the tightest one's, of equal ones the
+    first's: easing another is worth nothing.
+    """
+    if not problem.limits:
+        return prices, np.zeros(0)
+    further = further_of(problem)
+    counts = further.counts
+    rows = np.zeros(len(further.bound))
+    for kind, found in (("linear", prices.linear), ("gross", prices.groups)):
+        rows[counts.part(kind)] = found if len(found) else 0.0
+    eased = further.bound + plan.allowed.further
+    cash = [-(problem.cash_floor - plan.allowed.cash), *eased[counts.part("cash")]]
+    turnover = [problem.turnover_max, *eased[counts.part("turnover")]]
+    volatility = [np.inf, *eased[counts.part("volatility")]]
+    totals = {"cash": prices.cash, "turnover": prices.turnover, "volatility": prices.volatility}
+    for (kind, price), bounds in zip(totals.items(), (cash, turnover, volatility), strict=True):
+        at = int(np.argmin(bounds))
+        if at:
+            rows[counts.part(kind).start + at - 1] = price
+            totals[kind] = 0.0
+    return replace(prices, cash=totals["cash"], turnover=totals["turnover"]), rows
+
+
+def _rows(
+    problem: AllocationProblem, plan: Plan, trades: Floats, prices: Floats
+) -> tuple[LimitReading, ...]:
+    """Readings of the further limits, in the order of the problem, upper bounds before floors.
+
+    trades: (n,) the answer. prices: (m,) scaled.
+    """
+    if not problem.limits:
+        return ()
+    further, now = further_of(problem), used(problem, trades)
+    gone = excess(problem, plan.trades)
+    gone = np.where(gone > GAVE_MIN, gone * further.scale, 0.0)
+    own = further.side * further.scale
+    columns = (now * own, further.bound * own, further.side * prices / further.scale, gone)
+    lines = sorted(zip(further.source, -further.side, range(len(gone)), strict=True))
+    values = np.stack(columns, axis=1) + 0.0
+    return tuple(
+        _reading(problem, at, index, -down, values[row].tolist())
+        for (at, index), down, row in lines
+    )
+
+
+def _reading(
+    problem: AllocationProblem, at: int, index: int, side: float, values: list[float]
+) -> LimitReading:
+    limit, (now, bound, price, gone) = problem.limits[at], values
+    return LimitReading(
+        limit.name,
+        None,
+        now,
+        bound,
+        price,
+        label=limit.labels[index] or None,
+        side="lower" if side < 0.0 else "upper",
+        tier=limit.tier,
+        gave_way=gone,
+    )
 
 
 def _binding_prices(problem: AllocationProblem, plan: Plan) -> Prices:
     """The prices of the sums that bind; an interior point leaves dust on the others."""
-    z, room = plan.trades, plan.room
-    spare = cash_left(problem, z) - problem.cash_floor + plan.allowed.cash
-    return Prices(
-        gross=plan.prices.gross if gross_used(problem, z) > room.gross - _BINDING else 0.0,
-        cash=plan.prices.cash if spare < _BINDING else 0.0,
-        turnover=plan.prices.turnover if turnover_used(z) > room.turnover - _BINDING else 0.0,
+    z, room, prices = plan.trades, plan.room, plan.prices
+    spare = room.cash - (cash_left(problem, np.zeros_like(z)) - cash_left(problem, z))
+    binding = Prices(
+        gross=prices.gross if gross_used(problem, z) > room.gross - _BINDING else 0.0,
+        cash=prices.cash if spare < _BINDING else 0.0,
+        turnover=prices.turnover if turnover_used(z) > room.turnover - _BINDING else 0.0,
+    )
+    if not problem.limits:
+        return binding
+    further, now = further_of(problem), used(problem, z)
+    at_bound = now > further.bound + plan.allowed.further - _BINDING
+    linear, groups = at_bound[further.counts.part("linear")], at_bound[further.counts.part("gross")]
+    cone = at_bound[further.counts.part("volatility")].any()
+    return replace(
+        binding,
+        linear=np.where(linear, prices.linear, 0.0) if len(prices.linear) else prices.linear,
+        groups=np.where(groups, prices.groups, 0.0) if len(prices.groups) else prices.groups,
+        volatility=prices.volatility if cone else 0.0,
     )
 
 
@@ -78,7 +178,9 @@ def _names(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple[Limi
         if top:
             readings.append(LimitReading("position_max", name, high_end, most, up))
         if floor:
-            readings.append(LimitReading("position_min", name, low_end, least, 0.0 - down))
+            readings.append(
+                LimitReading("position_min", name, low_end, least, 0.0 - down, side="lower")
+            )
         if buys or sells:
             gain = max(up if buys else 0.0, down if sells else 0.0)
             readings.append(LimitReading("trade_max", name, size, reach, gain))

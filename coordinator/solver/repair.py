@@ -11,16 +11,15 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import marginal_value
 from coordinator.solver.limits import kink
+from coordinator.solver.repair_rows import soft_kept, trim_rows, trim_soft_rows
+from coordinator.solver.trim import Flags, trim
 from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
 
-__all__ = ["Flags", "one_by_one", "repair"]
-
-Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+__all__ = ["one_by_one", "repair"]
 
 # Trimming one sum can overdraw another (a sale dropped for turnover paid for a buy), so it is done
 # in rounds.
 _ROUNDS = 12
-_COUNT_SNAP = 1e-9
 
 
 def repair(
@@ -32,22 +31,25 @@ def repair(
     before: Violations,
     allowed: Violations,
 ) -> Floats:
-    """(n,) trades trimmed to keep turnover, gross and cash, then completed where a breach remains.
+    """(n,) trades trimmed to keep all limits on sums, then completed where a breach remains.
 
     mandatory: (n,) trades that reduce a breached position, trimmed last. before: violations that
     may stay; allowed: those aimed at. The caller checks the result: a repair may fail.
     """
     now = measure(problem, trades)
-    if not now.worse_than(before) and _missing(now, allowed) <= ROUNDING_TOLERANCE:
+    done = not now.worse_than(before) and _missing(now, allowed) <= ROUNDING_TOLERANCE
+    if done and soft_kept(now, allowed):
         return trades  # nothing to trim and nothing to complete
     order = _order(problem, trades, mandatory)
     for _ in range(_ROUNDS):
         trades = _trim_turnover(problem, trades, order)
         trades = _trim_gross(problem, trades, order, before)
         trades = _trim_cash(problem, trades, order, before)
+        trades = trim_rows(problem, trades, order, before)
         if not measure(problem, trades).worse_than(before):
             break
-    return _complete(problem, trades, wanted, before, allowed)
+    trades = _complete(problem, trades, wanted, before, allowed)
+    return trim_soft_rows(problem, trades, order, allowed)
 
 
 def _order(problem: AllocationProblem, trades: Floats, mandatory: Flags) -> list[int]:
@@ -81,7 +83,7 @@ def one_by_one(
 def _trim_turnover(problem: AllocationProblem, trades: Floats, order: list[int]) -> Floats:
     excess = measure(problem, trades).turnover
     half = np.full_like(trades, 0.5)
-    return _trim(problem, trades, [i for i in order if trades[i] != 0.0], half, excess)
+    return trim(problem, trades, [i for i in order if trades[i] != 0.0], half, excess)
 
 
 def _trim_gross(
@@ -90,45 +92,16 @@ def _trim_gross(
     excess = measure(problem, trades).gross - before.gross
     turn = kink(problem)
     grows = ((trades > 0.0) & (trades > turn)) | ((trades < 0.0) & (trades < turn))
-    return _trim(problem, trades, [i for i in order if grows[i]], np.ones_like(trades), excess)
+    return trim(problem, trades, [i for i in order if grows[i]], np.ones_like(trades), excess)
 
 
 def _trim_cash(
     problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
 ) -> Floats:
     excess = measure(problem, trades).cash - before.cash
-    return _trim(
+    return trim(
         problem, trades, [i for i in order if trades[i] > 0.0], 1.0 + problem.cost_buy, excess
     )
-
-
-def _trim(
-    problem: AllocationProblem, trades: Floats, names: list[int], relief: Floats, excess: float
-) -> Floats:
-    """Cut the named trades, in order, by whole lots until excess is gone.
-
-    relief: (n,) how much one unit less of each trade eases the limit. A trade cut below trade_min
-    goes.
-    """
-    if excess <= ROUNDING_TOLERANCE:
-        return trades
-    cut = trades.copy()
-    for i in names:
-        size = abs(trades[i])
-        left = _whole(problem, i, max(size - excess / relief[i], 0.0))
-        if left < problem.trade_min:
-            left = 0.0
-        cut[i] = np.sign(trades[i]) * left
-        excess -= relief[i] * (size - left)
-        if excess <= 0.0:
-            break
-    return cut
-
-
-def _whole(problem: AllocationProblem, i: int, size: float) -> float:
-    """The largest tradable size of name i up to size."""
-    lot = float(problem.lot_weight[i])
-    return float(np.floor(size / lot + _COUNT_SNAP) * lot) if lot > 0.0 else size
 
 
 def _complete(
@@ -138,7 +111,7 @@ def _complete(
     before: Violations,
     allowed: Violations,
 ) -> Floats:
-    """Round some trades away from zero, while gross or cash is further broken than it was to be.
+    """Round some trades away from zero, while a limit on sums is further broken than it was to be.
 
     One lot is added to the trades that lost most to rounding, if it helps and worsens nothing.
     """
@@ -153,7 +126,7 @@ def _complete(
         then = measure(problem, tried)
         if (
             abs(tried[i]) >= problem.trade_min
-            and _helps(problem, tried, i)
+            and (bool(problem.limits) or _helps(problem, tried, i))
             and not (then.worse_than(before) or _missing(then, allowed) >= missing)
         ):
             trades, now = tried, then
@@ -166,5 +139,9 @@ def _helps(problem: AllocationProblem, tried: Floats, i: int) -> bool:
 
 
 def _missing(now: Violations, allowed: Violations) -> float:
-    """How much more of gross and cash is broken than was to be, fraction of NAV."""
-    return max(now.gross - allowed.gross, 0.0) + max(now.cash - allowed.cash, 0.0)
+    """How much more of gross, cash and the hard rows is broken than was to be, fraction of NAV."""
+    sums = max(now.gross - allowed.gross, 0.0) + max(now.cash - allowed.cash, 0.0)
+    if not len(now.further):
+        return sums
+    rows = np.maximum(now.further - allowed.further, 0.0)[now.hard]
+    return sums + float(rows.sum())

@@ -6,11 +6,12 @@ Place in the flow: computed from a problem and the violations that are allowed, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.further import NOTHING, further_of
 from coordinator.solver.limits import cash_left, gross_used, position_range
 from coordinator.solver.violations import Violations
 
@@ -23,8 +24,11 @@ class Room:
 
     up, down: (n,) position limits on z; trade: (n,) largest |z|. highest, lowest: (n,) weights
     before trading with all working buys, respectively all working sells, filled. gross, cash,
-    turnover: bounds on the sums. Bounds beyond what the trades could ever reach are pulled in,
-    which changes no solution and keeps the solver's data of one scale.
+    turnover: bounds on the sums, the tightest where further limits bound the same. linear: (k,)
+    bounds on the further linear rows of z; groups: (k,) on the further rows of exposure;
+    volatility: the tightest bound on it, infinite where there is none. Bounds beyond what the
+    trades could ever reach are pulled in, which changes no solution and keeps the solver's data of
+    one scale.
     """
 
     up: Floats
@@ -35,6 +39,9 @@ class Room:
     gross: float
     cash: float
     turnover: float
+    linear: Floats = field(default_factory=lambda: NOTHING)
+    groups: Floats = field(default_factory=lambda: NOTHING)
+    volatility: float = np.inf
 
     @property
     def box(self) -> tuple[Floats, Floats]:
@@ -57,7 +64,7 @@ def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> 
     trade = _reach(problem)
     widest = np.maximum(highest, -lowest) + trade
     dearest = float(np.sum(trade * (1.0 + problem.cost_buy)))
-    return Room(
+    room = Room(
         up=np.minimum(up, trade + 1.0),
         down=np.maximum(down, -trade - 1.0),
         trade=trade,
@@ -66,6 +73,27 @@ def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> 
         gross=min(gross, float(np.sum(widest)) + 1.0),
         cash=min(cash, dearest + 1.0),
         turnover=min(problem.turnover_max, float(np.sum(trade)) / 2 + 1.0),
+    )
+    return _with_further(problem, room, allowed) if problem.limits else room
+
+
+def _with_further(problem: AllocationProblem, room: Room, allowed: Violations | None) -> Room:
+    """The room with that of the further limits, soft ones as tight as they are allowed to be."""
+    further = further_of(problem)
+    eased = further.bound if allowed is None else further.bound + allowed.further
+    linear, groups, volatility, turnover, cash = (
+        eased[further.counts.part(kind)] for kind in further.counts._fields
+    )
+    before = cash_left(problem, np.zeros_like(problem.filled))
+    widest = np.maximum(room.highest, -room.lowest) + room.trade
+    spread = float(np.sqrt(np.diag(problem.covariance).max(initial=0.0)) * widest.sum())
+    return replace(
+        room,
+        linear=np.minimum(linear - further.before, np.abs(further.linear) @ room.trade + 1.0),
+        groups=np.minimum(groups, further.gross @ widest + 1.0),
+        volatility=min(volatility.min(initial=np.inf), spread + 1.0) if len(volatility) else np.inf,
+        turnover=float(turnover.min(initial=room.turnover)),
+        cash=float((before + cash).min(initial=room.cash)),
     )
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.repair import Flags, one_by_one, repair
+from coordinator.solver.repair import one_by_one, repair
+from coordinator.solver.trim import Flags
 from coordinator.solver.violations import (
     BREACH_TOLERANCE,
     ROUNDING_TOLERANCE,

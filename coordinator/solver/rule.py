@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.further import excess, further_of
 from coordinator.solver.limits import cash_left, gross_used, position_range, turnover_used
 from coordinator.solver.violations import Violations, measure
 
@@ -21,7 +22,8 @@ _PORTIONS = (1.0, 0.75, 0.5, 0.25, 0.1)
 def reduce_breaches(problem: AllocationProblem, before: Violations) -> Floats:
     """(n,) trades that move breached limits towards being kept and worsen no other.
 
-    Positions come first, then gross exposure and cash by selling in proportion. The wanted trades
+    Positions come first, then gross exposure, cash and the further limits by reducing in proportion
+    what uses them. The wanted trades
     are cut to trade_max and turnover_max, then to the largest tried portion that makes no limit
     worse.
     """
@@ -48,8 +50,37 @@ def _with_sums(problem: AllocationProblem, trades: Floats) -> Floats:
     sellable = float(np.sum(longs * np.maximum(1.0 - problem.cost_sell, 0.0)))
     sold = np.clip(missing / sellable, 0.0, 1.0) if sellable > 0 else 0.0
     wanted = trades - np.maximum(share, sold) * longs - share * shorts
+    if problem.limits:
+        wanted = np.where(trades == 0.0, _with_rows(problem, wanted, longs, shorts), wanted)
     cut: Floats = np.clip(wanted, -problem.trade_max, problem.trade_max)
     return cut
+
+
+def _with_rows(problem: AllocationProblem, trades: Floats, longs: Floats, shorts: Floats) -> Floats:
+    """(n,) trades, or the reduction that the most broken further limit on each name asks, if more.
+
+    longs, shorts: (n,) what may be reduced. Only what is held is reduced, so that a floor which
+    needs buys is left to other rungs.
+    """
+    further, nothing = further_of(problem), np.zeros_like(trades)
+    counts, over = further.counts, np.where(further.hard, excess(problem, nothing), 0.0)
+    held = longs + shorts
+    share = nothing.copy()
+    pushes = [further.linear * held, further.gross * np.abs(held)]
+    for push, kind in zip(pushes, ("linear", "gross"), strict=True):
+        adds = np.maximum(push, 0.0)
+        size = adds.sum(axis=1)
+        part = np.where(size > 0.0, over[counts.part(kind)] / np.where(size > 0.0, size, 1.0), 0.0)
+        asked = np.minimum(part, 1.0)[:, None] * (adds > 0.0)
+        share = np.maximum(share, asked.max(axis=0, initial=0.0))
+    volatility = counts.part("volatility")
+    most = over[volatility] / np.maximum(over[volatility] + further.bound[volatility], 1e-300)
+    share = np.maximum(share, np.clip(most, 0.0, 1.0).max(initial=0.0))
+    cash = over[counts.part("cash")].max(initial=0.0)
+    sellable = float(np.sum(longs * np.maximum(1.0 - problem.cost_sell, 0.0)))
+    sold = min(cash / sellable, 1.0) if sellable > 0.0 else 0.0
+    reduction = -share * held - np.maximum(sold - share, 0.0) * longs
+    return np.where(np.abs(reduction) > np.abs(trades), reduction, trades)
 
 
 def _within_turnover(problem: AllocationProblem, trades: Floats) -> Floats:

@@ -9,12 +9,15 @@ trade at which exposure is smallest. So each trade is a start plus at most three
     z = z0 + A t,  low <= t <= high,  z0 the trade nearest to none,
 
 A the (n, k) matrix that adds up each name's segments. Slopes rise away from z0 (all costs and uses
-are convex), so segments fill in order by themselves, and gross, cash and turnover are one row each:
+are convex), so segments fill in order by themselves, and gross, cash, turnover and each further row
+are one row:
 
     min  c't + t'A' (gamma Sigma) A t / 2   s.t.  G t <= room left at z0
 
 A long-only portfolio has about one segment a name, where the model has three variables and eight
-rows a name. Names that cannot trade have none. Solved cold by a solver object of its own.
+rows a name. Names that cannot trade have none. Solved cold by a solver object of its own. A
+volatility limit is not in it: where the answer keeps one anyway, it is the answer with it; where
+not, the answer's excess says so.
 """
 
 from __future__ import annotations
@@ -27,13 +30,14 @@ from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, marginal_value, one_sided_slopes
+from coordinator.solver.further import further_of
 from coordinator.solver.limits import kink
 from coordinator.solver.model import scale_of
 from coordinator.solver.room import Room
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.solution import Solution, judged, no_solution
 
-__all__ = ["optimise_segments"]
+__all__ = ["STATUS", "Segments", "can_bind", "cut", "optimise_segments", "room_left", "set_up"]
 
 _NARROW = 1e-12
 """A segment this narrow is none, fraction of NAV: an interior needs width."""
@@ -45,7 +49,7 @@ _ROUNDS_MAX = 4
 """Then all join."""
 _WORTH = 1e-9
 """A gain per unit of trade that is none: with everything traded, a thousandth of the gap."""
-_STATUS = {
+STATUS = {
     piqp.PIQP_SOLVED: "optimal",
     piqp.PIQP_MAX_ITER_REACHED: "user_limit",
     piqp.PIQP_PRIMAL_INFEASIBLE: "infeasible",
@@ -58,7 +62,8 @@ class Segments:
     """The pieces of all trades, (k,) each.
 
     name: index of the instrument. low, high: how far it goes below and above z0. cost: paid per
-    unit of weight. uses: (3, k) of gross, cash and turnover per unit of weight. start: (n,) z0.
+    unit of weight. uses: (3 + r, k) of gross, cash, turnover and the r further rows per unit of
+    weight. start: (n,) z0.
     """
 
     name: NDArray[np.intp]
@@ -101,6 +106,9 @@ def cut(problem: AllocationProblem, room: Room) -> Segments:
             np.where(bought, 0.5, -0.5),
         ]
     )
+    if problem.limits:
+        further = further_of(problem)
+        uses = np.concatenate([uses, further.linear[:, name], further.gross[:, name] * uses[0]])
     up = below >= at
     width = above - below
     return Segments(
@@ -186,15 +194,20 @@ def _solve(
             prices=Prices(),
         )
     scale = scale_of(problem)
-    solver = _set_up(problem, room, parts, scale, slope, settings)
-    status = _STATUS.get(solver.solve(), "failed")
+    left = room_left(problem, room, parts.start)
+    kept = can_bind(parts, left)
+    solver = set_up(problem, parts, kept, left[kept], scale, slope, settings)
+    status = STATUS.get(solver.solve(), "failed")
     result = solver.result
     iterations = int(result.info.iter)
     length, duals = np.asarray(result.x), np.asarray(result.z_u)
     if status == "failed" or not (np.isfinite(length).all() and np.isfinite(duals).all()):
         return no_solution(problem, "PIQP", status, iterations)
     found = parts.start + np.bincount(parts.name, weights=length, minlength=len(parts.start))
-    gross, cash, turnover = (max(float(dual), 0.0) / scale for dual in duals)
+    rows = np.zeros(len(left))
+    rows[kept] = np.maximum(duals, 0.0) / scale
+    gross, cash, turnover = rows[:3].tolist()
+    linear, groups = np.split(rows[3:], [len(room.linear)])
     return judged(
         problem,
         room,
@@ -202,19 +215,30 @@ def _solve(
         status=status,
         iterations=iterations,
         found=found,
-        prices=Prices(gross=gross, cash=cash, turnover=turnover),
+        prices=Prices(gross=gross, cash=cash, turnover=turnover, linear=linear, groups=groups),
     )
 
 
-def _set_up(
+def can_bind(parts: Segments, left: Floats) -> NDArray[np.intp]:
+    """Rows to solve with: the first three, and of the further ones those that parts can use up."""
+    further = parts.uses[3:]
+    most = np.maximum(further * parts.low, further * parts.high).sum(axis=1)
+    return np.concatenate([np.arange(3), 3 + np.flatnonzero(most > left[3:])])
+
+
+def set_up(
     problem: AllocationProblem,
-    room: Room,
     parts: Segments,
+    kept: NDArray[np.intp],
+    left: Floats,
     scale: float,
     slope: Floats,
     settings: SolverSettings,
 ) -> piqp.DenseSolver:
-    """A solver that has seen nothing but this problem. slope: (n,) marginal value at z0."""
+    """A solver that has seen nothing but this problem.
+
+    kept: the rows to solve with, left: their room at z0. slope: (n,) marginal value at z0.
+    """
     name, curvature = parts.name, scale * problem.risk_aversion
     quadratic = problem.covariance[name[:, None], name]
     quadratic *= curvature
@@ -226,18 +250,23 @@ def _set_up(
         # Symmetric, so the transposed view is the order of memory that the solver wants.
         P=quadratic.T,
         c=scale * (parts.cost - slope[name]),
-        G=np.asfortranarray(parts.uses),
-        h_u=_left(problem, room, parts.start),
+        G=np.asfortranarray(parts.uses[kept]),
+        h_u=left,
         x_l=parts.low,
         x_u=parts.high,
     )
     return solver
 
 
-def _left(problem: AllocationProblem, room: Room, start: Floats) -> Floats:
-    """(3,) room of gross, cash and turnover that the trades z0 leave; below 0 where overdrawn."""
-    exposure = np.maximum(room.highest + start, -(room.lowest + start)).sum()
+def room_left(problem: AllocationProblem, room: Room, start: Floats) -> Floats:
+    """(3 + r,) room of gross, cash, turnover and the rows that z0 leaves; < 0 where overdrawn."""
+    exposure = np.maximum(room.highest + start, -(room.lowest + start))
     buys, sells = np.maximum(start, 0.0), np.maximum(-start, 0.0)
     paid = buys @ (1.0 + problem.cost_buy) - sells @ (1.0 - problem.cost_sell)
     turned = (buys + sells).sum() / 2
-    return np.array([room.gross - exposure, room.cash - paid, room.turnover - turned])
+    left = np.array([room.gross - exposure.sum(), room.cash - paid, room.turnover - turned])
+    if not problem.limits:
+        return left
+    further = further_of(problem)
+    linear, groups = room.linear - further.linear @ start, room.groups - further.gross @ exposure
+    return np.concatenate([left, linear, groups])

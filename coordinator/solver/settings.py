@@ -23,7 +23,10 @@ class SolverSettings:
     tolerance: residual and gap tolerance of the scaled problem, absolute and relative.
     iterations_max: interior-point iterations before a solver gives up.
     gap_max: certified distance to the optimum that counts as solved, fraction of NAV (1e-6 is 0.01
-    bp). models_max: compiled models kept, one per size, purpose and solver.
+    bp). models_max: compiled models kept, one per size, purpose, solver and rows.
+    tier_solves_max: solves for soft limits that cannot all be kept, at least 1; of more tiers the
+    last ones share a solve. cone_solves_max: solves for the risk aversion at which a volatility
+    limit is just kept, before a cone solver is asked.
     """
 
     solver: SolverName = "PIQP"
@@ -32,3 +35,5 @@ class SolverSettings:
     iterations_max: int = 100
     gap_max: float = 1e-6
     models_max: int = 24
+    tier_solves_max: int = 8
+    cone_solves_max: int = 24

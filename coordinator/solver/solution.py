@@ -12,10 +12,17 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, objective, upper_bound
+from coordinator.solver.further import further_of
+from coordinator.solver.limits import volatility_used
 from coordinator.solver.room import Room
 from coordinator.solver.settings import SolverName
 
-__all__ = ["Solution", "judged", "no_solution"]
+__all__ = ["CONE_BINDS", "EXCESS_MAX", "Solution", "judged", "no_solution", "volatility_broken"]
+
+CONE_BINDS = "a cone binds"
+"""Status of an answer by a way that knows no cones: no failure, but another has to be asked."""
+EXCESS_MAX = 1e-7
+"""What a solver may overdraw a sum by and still be accepted; rounding repairs it to floats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +68,32 @@ def no_solution(
     return Solution(solver, status, iterations, nothing, Prices(), np.inf, np.inf)
 
 
+def volatility_broken(problem: AllocationProblem, room: Room, trades: Floats) -> bool:
+    """Whether trades, (n,), are more volatile than is accepted."""
+    if not np.isfinite(room.volatility):
+        return False
+    return volatility_used(problem, trades) > room.volatility + EXCESS_MAX
+
+
 def _overdrawn(problem: AllocationProblem, room: Room, trades: Floats) -> float:
     """Largest amount by which trades overdraw the room of the sums, fraction of NAV."""
-    exposure = np.sum(np.maximum(room.highest + trades, -(room.lowest + trades)))
+    exposure = np.maximum(room.highest + trades, -(room.lowest + trades))
     buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
     paid = buys @ (1.0 + problem.cost_buy) - sells @ (1.0 - problem.cost_sell)
     turned = np.sum(buys + sells) / 2
-    return float(max(exposure - room.gross, paid - room.cash, turned - room.turnover, 0.0))
+    sums = np.sum(exposure) - room.gross, paid - room.cash, turned - room.turnover
+    return float(max(*sums, _rows_overdrawn(problem, room, trades, exposure), 0.0))
+
+
+def _rows_overdrawn(
+    problem: AllocationProblem, room: Room, trades: Floats, exposure: Floats
+) -> float:
+    """The same for the further rows, in their scaled unit."""
+    if not problem.limits:
+        return 0.0
+    further = further_of(problem)
+    linear = (further.linear @ trades - room.linear).max(initial=0.0)
+    groups = (further.gross @ exposure - room.groups).max(initial=0.0)
+    if not further.counts.volatility:
+        return float(max(linear, groups))
+    return float(max(linear, groups, volatility_used(problem, trades) - room.volatility))

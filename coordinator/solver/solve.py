@@ -9,13 +9,19 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar, cast
 
 import cvxpy as cp
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.aversion import optimise_limited
 from coordinator.solver.certificate import Prices
+from coordinator.solver.further import NOTHING, Counts, further_of
+from coordinator.solver.least import Choice, Least, build_least
+from coordinator.solver.least_segments import seek_segments
 from coordinator.solver.model import (
     Model,
     Restoration,
@@ -26,34 +32,43 @@ from coordinator.solver.model import (
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.segments import optimise_segments
 from coordinator.solver.settings import SolverName, SolverSettings
-from coordinator.solver.solution import Solution, judged, no_solution
+from coordinator.solver.solution import CONE_BINDS, Solution, judged, no_solution, volatility_broken
 from coordinator.solver.violations import Violations, measure
 
-__all__ = ["ModelShelf", "optimise", "optimise_model", "restore"]
+__all__ = ["ModelShelf", "least_violation", "optimise", "optimise_model", "restore"]
 
-_Made = TypeVar("_Made", Model, Restoration)
+_Made = TypeVar("_Made", Model, Restoration, Least)
+_Key = tuple[str, int, str, Counts]
+_NO_ROWS = Counts()
+_CONE = 1e-2
+"""Of the tolerance: beside a cone that leaves a thin room, prices and so gaps are large. How far
+the solver really came is the certificate's to say."""
 
 
 class ModelShelf:
-    """Compiled models by purpose, size and solver; the least recently used one goes first.
+    """Compiled models by purpose, size, solver and rows; the least recently used one goes first.
 
     Compiling is all that is kept: what a model holds is overwritten before each solve.
     """
 
     def __init__(self, models_max: int) -> None:
         """models_max: most models kept at a time."""
-        self._models: OrderedDict[tuple[str, int, str], Model | Restoration] = OrderedDict()
+        self._models: OrderedDict[_Key, Model | Restoration | Least] = OrderedDict()
         self._models_max = models_max
 
-    def model(self, n: int, solver: SolverName) -> Model:
-        """The allocation model for n instruments, for one solver."""
-        return self._take(("model", n, solver), build_model)
+    def model(self, n: int, solver: SolverName, rows: Counts = _NO_ROWS) -> Model:
+        """The allocation model for n instruments and so many further rows, for one solver."""
+        return self._take(("model", n, solver, rows), partial(build_model, counts=rows))
 
     def restoration(self, n: int, solver: SolverName) -> Restoration:
         """The phase-1 model for n instruments, for one solver."""
-        return self._take(("restoration", n, solver), build_restoration)
+        return self._take(("restoration", n, solver, _NO_ROWS), build_restoration)
 
-    def _take(self, key: tuple[str, int, str], build: Callable[[int], _Made]) -> _Made:
+    def least(self, n: int, solver: SolverName, rows: Counts) -> Least:
+        """The search for the least violation with so many further rows, for one solver."""
+        return self._take(("least", n, solver, rows), partial(build_least, counts=rows))
+
+    def _take(self, key: _Key, build: Callable[[int], _Made]) -> _Made:
         made = self._models.pop(key, None)
         if made is None:
             made = build(key[1])
@@ -75,7 +90,10 @@ def optimise(
     PIQP gets the model in fewer variables, without cvxpy's work for each solve.
     """
     if solver == "PIQP":
-        return optimise_segments(problem, room, settings)
+        found = optimise_segments(problem, room, settings)
+        if found.status == "optimal" and volatility_broken(problem, room, found.trades):
+            return optimise_limited(problem, room, settings, replace(found, status=CONE_BINDS))
+        return found
     return optimise_model(problem, room, shelf, settings, solver)
 
 
@@ -87,18 +105,28 @@ def optimise_model(
     solver: SolverName,
 ) -> Solution:
     """The same by the model as it is written, through cvxpy."""
-    model = shelf.model(len(problem.instruments), solver)
+    model = shelf.model(len(problem.instruments), solver, _stated(further_of(problem).counts))
     scale = scale_of(problem)
     model.parameters.load_room(problem, room)
     model.parameters.load_objective(problem, scale)
-    status, iterations = _solve(model.problem, settings, solver)
+    if model.rows is not None:
+        model.rows.parameters.load(problem)
+        model.rows.rooms.load(room)
+    has_cone = model.rows is not None and model.rows.volatility is not None
+    pinned = replace(settings, tolerance=settings.tolerance * _CONE) if has_cone else settings
+    status, iterations = _solve(model.problem, pinned, solver, compiled=not has_cone)
     found = _values(model.trades)
     if found is None:
         return no_solution(problem, solver, status, iterations)
+    volatility, pull = _cone_price(model, scale)
     prices = Prices(
         gross=_price(model.gross, scale),
         cash=_price(model.cash, scale),
         turnover=_price(model.turnover, scale),
+        linear=_prices(model.rows.linear, scale) if model.rows else NOTHING,
+        groups=_prices(model.rows.groups, scale) if model.rows else NOTHING,
+        volatility=volatility,
+        pull=pull,
     )
     return judged(
         problem,
@@ -109,6 +137,11 @@ def optimise_model(
         found=found,
         prices=prices,
     )
+
+
+def _stated(counts: Counts) -> Counts:
+    """The rows that the model states: those of one cone, turnover or cash are one bound of it."""
+    return Counts(counts.linear, counts.gross, min(counts.volatility, 1))
 
 
 def restore(
@@ -136,14 +169,49 @@ def restore(
     return Solution(solver, status, iterations, trades, Prices(), gap, excess)
 
 
-def _solve(problem: cp.Problem, settings: SolverSettings, solver: SolverName) -> tuple[str, int]:
-    """Solve cold with pinned options; returns the status and the iterations."""
+def least_violation(
+    problem: AllocationProblem,
+    choice: Choice,
+    shelf: ModelShelf,
+    settings: SolverSettings,
+    solver: SolverName,
+) -> Solution:
+    """Trades with the least violation of the chosen limits, no limit broken by more than it may.
+
+    The gap of the answer is 0 where the solver says it is optimal; excess: by how much a limit is
+    broken beyond what it may.
+    """
+    if solver == "PIQP":
+        return seek_segments(problem, choice, settings)
+    model = shelf.least(len(problem.instruments), solver, further_of(problem).counts)
+    model.load(problem, choice)
+    status, iterations = _solve(model.problem, settings, solver, compiled=False)
+    found = _values(model.trades)
+    if found is None:
+        return no_solution(problem, solver, status, iterations)
+    trades = np.clip(found, -problem.trade_max, problem.trade_max)
+    gap = 0.0 if status == cp.OPTIMAL else np.inf
+    excess = measure(problem, trades).beyond(choice.most)
+    return Solution(solver, status, iterations, trades, Prices(), gap, excess)
+
+
+def _solve(
+    problem: cp.Problem, settings: SolverSettings, solver: SolverName, *, compiled: bool = True
+) -> tuple[str, int]:
+    """Solve cold with pinned options; returns the status and the iterations.
+
+    compiled: keep what cvxpy compiles of the parameters. Of a root of the covariance that takes
+    far longer than a solve and makes none of them faster.
+    """
     with warnings.catch_warnings():
         # cvxpy warns about inaccurate solutions; the certificate judges those.
         warnings.simplefilter("ignore")
         try:
             problem.solve(  # type: ignore[no-untyped-call]  # cvxpy declares no types here
-                solver=solver, warm_start=False, **_options(settings, solver)
+                solver=solver,
+                warm_start=False,
+                ignore_dpp=not compiled,
+                **_options(settings, solver),
             )
         except cp.SolverError as error:
             return f"failed: {error}".split(".")[0], 0
@@ -178,7 +246,40 @@ def _values(variable: cp.Variable) -> Floats | None:
 
 def _price(constraint: cp.Constraint, scale: float) -> float:
     """The constraint's dual in the objective's unit; 0 where the solver gave none."""
-    value = constraint.dual_value
-    if value is None or not np.all(np.isfinite(value)):
+    value = _dual(constraint)
+    if value is None:
         return 0.0
-    return max(float(np.asarray(value).reshape(())), 0.0) / scale
+    return max(float(value.reshape(-1)[0]), 0.0) / scale
+
+
+def _cone_price(model: Model, scale: float) -> tuple[float, Floats]:
+    """The price of volatility and (n,) how it pulls each weight; none where there is no cone."""
+    if model.rows is None or model.rows.volatility is None or model.rows.parameters.root is None:
+        return 0.0, NOTHING
+    duals = model.rows.volatility.dual_value
+    if duals is None or any(one is None or not np.all(np.isfinite(one)) for one in duals):
+        return 0.0, NOTHING
+    price, along = (np.asarray(one, dtype=np.float64).reshape(-1) / scale for one in duals)
+    root = np.asarray(model.rows.parameters.root.value, dtype=np.float64)
+    pull: Floats = -(along @ root)
+    # The bound holds for directions no longer than the price.
+    return max(float(price[0]), float(np.linalg.norm(along))), pull
+
+
+def _prices(constraint: cp.Constraint | None, scale: float) -> Floats:
+    """(k,) the duals of a constraint of k rows in the objective's unit."""
+    value = _dual(constraint)
+    if constraint is None:
+        return NOTHING
+    if value is None:
+        return np.zeros(constraint.size)
+    result: Floats = np.maximum(value.reshape(-1), 0.0) / scale
+    return result
+
+
+def _dual(constraint: cp.Constraint | None) -> Floats | None:
+    """The values of a constraint's dual, where the solver gave finite ones."""
+    value = None if constraint is None else constraint.dual_value
+    if value is None or not np.all(np.isfinite(value)):
+        return None
+    return np.asarray(value, dtype=np.float64)

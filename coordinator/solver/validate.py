@@ -10,6 +10,7 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.errors import ProblemError
+from coordinator.solver.validate_limits import check_limits
 
 __all__ = ["check_problem", "positive_semidefinite"]
 
@@ -51,6 +52,7 @@ _NONNEGATIVE_SCALARS = [i for i, name in enumerate(_SCALARS) if name in _NONNEGA
 def check_problem(problem: AllocationProblem) -> None:
     """Raise ProblemError, naming the field, unless shapes, signs and finiteness are right."""
     n = len(problem.instruments)
+    check_limits(problem.limits, n)
     if _passes(problem, n):
         return
     for name in _VECTORS:

@@ -6,14 +6,24 @@ must never use anything of the model: it is the second opinion.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.further import NOTHING, excess, further_of
 from coordinator.solver.limits import cash_left, position_range, turnover_used
 
-__all__ = ["BREACH_TOLERANCE", "ROUNDING_TOLERANCE", "Violations", "beyond", "measure"]
+__all__ = [
+    "BREACH_TOLERANCE",
+    "ROUNDING_TOLERANCE",
+    "Violations",
+    "beyond",
+    "broken_names",
+    "measure",
+    "row_name",
+]
 
 # A limit broken by less than a thousandth of a basis point of NAV is drift, not a breach to be
 # repaired.
@@ -21,13 +31,16 @@ BREACH_TOLERANCE = 1e-7
 # What float arithmetic may add when an answer is checked again.
 ROUNDING_TOLERANCE = 1e-9
 
+_NO_ROW: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+
 
 @dataclass(frozen=True, slots=True)
 class Violations:
-    """Excess over each hard limit, fraction of NAV, 0 where it is kept.
+    """Excess over each limit, fraction of NAV, 0 where it is kept.
 
-    over, under: (n,) per position; trade: (n,) beyond trade_max; the rest are sums over the
-    portfolio.
+    over, under: (n,) per position; trade: (n,) beyond trade_max; gross, cash and turnover are sums
+    over the portfolio. further: (m,) of the rows of `further`, soft ones too, in their scaled unit;
+    hard: (m,) which of them count as broken limits.
     """
 
     over: Floats
@@ -36,20 +49,23 @@ class Violations:
     gross: float
     cash: float
     turnover: float
+    further: Floats = field(default_factory=lambda: NOTHING)
+    hard: NDArray[np.bool_] = field(default_factory=lambda: _NO_ROW)
 
     @property
     def largest(self) -> float:
-        """The largest single excess, fraction of NAV."""
+        """The largest single excess over a hard limit, fraction of NAV."""
         per_name = [x.max(initial=0.0) for x in (self.over, self.under, self.trade)]
-        return float(max(*per_name, self.gross, self.cash, self.turnover))
+        of_rows = self.further[self.hard].max(initial=0.0) if len(self.further) else 0.0
+        return float(max(*per_name, of_rows, self.gross, self.cash, self.turnover))
 
     @property
     def breached(self) -> bool:
-        """Whether any limit is broken by more than drift."""
+        """Whether any hard limit is broken by more than drift."""
         return self.largest > BREACH_TOLERANCE
 
     def worse_than(self, allowed: Violations) -> bool:
-        """Whether any single limit is broken by more than allowed, beyond float arithmetic."""
+        """Whether any single hard limit is broken by more than allowed, beyond float arithmetic."""
         gap = ROUNDING_TOLERANCE
         return bool(
             (self.over > allowed.over + gap).any()
@@ -58,25 +74,39 @@ class Violations:
             or self.gross > allowed.gross + gap
             or self.cash > allowed.cash + gap
             or self.turnover > allowed.turnover + gap
+            or (len(self.further) and (self.further > allowed.further + gap)[self.hard].any())
+        )
+
+    def beyond(self, most: Violations) -> float:
+        """Largest amount by which any limit, soft ones too, is broken by more than it may be."""
+        return float(
+            max(
+                (self.over - most.over).max(initial=0.0),
+                (self.under - most.under).max(initial=0.0),
+                (self.further - most.further).max(initial=0.0),
+                self.gross - most.gross,
+                self.cash - most.cash,
+                self.turnover - most.turnover,
+            )
         )
 
     def names(self) -> tuple[str, ...]:
-        """Names of the limits broken by more than drift, in a fixed order."""
-        excess = {
+        """Names of the limits of every problem broken by more than drift, in a fixed order."""
+        amounts = {
             "position_max": float(np.max(self.over, initial=0.0)),
             "position_min": float(np.max(self.under, initial=0.0)),
             "gross_max": self.gross,
             "cash_floor": self.cash,
         }
-        return tuple(name for name, value in excess.items() if value > BREACH_TOLERANCE)
+        return tuple(name for name, value in amounts.items() if value > BREACH_TOLERANCE)
 
 
 def measure(problem: AllocationProblem, trades: Floats) -> Violations:
-    """The excess over each hard limit if these trades, (n,) fractions of NAV, are decided."""
+    """The excess over each limit if these trades, (n,) fractions of NAV, are decided."""
     lowest, highest = position_range(problem, trades)
     gross = float(np.maximum(highest, -lowest).sum())
     over, under = _outside(problem, lowest, highest)
-    return Violations(
+    found = Violations(
         over=over,
         under=under,
         trade=np.maximum(np.abs(trades) - problem.trade_max, 0.0),
@@ -84,6 +114,24 @@ def measure(problem: AllocationProblem, trades: Floats) -> Violations:
         cash=max(problem.cash_floor - cash_left(problem, trades), 0.0),
         turnover=max(turnover_used(trades) - problem.turnover_max, 0.0),
     )
+    if not problem.limits:
+        return found
+    return replace(found, further=excess(problem, trades), hard=further_of(problem).hard)
+
+
+def broken_names(problem: AllocationProblem, found: Violations) -> tuple[str, ...]:
+    """Names of all hard limits broken by more than drift, in a fixed order."""
+    rows = np.flatnonzero((found.further > BREACH_TOLERANCE) & found.hard)
+    return (*found.names(), *(row_name(problem, int(row)) for row in rows))
+
+
+def row_name(problem: AllocationProblem, row: int) -> str:
+    """A row of the further limits as people call it: limit, label and whether it is a floor."""
+    further = further_of(problem)
+    at, index = further.source[row]
+    limit = problem.limits[at]
+    label = f"/{limit.labels[index]}" if limit.labels[index] else ""
+    return f"{limit.name}{label}{' (floor)' if further.side[row] < 0.0 else ''}"
 
 
 def beyond(problem: AllocationProblem, trades: Floats) -> tuple[Floats, Floats]:

@@ -17,9 +17,11 @@ from projections.rows import (
     ConflictRow,
     DecisionRow,
     FillRow,
+    HeardPaneRow,
     HoldingChangeRow,
     HoldingRow,
     IncidentRow,
+    PortfolioPaneRow,
     PortfolioRow,
     PortfolioViewRow,
     QualityRow,
@@ -28,6 +30,7 @@ from projections.rows import (
     SignalRow,
     SignalUseRow,
     SignalVerdictRow,
+    SourcePaneRow,
     TradeEndRow,
     TradeRow,
     WithdrawalRow,
@@ -35,7 +38,18 @@ from projections.rows import (
 
 __all__ = ["TABLES", "Table", "newest"]
 
-_TIMES = frozenset(("at", "decided_at", "event_time", "expires_at", "opened_at", "valid_until"))
+_TIMES = frozenset(
+    (
+        "at",
+        "begins_at",
+        "decided_at",
+        "ends_at",
+        "event_time",
+        "expires_at",
+        "opened_at",
+        "valid_until",
+    )
+)
 """Fields that hold ns UTC and stand in two columns."""
 _TYPES = {
     "str": "text",
@@ -220,6 +234,9 @@ TABLES = (
         "portfolio_history", PortfolioViewRow, ("portfolio", "at", "as_of_shard", "as_of_seq"),
         "at",
     ),
+    Table("portfolio_panes", PortfolioPaneRow, ("portfolio", "begins_at"), "begins_at"),
+    Table("heard_panes", HeardPaneRow, ("portfolio", "source", "begins_at"), "begins_at"),
+    Table("source_panes", SourcePaneRow, ("source", "begins_at"), "begins_at"),
     Table("portfolio_views", PortfolioViewRow, ("portfolio",)),
     Table("holdings", HoldingRow, ("portfolio", "instrument")),
     Table("portfolios", PortfolioRow, ("portfolio",)),

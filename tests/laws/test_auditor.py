@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.core.engine import Engine
 from coordinator.core.ports import Allocation, AllocationProblem, Floats
-from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.learning import ChosenRisk
 from tests.journals import Inputs, engine, run
 from tests.laws.auditor import audit
 from tests.recorded import end_of, recorded
@@ -48,7 +48,7 @@ def test_a_broken_limit_is_named(
     change: Callable[[AllocationProblem, Floats], Floats], found: str
 ) -> None:
     def make(shard: int, shards: int) -> Engine:
-        risk = PriorBlendedCovariance()
+        risk = ChosenRisk()
         return Engine(shard=shard, shards=shards, allocator=Overdone(change), risk_model=risk)
 
     log = run(INPUTS, make=make, end=end_of(INPUTS))

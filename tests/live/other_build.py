@@ -10,12 +10,12 @@ import sys
 
 from coordinator import bootstrap
 from coordinator.cli.main import main
-from coordinator.learning import risk
+from coordinator.learning import returns
 
 __all__: list[str] = []
 
 _OURS = bootstrap._build
-SHARE = risk._VARIANCE_WEIGHT_SHARE
+SHARE = returns._VARIANCE_WEIGHT_SHARE
 
 
 def _theirs() -> str:
@@ -24,5 +24,5 @@ def _theirs() -> str:
 
 if __name__ == "__main__":
     bootstrap._build = _theirs
-    risk._VARIANCE_WEIGHT_SHARE = SHARE * 1.01
+    returns._VARIANCE_WEIGHT_SHARE = SHARE * 1.01
     sys.exit(main())

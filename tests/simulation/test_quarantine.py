@@ -171,8 +171,8 @@ def test_a_broken_timer_is_removed_its_portfolio_paused_and_the_record_applied(
     else:
         real = timers.after_timer
 
-        def broken_after(state: State, timer: str) -> None:
-            real(state, timer)
+        def broken_after(state: State, timer: str, **ports: Any) -> None:
+            real(state, timer, **ports)
             if timer == "round\tp":
                 state.portfolios["q"].accounts["USD"].cash *= 3
                 boom()
@@ -199,10 +199,10 @@ def test_a_resumed_portfolio_decides_again_on_its_interval(
     resumed = make.make("control", "CoordinationResumed", T0 + 2 * HOUR + SECOND, portfolio="p")
     real = timers.after_timer
 
-    def once(state: State, timer: str) -> None:
+    def once(state: State, timer: str, **ports: Any) -> None:
         if timer.startswith("interval") and state.clock < T0 + 2 * HOUR:
             boom()
-        real(state, timer)
+        real(state, timer, **ports)
 
     monkeypatch.setattr(engine_module, "after_timer", once)
     log = run([*inputs, resumed], end=T0 + 5 * HOUR + SECOND)

@@ -102,7 +102,7 @@ def _views(settings: Settings) -> int:
     from coordinator.shells.live.views import PortfolioViews  # noqa: PLC0415 - as above
     from coordinator.shells.live.views_http import ViewPages  # noqa: PLC0415 - as above
 
-    pages = ViewPages(settings.worker.view_windows_s)
+    pages = ViewPages(settings.worker.view_windows_s, shards=settings.worker.shards)
 
     async def part(stop: asyncio.Event, metrics: Metrics, health: Health) -> None:
         pages.views = PortfolioViews(settings, metrics=metrics, health=health)

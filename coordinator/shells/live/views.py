@@ -1,4 +1,4 @@
-"""Windowed portfolio views: a Faust app of its own, with two tables and their changelogs.
+"""Windowed views of portfolios and sources: a Faust app of its own, two tables, their changelogs.
 
 Place in the flow: reads the decisions topic, serves JSON. Faust delivers, assigns and restores the
 tables; how far a shard was followed stands in the tables themselves, behind every row that it
@@ -32,6 +32,7 @@ from coordinator.shells.live.ending import ended
 from coordinator.shells.live.layout import await_layout
 from coordinator.telemetry.health import Health
 from coordinator.telemetry.metrics import Metrics
+from projections.panes import PaneTables
 from projections.tables import Follower, Place, Row, ViewTables
 
 __all__ = ["PortfolioViews", "ViewsFailed"]
@@ -88,9 +89,9 @@ class PortfolioViews:
         self.app = faust_app(settings, "views")
         self._latest, self._windows = self._table(LATEST), self._table(WINDOWS)
         worker = settings.worker
-        self.tables = ViewTables(
-            self._latest, self._windows, sizes=worker.view_windows_s, kept=worker.view_windows_kept
-        )
+        sizes, kept = worker.view_windows_s, worker.view_windows_kept
+        self.tables = ViewTables(self._latest, self._windows, sizes=sizes, kept=kept)
+        self.panes = PaneTables(self._latest, self._windows, sizes=sizes, kept=kept)
         self.shards: dict[int, Follower] = {}
         self._settled: dict[int, Place] = {}
         self._turn = asyncio.Lock()
@@ -187,6 +188,7 @@ class PortfolioViews:
         if head is not None:
             self._latest.shard = self._windows.shard = record.shard
             self.tables.apply(record, head)
+            self.panes.apply(record, head)
             self._metrics.records.labels("viewed").inc()
 
     async def _read_on(self, shard: int, follower: Follower, stop: int | None = None) -> None:

@@ -1,24 +1,41 @@
 """Hard limits: each file has the constraint of the model and the measure that checks an answer.
 
-A new limit is one file here, its room in `room.Room` and its parameter in `model.Parameters`. The
+A new limit is one file here, its rows in `further` and its parameter in `model_rows`. The
 measures know nothing of the solver, so an answer is checked by other code than found it.
 """
 
 from coordinator.solver.limits.cash import cash_left, cash_limit
-from coordinator.solver.limits.gross import gross_limit, gross_used, kink
+from coordinator.solver.limits.gross import exposure_of, gross_limit, gross_used, kink
+from coordinator.solver.limits.groups import exposures, group_limit
+from coordinator.solver.limits.linear import linear_before, linear_limit
 from coordinator.solver.limits.position import position_limit, position_range
 from coordinator.solver.limits.trade import trade_limit
 from coordinator.solver.limits.turnover import turnover_limit, turnover_used
+from coordinator.solver.limits.volatility import (
+    root_of,
+    volatility_limit,
+    volatility_slope,
+    volatility_used,
+)
 
 __all__ = [
     "cash_left",
     "cash_limit",
+    "exposure_of",
+    "exposures",
     "gross_limit",
     "gross_used",
+    "group_limit",
     "kink",
+    "linear_before",
+    "linear_limit",
     "position_limit",
     "position_range",
+    "root_of",
     "trade_limit",
     "turnover_limit",
     "turnover_used",
+    "volatility_limit",
+    "volatility_slope",
+    "volatility_used",
 ]

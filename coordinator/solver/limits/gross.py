@@ -9,27 +9,31 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.atoms import total
 from coordinator.solver.limits.position import position_range
 
-__all__ = ["gross_limit", "gross_used", "kink"]
+__all__ = ["exposure_of", "gross_limit", "gross_used", "kink"]
+
+
+def exposure_of(
+    trades: cp.Variable, highest: cp.Parameter, lowest: cp.Parameter
+) -> tuple[cp.Variable, list[cp.Constraint]]:
+    """A variable that is at least each position's largest absolute weight, and its rows.
+
+    trades: (n,) signed fractions of NAV. highest, lowest: (n,) weight before trading with all
+    working buys, respectively all working sells, filled. As lowest <= filled <= highest, max(|.|)
+    over what may fill is max(highest + z, -(lowest + z)). Source: MATH, stage B.
+    """
+    exposure = cp.Variable(trades.shape[0], name="exposure")
+    return exposure, [exposure >= highest + trades, exposure >= -(lowest + trades)]
 
 
 def gross_limit(
-    trades: cp.Variable,
-    highest: cp.Parameter,
-    lowest: cp.Parameter,
-    room: cp.Parameter,
-    slack: cp.Expression | float = 0.0,
-) -> tuple[cp.Constraint, list[cp.Constraint]]:
+    exposure: cp.Variable, room: cp.Parameter, slack: cp.Expression | float = 0.0
+) -> cp.Constraint:
     """The sum of each position's largest absolute weight stays within room plus slack.
 
-    trades: (n,) signed fractions of NAV. highest, lowest: (n,) weight before trading with all
-    working buys, respectively all working sells, filled. room: fraction of NAV. Returns the limit
-    itself, whose dual is the price of gross, and the rows that define exposure. As lowest <= filled
-    <= highest, max(|.|) over what may fill is max(highest + z, -(lowest + z)). Source: MATH, stage
-    B.
+    exposure: (n,) as `exposure_of` makes it. room: fraction of NAV. Its dual is the price of gross.
     """
-    exposure = cp.Variable(trades.shape[0], name="exposure")
-    rows = [exposure >= highest + trades, exposure >= -(lowest + trades)]
-    return total(exposure) <= room + slack, rows
+    limit: cp.Constraint = total(exposure) <= room + slack
+    return limit
 
 
 def gross_used(problem: AllocationProblem, trades: Floats) -> float:

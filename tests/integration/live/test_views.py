@@ -1,4 +1,4 @@
-"""Windowed portfolio views on real Kafka: what the tables serve is a pure fold of the decisions."""
+"""Windowed views on real Kafka: what the tables serve is a pure fold of the decisions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from coordinator.log.kafka import KafkaLog
 from coordinator.settings import KafkaSettings
+from projections.activity import Shape, panes_of, portfolio_windows, source_windows
 from projections.tables import Follower, Row, ViewTables
 from tests.live.feeding import feed
 from tests.live.system import Part, System, until
@@ -51,6 +52,30 @@ def equal(part: Part, log: KafkaLog) -> bool:
     )
 
 
+def accepted(part: Part) -> int:
+    """Signals of all sources that count, as the panes so far say."""
+    told = json.loads(part.ask("/sources")[1])
+    return sum(one["accepted"] for one in told["sources"])
+
+
+def activity_equal(part: Part, log: KafkaLog) -> bool:
+    """Whether windows that tumble and that slide are those of the panes in the log."""
+    panes = panes_of(log, SIZES)
+    names = [name for name, _ in panes.newest("portfolio")]
+    sources = [name for name, _ in panes.newest("source")]
+    for shape in (Shape(3600, 3600, 20), Shape(3, 1, 20)):
+        asked = f"activity?size={shape.size}&hop={shape.hop}"
+        for name in names:
+            found = json.loads(part.ask(f"/views/{name}/{asked}")[1] or "{}")
+            if found.get("windows") != portfolio_windows(panes, name, shape):
+                return False
+        for name in sources:
+            found = json.loads(part.ask(f"/sources/{name}/{asked}")[1] or "{}")
+            if found.get("windows") != source_windows(panes, name, shape):
+                return False
+    return len(names) == 3 and len(sources) == 3
+
+
 def test_views_are_a_fold_of_the_decisions_also_after_a_kill(
     kafka_servers: str, kafka_prefix: str, tmp_path: Path
 ) -> None:
@@ -70,7 +95,8 @@ def test_views_are_a_fold_of_the_decisions_also_after_a_kill(
         system.topics()
         router, engine = system.start("router"), system.start("engine")
         views = system.start("views")
-        feed(system, world.opening(sessions=3))
+        panes = {"pane_ms": 1_000, "pane_grace_ms": 500}
+        feed(system, world.opening(sessions=3, parameters=panes))
         system.await_ready(router, engine, views)
         feed(system, (world.signal() for _ in range(40)))
         until("all portfolios are seen", lambda: len(folded(log).latest) == 3, within_s=20)
@@ -79,6 +105,10 @@ def test_views_are_a_fold_of_the_decisions_also_after_a_kill(
         assert [one["portfolio"] for one in shown["views"]] == ["p0", "p1", "p2"]
         assert views.ask("/views/nobody")[0] == 404
         assert views.ask("/views/p0/windows?size=7")[0] == 400
+        until("activity equals the panes", lambda: activity_equal(views, log), within_s=20)
+        until("each signal counts", lambda: accepted(views) == 40, within_s=20)
+        assert views.ask("/views/nobody/activity")[0] == 404
+        assert views.ask("/sources/s0/activity?size=7")[0] == 400
 
         views.kill()
         feed(system, (world.signal() for _ in range(40)))  # while nobody looks
@@ -90,4 +120,6 @@ def test_views_are_a_fold_of_the_decisions_also_after_a_kill(
         assert json.loads(recovered[-1])["portfolios"] == 3  # from the changelogs, not from scratch
         feed(system, (world.signal() for _ in range(10)))
         until("and go on", lambda: equal(again, log), within_s=20)
+        until("activity after it", lambda: activity_equal(again, log), within_s=20)
+        until("no signal counts twice", lambda: accepted(again) == 90, within_s=20)
         assert again.stop() == 0, again.tail()

@@ -87,3 +87,26 @@ def test_a_log_that_is_not_there_is_an_error_in_one_line(
 ) -> None:
     assert ask("p", "--log", str(tmp_path / "none")) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_it_shows_how_old_and_how_sound_the_risk_model_is_and_its_bias(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = Inputs()
+    inputs = [make.listed("A"), make.opened("p", cash="1000")]
+    inputs += [make.close({"A": 10.0 + n % 3}, T0 + n * DAY) for n in range(30)]
+    inputs.insert(3, make.fill("p", "A", "50", "10", T0 + HOUR))
+    model = {"name": "m[red]", "instruments": ["A"], "factors": ["f"], "loadings": [0.01],
+             "specific": [1e-4]}  # fmt: skip
+    inputs.append(make.make("market", "RiskModelPublished", T0 + 29 * DAY + HOUR, **model))
+    export(run(inputs, end=T0 + 30 * DAY), tmp_path / "log")
+    assert ask("p", "--log", str(tmp_path / "log")) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "risk model blended: newest return 0 sessions old, 30 sessions in the window" in text
+    assert "shrinkage 66.7% condition 1" in text
+    assert "published risk model m[red]: 0 sessions old, used, speaks of 1 of 1 held" in text
+    assert "risk bias" in text
+    assert "28 sessions)" in text
+    assert ask("p", "--log", str(tmp_path / "log"), "--json") == 0
+    found = json.loads(capsys.readouterr().out)["standing"]["model"]
+    assert (found["age"], found["published"]["used"], found["bias"]["count"]) == (0, True, 28)

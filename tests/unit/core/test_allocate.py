@@ -11,7 +11,7 @@ import pytest
 
 from coordinator.core.allocate import Situation, problem_digest, situation
 from coordinator.core.state import OpenTrade, State
-from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.learning import ChosenRisk
 from schemas.control import Parameters
 from schemas.portfolios import Costs, Mandate
 from tests.unit.core.planted import state_of, view
@@ -32,7 +32,7 @@ def planted() -> State:
 
 
 def of(state: State) -> Situation:
-    found = situation(state, state.portfolios["p"], PriorBlendedCovariance())
+    found = situation(state, state.portfolios["p"], ChosenRisk())
     assert found is not None
     return found
 
@@ -79,7 +79,7 @@ def test_covariance_and_views_are_over_the_horizon() -> None:
 def test_a_position_without_a_price_or_no_value_leaves_nothing_to_solve() -> None:
     state = planted()
     portfolio = state.portfolios["p"]
-    risk = PriorBlendedCovariance()
+    risk = ChosenRisk()
     portfolio.accounts["USD"].cash = Decimal(-1000)
     assert situation(state, portfolio, risk) is None
     portfolio.accounts["USD"].cash = Decimal(9000)

@@ -14,7 +14,7 @@ from coordinator.core.hearers import Hearers
 from coordinator.core.rounds import next_begin
 from coordinator.core.state import Portfolio, State
 from coordinator.log.memory import MemoryLog
-from tests.journals import DAY, HOUR, MS, SECOND, T0, Input, Inputs, engine, law, lay, zero_clock
+from tests.journals import DAY, HOUR, MS, T0, Input, Inputs, engine, law, lay, zero_clock
 
 NAMES, SOURCES, INSTRUMENTS = ("p", "q", "r"), ("s", "t"), ("A", "B", "C")
 subsets = st.lists(st.sampled_from(SOURCES), unique=True).map(sorted)
@@ -98,7 +98,7 @@ def looked_at(others: int, **terms: Any) -> list[str]:
     signals = [make.signal("s", "A", T0 + HOUR + n * MS) for n in range(3)]
     made = engine(0, 1)
     log = MemoryLog(clock=zero_clock)
-    lay([*inputs, *signals], log, shards=1, ticks=[T0 + SECOND])  # what a close begins is over
+    lay([*inputs, *signals], log, shards=1, ticks=[T0 + HOUR // 2])  # what a close begins is over
     records = list(log.read("journal", 0))
     for record in records[:-3]:
         made.step(record)

@@ -11,7 +11,7 @@ from coordinator.core.market import Market
 from coordinator.core.ports import Floats, RiskSettings
 from coordinator.core.recall import Recall
 from coordinator.core.state import State
-from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.learning import PriorBlendedCovariance
 from schemas.control import Parameters
 from tests.journals import DAY, T0, Inputs
 from tests.unit.core.planted import feed, state_of, view

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from coordinator.core.ports import Floats, RiskSettings
+from coordinator.core.ports import Floats, RiskEstimate, RiskSettings
 from coordinator.quality.standing import Standing, measure
 from tests.journals import (
     DAY,
@@ -33,6 +33,10 @@ class Told:
     def covariance(self, returns: Floats, settings: RiskSettings) -> Floats:
         size = returns.shape[1]
         return self.matrix if self.matrix.shape == (size, size) else np.eye(size) * 1e-4
+
+    def estimate(self, returns: Floats, settings: RiskSettings) -> RiskEstimate:
+        size = returns.shape[1]
+        return RiskEstimate(np.zeros((0, size)), np.full(size, 1e-4), 0.25, float(len(returns)))
 
 
 def world(make: Inputs, *more: Input) -> list[Input]:

@@ -17,7 +17,7 @@ import coordinator
 from coordinator.bootstrap import engine_started, identity
 from coordinator.core.engine import Engine
 from coordinator.core.ports import Allocation, AllocationProblem, Log
-from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.learning import ChosenRisk
 from coordinator.shells.local import LocalShell
 from coordinator.solver import CvxAllocator, SolverSettings
 from schemas.journal import EngineStarted
@@ -53,9 +53,7 @@ class _Cautious:
 
 
 def cautious(shard: int, shards: int) -> Engine:
-    return Engine(
-        shard=shard, shards=shards, allocator=_Cautious(), risk_model=PriorBlendedCovariance()
-    )
+    return Engine(shard=shard, shards=shards, allocator=_Cautious(), risk_model=ChosenRisk())
 
 
 def lived_by(builds: Sequence[Build], log: L, *, sealed: bool = False) -> L:

@@ -8,7 +8,7 @@ from coordinator.bootstrap import build_engine
 from coordinator.core.engine import Engine
 from coordinator.core.evolve import evolve_input
 from coordinator.core.ports import Append, Record
-from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.learning import ChosenRisk
 from coordinator.log.memory import MemoryLog
 from coordinator.solver import CvxAllocator, SolverSettings
 from replay.backtest import run_backtest
@@ -38,7 +38,7 @@ class Peeking(Engine):
 def peeking(*, shard: int, shards: int) -> Engine:
     return Peeking(
         shard=shard, shards=shards,
-        allocator=CvxAllocator(SolverSettings()), risk_model=PriorBlendedCovariance(),
+        allocator=CvxAllocator(SolverSettings()), risk_model=ChosenRisk(),
     )  # fmt: skip
 
 

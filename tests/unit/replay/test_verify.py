@@ -12,7 +12,7 @@ import pytest
 from coordinator.bootstrap import build_engine
 from coordinator.core.engine import Engine
 from coordinator.core.ports import Allocation, AllocationProblem, Record
-from coordinator.learning.risk import PriorBlendedCovariance
+from coordinator.learning import ChosenRisk
 from coordinator.log.memory import MemoryLog
 from coordinator.log.segments import SegmentLog, export
 from coordinator.solver import CvxAllocator, SolverSettings
@@ -65,12 +65,12 @@ def test_a_checkpoint_that_is_not_the_state_is_named_by_part(run: MemoryLog) -> 
     def richer(record: Record) -> bytes:
         if record.topic != "checkpoints":
             return record.payload
-        return record.payload.replace(b'"rounds":', b'"rounds":9')
+        return record.payload.replace(b'"sessions_waited":', b'"sessions_waited":9')
 
     found = difference(copied(run, richer))
     assert (found.kind, found.event) == ("state", "checkpoint")
     assert found.fields[0].path.startswith("state[portfolio ")
-    assert found.fields[0].path.endswith(".rounds")
+    assert found.fields[0].path.endswith(".sessions_waited")
 
 
 def test_a_parquet_copy_verifies_like_its_original(run: MemoryLog, tmp_path: Path) -> None:
@@ -184,9 +184,7 @@ def test_an_allocator_that_looks_at_the_clock_is_caught(run: MemoryLog) -> None:
             return replace(answer, objective=answer.objective + time.time() * 1e-18)
 
     def hasty(*, shard: int, shards: int) -> Engine:
-        return Engine(
-            shard=shard, shards=shards, allocator=Hasty(), risk_model=PriorBlendedCovariance()
-        )
+        return Engine(shard=shard, shards=shards, allocator=Hasty(), risk_model=ChosenRisk())
 
     report = verify(run, engines=hasty)
     assert report.difference is not None

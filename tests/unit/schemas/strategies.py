@@ -136,6 +136,8 @@ def _fitted(name: str, fields: Document) -> Document:
             n, k = len(fields["instruments"]), len(fields["factors"])
             fields["loadings"] = _stretched(fields["loadings"], n * k)
             fields["specific"] = [abs(one) for one in _stretched(fields["specific"], n)]
+            if fields.get("factor_covariance") is not None:
+                fields["factor_covariance"] = _stretched(fields["factor_covariance"], k * k)
         case "PortfolioOpened" | "MandateChanged":
             for key in ("universe", "sources"):
                 if key in fields.get("mandate", {}):

@@ -7,8 +7,11 @@ import pytest
 
 from coordinator.solver import SolverSettings
 from coordinator.solver.certificate import Prices, objective, upper_bound
+from coordinator.solver.limits import root_of
 from coordinator.solver.room import make_room
-from coordinator.solver.solve import ModelShelf, optimise
+from coordinator.solver.solve import ModelShelf, optimise, optimise_model
+from coordinator.solver.violations import measure
+from tests.support.limit_reference import limit
 
 from .conftest import Make
 
@@ -47,3 +50,45 @@ def test_scale_of_the_objective_does_not_change_the_answer(make: Make) -> None:
         optimise(q, make_room(q), ModelShelf(2), SolverSettings(), "PIQP") for q in (p, tiny)
     )
     assert np.allclose(one.trades, other.trades, atol=1e-5)
+
+
+def test_no_feasible_trades_beat_the_bound_at_any_prices_of_further_limits(make: Make) -> None:
+    rng = np.random.default_rng(1)
+    p = make(
+        5, filled=0.1, cash=0.5, working_sells=-0.02, position_min=-0.3, gross_max=2.0,
+        limits=(
+            limit("linear", rng.normal(size=(3, 5)), n=5, upper=0.3, lower=-0.2),
+            limit("gross", rng.uniform(size=(2, 5)), n=5, upper=0.4),
+            limit("volatility", n=5, upper=0.02),
+        ),
+    )  # fmt: skip
+    room, root = make_room(p), root_of(p.covariance)
+    checked = 0
+    for _ in range(400):
+        along = rng.normal(size=5)
+        price = float(np.linalg.norm(along)) * rng.uniform(1.0, 1.5)
+        prices = Prices(
+            gross=0.01,
+            turnover=0.02,
+            linear=rng.exponential(0.02, 6),
+            groups=rng.exponential(0.02, 2),
+            volatility=price,
+            pull=along @ root,
+        )
+        bound = upper_bound(p, room, rng.uniform(-0.1, 0.3, 5), prices)
+        z = rng.uniform(-0.2, 0.2, 5)
+        if measure(p, z).largest == 0.0:
+            checked += 1
+            assert objective(p, z) <= bound + 1e-12
+    assert checked > 20
+
+
+@pytest.mark.parametrize("kind", ["linear", "gross", "volatility"])
+def test_bound_is_tight_where_a_further_limit_binds(make: Make, kind: str) -> None:
+    rows = None if kind == "volatility" else np.arange(1.0, 9.0)
+    upper = 0.01 if kind == "volatility" else 1.0
+    p = make(8, mu=0.02, position_min=-0.2, limits=(limit(kind, rows, n=8, upper=upper),))
+    found = optimise_model(p, make_room(p), ModelShelf(2), SolverSettings(), "CLARABEL")
+    assert abs(found.gap) <= 1e-8
+    prices = found.prices
+    assert max(prices.volatility, prices.linear.sum(), prices.groups.sum()) > 1e-3

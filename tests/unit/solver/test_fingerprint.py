@@ -13,7 +13,8 @@ from coordinator.solver import SolverSettings, numeric_fingerprint
 _DECIDE = """
 import hashlib
 import numpy as np
-from coordinator.core.ports import AllocationProblem
+from dataclasses import replace
+from coordinator.core.ports import AllocationProblem, WeightLimit
 from coordinator.learning import PriorBlendedCovariance
 from coordinator.core.ports import RiskSettings
 from coordinator.solver import CvxAllocator, SolverSettings, numeric_fingerprint, pin_threads
@@ -34,6 +35,21 @@ problem = AllocationProblem(
 answer = CvxAllocator(SolverSettings()).allocate(problem)
 assert answer.rung == "relaxed", answer.remarks
 bits = answer.trades.tobytes() + answer.continuous.tobytes() + repr(answer.limits).encode()
+rows, one, no = rng.normal(size=(9, n)), np.ones(1), np.full(1, np.inf)
+conflict = tuple(
+    WeightLimit(f"sum{tier}", "linear", ("",), np.ones((1, n)), -no, tier * 0.2 * one, tier)
+    for tier in (1, 2)
+) + (WeightLimit("floor", "linear", ("",), np.ones((1, n)), 0.5 * one, no, 3),)
+hard = WeightLimit(
+    "factors", "linear", tuple("abcdefghi"), rows, np.full(9, -0.5), np.full(9, 0.5), 0
+)
+for size, rung in ((0.02, 0), (0.004, 1)):
+    cone = WeightLimit("volatility", "volatility", ("",), np.zeros((1, n)), -no, size * one, rung)
+    limited = CvxAllocator(SolverSettings()).allocate(
+        replace(problem, limits=(hard, *conflict, cone))
+    )
+    assert limited.rung == "relaxed" and "gave way" in limited.remarks[-1], limited.remarks
+    bits += limited.trades.tobytes() + repr(limited.limits).encode()
 print(numeric_fingerprint(SolverSettings()), hashlib.sha256(bits + sigma.tobytes()).hexdigest())
 """
 

@@ -3,12 +3,14 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from coordinator.core.ports import AllocationProblem
 from coordinator.solver import SolverSettings
+from coordinator.solver import least_segments as least_segments_module
 from coordinator.solver import segments as segments_module
 from coordinator.solver.certificate import objective
 from coordinator.solver.room import make_room
@@ -117,8 +119,11 @@ def test_names_left_out_at_first_join_where_they_are_worth_a_trade(
     assert abs(objective(p, few.trades) - objective(p, whole.trades)) <= 1e-9
 
 
-def test_every_solver_object_is_made_for_one_solve_and_set_up_without_a_guess() -> None:
-    tree = ast.parse(Path(segments_module.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("module", [segments_module, least_segments_module])
+def test_every_solver_object_is_made_for_one_solve_and_set_up_without_a_guess(
+    module: ModuleType,
+) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     names = [node.func.attr for node in calls if isinstance(node.func, ast.Attribute)]
     assert names.count("DenseSolver") == names.count("setup") == 1

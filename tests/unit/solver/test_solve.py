@@ -8,8 +8,10 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem
 from coordinator.solver import SolverSettings
 from coordinator.solver import solve as solve_module
+from coordinator.solver.further import Counts
 from coordinator.solver.room import make_room
 from coordinator.solver.solve import ModelShelf, optimise
+from tests.support.limit_reference import limit
 
 from .conftest import Make
 
@@ -49,6 +51,35 @@ def test_shelf_keeps_no_more_than_its_maximum_and_drops_the_oldest() -> None:
     shelf.model(3, "PIQP")
     assert shelf.model(1, "PIQP") is first
     assert shelf.model(2, "PIQP") is not second
+
+
+def test_a_model_is_compiled_once_for_a_size_and_so_many_rows_and_states_them_all(
+    make: Make,
+) -> None:
+    shelf = ModelShelf(8)
+    rows = Counts(linear=2, gross=1, volatility=1)
+    made = shelf.model(3, "CLARABEL", rows)
+    assert made.rows is not None
+    assert all(row.is_dcp(dpp=True) for row in made.rows.constraints)
+    assert len(made.rows.constraints) == 3
+    assert shelf.model(3, "CLARABEL", rows) is made
+    assert shelf.model(3, "CLARABEL") is not made
+    searched = shelf.least(3, "CLARABEL", Counts(1, 1, 2, 1, 1))
+    assert searched.problem.is_dpp()
+    assert shelf.least(3, "CLARABEL", Counts(1, 1, 2, 1, 1)) is searched
+
+
+def test_a_limited_model_used_before_gives_the_bits_of_a_fresh_one(make: Make) -> None:
+    def limited(size: float) -> AllocationProblem:
+        cone, sums = (
+            limit("volatility", n=8, upper=size),
+            limit("linear", np.ones(8), n=8, upper=0.3),
+        )
+        return make(8, mu=size, limits=(cone, sums))
+
+    shelf = ModelShelf(4)
+    solved(limited(0.02), shelf)
+    assert solved(limited(0.01), shelf) == solved(limited(0.01), ModelShelf(4))
 
 
 def test_bounds_given_as_huge_numbers_do_not_spoil_the_answer(make: Make) -> None:

@@ -1,0 +1,98 @@
+"""Trims whole-lot trades until the rows of the further limits hold.
+
+Place in the flow: part of `repair`. Hard rows are brought back to what they were before trading,
+soft ones to what the continuous trades left them at, where that breaks nothing more important.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.further import further_of
+from coordinator.solver.limits import kink, volatility_slope
+from coordinator.solver.trim import trim
+from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
+
+__all__ = ["soft_kept", "trim_rows", "trim_soft_rows"]
+
+# Of the largest relief; a name that eases a row by less would be given up for nothing.
+_RELIEF_MIN = 1e-3
+
+
+def trim_rows(
+    problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
+) -> Floats:
+    """(n,) trades cut where a hard row is more broken than it was before.
+
+    order: names whose trade is cut first, as in `repair`.
+    """
+    if not problem.limits:
+        return trades
+    for row in np.flatnonzero(further_of(problem).hard):
+        excess = float(measure(problem, trades).further[row] - before.further[row])
+        trades = _trim_row(problem, trades, order, int(row), excess)
+    return trades
+
+
+def soft_kept(now: Violations, allowed: Violations) -> bool:
+    """Whether no soft row is more broken than allowed."""
+    over = now.further > allowed.further + ROUNDING_TOLERANCE
+    return not bool(over[~now.hard].any())
+
+
+def trim_soft_rows(
+    problem: AllocationProblem,
+    trades: Floats,
+    order: list[int],
+    allowed: Violations,
+) -> Floats:
+    """(n,) trades cut where a soft row is more broken than allowed, if nothing above it suffers.
+
+    Higher tiers come first; a cut that makes a hard limit, or a row of its tier or a higher one,
+    more broken is not made.
+    """
+    now = measure(problem, trades)
+    if soft_kept(now, allowed):
+        return trades
+    tier = further_of(problem).tier
+    for row in np.argsort(tier, kind="stable")[np.count_nonzero(tier == 0) :]:
+        excess = float(now.further[row] - allowed.further[row])
+        cut = _trim_row(problem, trades, order, int(row), excess)
+        then = measure(problem, cut)
+        above = (tier > 0) & (tier <= tier[row])
+        most = np.maximum(now.further, allowed.further) + ROUNDING_TOLERANCE
+        if not then.worse_than(now) and not (then.further > most)[above].any():
+            trades, now = cut, then
+    return trades
+
+
+def _trim_row(
+    problem: AllocationProblem, trades: Floats, order: list[int], row: int, excess: float
+) -> Floats:
+    if excess <= ROUNDING_TOLERANCE:
+        return trades
+    relief = _relief(problem, trades, row)
+    enough = _RELIEF_MIN * np.max(np.abs(relief), initial=0.0)
+    return trim(problem, trades, [i for i in order if relief[i] > enough], relief, excess)
+
+
+def _relief(problem: AllocationProblem, trades: Floats, row: int) -> Floats:
+    """(n,) how much one unit less of each trade eases a row."""
+    further, side = further_of(problem), np.sign(trades)
+    counts = further.counts
+    ends = [counts.part(kind).stop for kind in counts._fields]
+    kind = counts._fields[int(np.searchsorted(ends, row, side="right"))]
+    if kind == "linear":
+        slope = further.linear[row]
+    elif kind == "gross":
+        group = further.gross[row - counts.linear]
+        slope = group * np.where(trades > kink(problem), 1.0, -1.0)
+    elif kind == "volatility":
+        slope = volatility_slope(problem, trades)
+    elif kind == "turnover":
+        slope = side / 2
+    else:
+        slope = np.where(side > 0.0, 1.0 + problem.cost_buy, 0.0)
+    result: Floats = slope * side
+    return result
