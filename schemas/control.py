@@ -158,6 +158,8 @@ class Parameters(Model):
     """How long a round collects signals after the first."""
     round_spacing_ms: Milliseconds = 50
     """Least time between two rounds of one portfolio."""
+    expiry_opens_rounds: bool = False
+    """Whether a view whose time is over opens a round of those who heard it, as a signal does."""
     lateness_ms_max: Milliseconds = 7 * 86_400_000
     """Signals older than this on arrival are stale; also how long event ids are remembered."""
     clock_skew_ms_max: Milliseconds = 5_000

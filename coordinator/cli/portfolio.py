@@ -195,6 +195,9 @@ def _risk(told: Standing) -> Iterator[RenderableType]:
             for one in view.sectors
         )
         yield Text.assemble("sectors: ", safe(", ".join(sectors)))
+    if told.factors:
+        factors = (f"{one.factor} {one.exposure:+.2f}" for one in told.factors)
+        yield Text.assemble("factors: ", safe(", ".join(factors)))
     yield Text(
         f"volatility {risk.volatility:.2%} a session, {risk.volatility_year:.1%} a year"
         f"  95 % value at risk {risk.var:.2%}, shortfall {risk.shortfall:.2%}"

@@ -115,7 +115,10 @@ def _set_end(state: State, view: View) -> None:
 
 
 def drop_view(state: State, event: SignalExpired) -> None:
-    """Close the view of that very signal; one withdrawn wakes those who heard it."""
+    """Close the view of that very signal; one withdrawn wakes those who heard it.
+
+    One whose time is over does where the parameters say so.
+    """
     key = (event.instrument, event.source, event.strategy)
     view = state.views.get(key)
     if view is None or view.signal_id != event.signal_id:
@@ -126,6 +129,8 @@ def drop_view(state: State, event: SignalExpired) -> None:
     del state.views[key]
     if event.reason == "withdrawn":
         state.outcomes.forget(event.instrument, event.source, event.strategy)
+        wake(state, event.source, event.instrument)
+    elif event.reason == "time" and state.parameters.expiry_opens_rounds:
         wake(state, event.source, event.instrument)
 
 

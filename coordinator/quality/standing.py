@@ -24,9 +24,18 @@ from coordinator.core.shown import portfolio_view
 from coordinator.core.state import Portfolio, State
 from coordinator.quality.risk import ModelFigures, model_figures
 from schemas.books import Holding, PortfolioViewUpdated
+from schemas.market import MARKET_FACTOR
 from schemas.portfolios import Mandate
 
-__all__ = ["Gains", "HoldingLine", "OpenTradeLine", "RiskFigures", "Standing", "measure"]
+__all__ = [
+    "FactorLine",
+    "Gains",
+    "HoldingLine",
+    "OpenTradeLine",
+    "RiskFigures",
+    "Standing",
+    "measure",
+]
 
 SESSIONS_A_YEAR = 252
 LEVEL = 0.95
@@ -101,6 +110,14 @@ class Gains:
 
 
 @dataclass(frozen=True, slots=True)
+class FactorLine:
+    """Exposure to one factor: weights times the exposures of what is held, shorts negative."""
+
+    factor: str
+    exposure: float
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """A portfolio as it stands; money in its own currency.
 
@@ -119,6 +136,7 @@ class Standing:
     turnover: float
     holdings: tuple[HoldingLine, ...]
     open_trades: tuple[OpenTradeLine, ...]
+    factors: tuple[FactorLine, ...]
     risk: RiskFigures
     model: ModelFigures
     participation: float
@@ -150,6 +168,7 @@ def measure(
             OpenTradeLine(one.trade_id, one.instrument, one.quantity)
             for _, one in sorted(portfolio.open_trades.items())
         ),
+        factors=_factors(state, worth),
         risk=_risk(state, portfolio, worth, covariance),
         model=model_figures(state, portfolio, worth.instruments, covariance, risk_model),
         participation=participation,
@@ -210,6 +229,18 @@ def _holdings(
         )
         for line, worth_now, share, sessions in rows
     )
+
+
+def _factors(state: State, worth: Valuation) -> tuple[FactorLine, ...]:
+    """By factor that what is held was listed with, and the market: its beta, as limits have it."""
+    found: dict[str, float] = {}
+    weights = worth.weights.tolist()
+    betas = state.market.betas(state.parameters)
+    for name, weight in zip(worth.instruments, weights, strict=True):
+        instrument = state.market.instruments[name]
+        for factor, exposure in (*instrument.factors, (MARKET_FACTOR, betas[instrument.column])):
+            found[factor] = found.get(factor, 0.0) + weight * float(exposure)
+    return tuple(FactorLine(factor, found[factor]) for factor in sorted(found))
 
 
 def _covariance(

@@ -108,10 +108,17 @@ def test_a_withdrawal_undoes_what_its_signal_brought() -> None:
     assert last.signals_used == ()
 
 
-def test_an_end_by_time_wakes_nobody() -> None:
+@pytest.mark.parametrize("wakes", [False, True])
+def test_an_end_by_time_wakes_whom_the_parameters_say(*, wakes: bool) -> None:
     make = Inputs()
-    inputs = [*base(make), make.signal("s", "A", T0 + HOUR, expires_at=T0 + 2 * HOUR)]
-    assert len(events_of(run(inputs, end=T0 + DAY), RoundClosed)) == 1
+    changed = make.make(
+        "control", "ParametersChanged", T0, parameters={"expiry_opens_rounds": wakes}
+    )
+    inputs = [*base(make), changed]
+    inputs.append(make.signal("s", "A", T0 + HOUR, expires_at=T0 + 2 * HOUR))
+    found = events_of(run(inputs, end=T0 + DAY), RoundClosed)
+    assert [one.decided_at for one in found[1:]] == [T0 + 2 * HOUR + 10 * MS] * wakes
+    assert all(one.signals_used == () for one in found[1:])
 
 
 def test_a_views_expiry_and_the_end_of_its_horizon_are_both_disarmed_with_it() -> None:

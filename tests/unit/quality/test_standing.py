@@ -128,3 +128,15 @@ def test_nothing_held_risks_nothing() -> None:
     make = Inputs()
     found = told([make.opened("p")], Told())
     assert (found.risk.volatility, found.holdings, found.sessions_to_sell) == (0.0, (), None)
+
+
+def test_factors_are_weights_times_exposures_and_the_market_is_the_beta_of_limits() -> None:
+    make = Inputs()
+    exposed = [{"factor": "value", "exposure": 0.5}]
+    inputs = [make.listed("A", factors=exposed), make.listed("B"), make.opened("p", cash="10000")]
+    inputs.append(make.close({"A": 20.0, "B": 10.0}, T0 + HOUR))
+    inputs += [make.fill("p", "A", "100", "20", T0 + 2 * HOUR),
+               make.fill("p", "B", "-50", "10", T0 + 2 * HOUR)]  # fmt: skip
+    found = told(inputs, Told())
+    factors = {one.factor: one.exposure for one in found.factors}
+    assert factors == {"market": pytest.approx(0.2 - 0.05), "value": pytest.approx(0.1)}
