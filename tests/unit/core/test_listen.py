@@ -111,10 +111,8 @@ def test_a_withdrawal_undoes_what_its_signal_brought() -> None:
 @pytest.mark.parametrize("wakes", [False, True])
 def test_an_end_by_time_wakes_whom_the_parameters_say(*, wakes: bool) -> None:
     make = Inputs()
-    changed = make.make(
-        "control", "ParametersChanged", T0, parameters={"expiry_opens_rounds": wakes}
-    )
-    inputs = [*base(make), changed]
+    inputs, rule = base(make), {"expiry_opens_rounds": wakes}
+    inputs.append(make.make("control", "ParametersChanged", T0, parameters=rule))
     inputs.append(make.signal("s", "A", T0 + HOUR, expires_at=T0 + 2 * HOUR))
     found = events_of(run(inputs, end=T0 + DAY), RoundClosed)
     assert [one.decided_at for one in found[1:]] == [T0 + 2 * HOUR + 10 * MS] * wakes
