@@ -23,7 +23,8 @@ __all__ = ["PORTFOLIOS", "end_of", "recorded"]
 NAMES = ("N0", "N1", "N2", "N3", "N4", "N5")
 LOTS = ("100", "1", "0", "10", "1", "0")
 SOURCES = ("alpha", "beta", "gamma")
-PORTFOLIOS = ("p-close", "p-hours", "p-narrow", "p-short", "p-signals")
+PORTFOLIOS = ("p-close", "p-hours", "p-limits", "p-narrow", "p-short", "p-signals")
+SECTORS = ("energy", "banks", "energy", None, "banks", "energy")
 Fields = dict[str, Any]
 Plan = list[tuple[int, str, str, Fields]]
 """(time, topic, event, fields): what the world does, before anybody answers."""
@@ -48,8 +49,9 @@ def recorded(seed: int, days: int = 3) -> tuple[Input, ...]:
 
 def _terms() -> Plan:
     plan: Plan = []
-    for name, lot in zip(NAMES, LOTS, strict=True):
+    for i, (name, lot, sector) in enumerate(zip(NAMES, LOTS, SECTORS, strict=True)):
         terms: Fields = {"instrument": name, "lot": lot, "tick": "0.01", "currency": "USD"}
+        terms |= {"sector": sector, "factors": [{"factor": "value", "exposure": i - 2.5}]}
         plan.append((T0, "market", "InstrumentListed", terms))
     for source, normalisation in zip(SOURCES, ("spread", "rank", "zscore"), strict=True):
         registered = {"source": source, "normalisation": normalisation, "risk_budget": 0.4}
@@ -61,6 +63,20 @@ def _terms() -> Plan:
     mandates: dict[str, Fields] = {
         "p-close": {"schedule": {"kind": "session_close"}, "mode": "conservative"},
         "p-hours": {"schedule": {"kind": "interval", "every": 6 * 3600}, "mode": "aggressive"},
+        "p-limits": {
+            "mandate": {
+                "position_min": -0.2, "position_max": 0.4, "gross_max": 1.5, "net_min": -0.1,
+                "volatility_max": 0.3, "drawdown_max": 0.3, "turnover_max": 0.3,
+                "sectors": [{"sector": "energy", "min": -0.2, "max": 0.25}],
+                "factors": [{"factor": "market", "max": 0.8}, {"factor": "value", "max": 0.5}],
+                "must_hold": [{"instrument": "N4", "min": 0.02}], "restricted": ["N3"],
+                "soft": [
+                    {"limit": "drawdown_max", "priority": 3}, {"limit": "factors", "priority": 2},
+                    {"limit": "sectors", "priority": 1}, {"limit": "volatility_max", "priority": 2},
+                ],
+            },
+            "mode": "aggressive",
+        },
         "p-narrow": {
             "mandate": {
                 "universe": ["N0", "N2", "N4"], "sources": ["alpha", "beta"], "turnover_max": 0.1,
