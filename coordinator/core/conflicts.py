@@ -7,7 +7,6 @@ is the difference of two views in units of its own uncertainty; severity = 2 Phi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from statistics import NormalDist
@@ -71,18 +70,21 @@ def find_conflicts(
     problem: AllocationProblem,
     sources: Mapping[str, Source],
     parameters: Parameters,
+    *,
+    rates: Mapping[str, float],
 ) -> list[Conflict]:
     """All conflicts of a round of at least the reported severity, the most severe first.
 
     apart: those between opinions; those with the portfolio's own mandate, and of wishes with the
-    budgets of their strategies, join them.
+    budgets of their strategies, join them. rates: units of the portfolio's currency for one of
+    others.
     """
     if not len(combination.board):
         return []
     own = [
         *_forbidden(combination, problem),
         *_capacity(combination, problem),
-        *_beyond_budget(combination, problem, sources),
+        *_beyond_budget(combination, problem, sources, rates),
     ]
     found = [*apart, *(c for c in own if c.severity >= parameters.conflict_severity_min)]
     return sorted(found, key=lambda c: (-c.severity, c.kind, c.picks))
@@ -222,19 +224,35 @@ def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Con
     Where nothing may be short, a sale of what is not held is no conflict: there is nothing to do,
     and the decision counts it as followed.
     """
-    board, k = combination.board, combination.weighing.pool.k
-    picks, held = board.picks, problem.start[board.picks]
-    wish, floor = combination.mu[picks], problem.position_min[picks]
-    room = np.where(wish > 0, problem.position_max[picks] - held, held - floor)
-    met = (wish <= 0) & (floor >= 0) & (held <= ROOM_MIN)
+    board, mu, held = combination.board, combination.mu, problem.start
+    floor = problem.position_min
+    room = np.where(mu > 0, problem.position_max - held, held - floor)
+    met = (mu <= 0) & (floor >= 0) & (held <= ROOM_MIN)
+    spoken = np.unique(board.picks) if board.exposure is None else _exposed(board.exposure)
+    variance = combination.weighing.variance * (1.0 + combination.weighing.pool.k)
+    z = np.abs(combination.pooled) / np.sqrt(variance)
     found = []
-    for slot in np.flatnonzero(~met & (room <= ROOM_MIN)).tolist():
-        pick, rows = int(picks[slot]), board.rows_of(slot)
-        members = tuple(i for i in rows if board.score[i] * board.skill[i] * wish[slot] > 0)
-        spread = float(combination.weighing.variance[slot]) * (1.0 + k[slot])
-        z = float(combination.pooled[slot]) / math.sqrt(spread)
-        found.append(_conflict(board, ConflictKind.MANDATE, (pick,), members, severity_of(z)))
+    for pick in spoken[~met[spoken] & (room[spoken] <= ROOM_MIN)].tolist():
+        rows = [i for slot in _about(board, pick) for i in board.rows_of(slot)]
+        part = combination.weighing.gain[pick, board.slot[rows]] * combination.part[rows]
+        members = tuple(i for i, own in zip(rows, part * mu[pick], strict=True) if own > 0)
+        if members:
+            worst = max(float(z[slot]) for slot in {int(board.slot[i]) for i in members})
+            severity = severity_of(worst)
+            found.append(_conflict(board, ConflictKind.MANDATE, (pick,), members, severity))
     return found
+
+
+def _exposed(exposure: Floats) -> Indices:
+    """Instruments that some pick has any of, rising."""
+    return np.flatnonzero((exposure != 0.0).any(axis=0))
+
+
+def _about(board: Board, pick: int) -> list[int]:
+    """The picks that have any of an instrument."""
+    if board.exposure is None:
+        return [int(np.searchsorted(board.picks, pick))]
+    return np.flatnonzero(board.exposure[:, pick] != 0.0).tolist()
 
 
 def _capacity(combination: Combination, problem: AllocationProblem) -> list[Conflict]:
@@ -245,20 +263,23 @@ def _capacity(combination: Combination, problem: AllocationProblem) -> list[Conf
     total = float(wishes.sum())
     if total <= problem.gross_max:
         return []
-    largest = np.lexsort((board.picks, -wishes[board.picks]))[:CAPACITY_NAMES_MAX]
-    slots = np.sort(largest).tolist()
-    picks = tuple(sorted({int(board.picks[slot]) for slot in slots}))
-    members = tuple(i for slot in slots for i in board.rows_of(slot))
+    spoken = np.unique(board.picks)
+    largest = spoken[np.lexsort((spoken, -wishes[spoken]))[:CAPACITY_NAMES_MAX]]
+    picks = tuple(np.sort(largest).tolist())
+    members = tuple(np.flatnonzero(np.isin(board.pick, largest)).tolist())
     severity = 1.0 - problem.gross_max / total
     return [_conflict(board, ConflictKind.CAPACITY, picks, members, severity)]
 
 
 def _beyond_budget(
-    combination: Combination, problem: AllocationProblem, sources: Mapping[str, Source]
+    combination: Combination,
+    problem: AllocationProblem,
+    sources: Mapping[str, Source],
+    rates: Mapping[str, float],
 ) -> list[Conflict]:
     """Strategies whose wishes exceed their capital or risk budget, with their largest wishes."""
     board, found = combination.board, []
-    for over in overruns(combination, problem, sources):
+    for over in overruns(combination, problem, sources, rates=rates):
         wished = np.abs(over.wishes[board.pick[list(over.rows)]])
         largest = sorted(zip((-wished).tolist(), over.rows, strict=True))[:CAPACITY_NAMES_MAX]
         rows = tuple(sorted(row for _, row in largest))

@@ -52,7 +52,12 @@ def close_round(
         return [_closed(state, portfolio, found, outcome="nothing_to_do", conflicts=0, reported=0)]
     answer = allocator.allocate(found.problem)
     conflicts = find_conflicts(
-        found.apart, found.combination, found.problem, state.sources, state.parameters
+        found.apart,
+        found.combination,
+        found.problem,
+        state.sources,
+        state.parameters,
+        rates=_capital_rates(state, portfolio),
     )
     reported = conflicts[: state.parameters.conflicts_max]
     events: list[OutputEvent] = []
@@ -79,6 +84,19 @@ def close_round(
         )
     )
     return events
+
+
+def _capital_rates(state: State, portfolio: Portfolio) -> dict[str, float]:
+    """Units of the portfolio's currency for one of those that capital is stated in."""
+    rates: dict[str, float] = {}
+    for source in state.sources.values():
+        own = [one.capital_currency for one in source.by_strategy.values()]
+        for currency in (source.terms.capital_currency, *own):
+            if currency is not None and currency not in rates:
+                rate = state.market.rate(currency, portfolio.currency)
+                if rate is not None:
+                    rates[currency] = rate
+    return rates
 
 
 def decision_id(portfolio: Portfolio) -> str:

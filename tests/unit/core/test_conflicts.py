@@ -56,7 +56,7 @@ def conflicts(
     mixed = combined(board_of(rows, width=2), covariance, prior=np.zeros(2), correlation=0.0)
     changed = replace(problem(covariance, mixed.mu), **limits)  # type: ignore[arg-type] # by name
     apart = opinions_apart(mixed, covariance, alike(mixed.board, 0.0), parameters)
-    return find_conflicts(apart, mixed, changed, sources, parameters)
+    return find_conflicts(apart, mixed, changed, sources, parameters, rates={"EUR": 2.0})
 
 
 def test_opposite_opinions_on_a_name_conflict_and_agreeing_ones_do_not() -> None:
@@ -117,6 +117,33 @@ def test_a_strategys_own_budget_counts_before_its_sources() -> None:
         terms | {"capital": Decimal(10**9)}
     )
     assert conflicts([row(0, "a", 2.0)], sources=known) == []
+
+
+def test_capital_is_compared_in_its_own_currency_and_not_without_a_rate() -> None:
+    rows = [row(0, "a", 2.0)]  # two millions of wishes
+    for currency, told in (("EUR", 0), ("JPY", 0), (None, 1)):
+        terms = {"source": "a", "capital": Decimal(1_000_001), "capital_currency": currency}
+        assert len(conflicts(rows, sources={"a": source(**terms)})) == told
+
+
+def test_strategies_without_a_budget_of_their_own_share_their_sources() -> None:
+    known = {"a": source(source="a", capital=Decimal(3_000_000))}
+    first, second = (
+        Scored(view(instrument=f"N{i}", source="a", strategy=f"t{i}"), i, 2.0, 0.1) for i in (0, 1)
+    )
+    assert conflicts([first], sources=known) == []
+    (found,) = conflicts([first, second], sources=known)
+    assert (found.kind, found.rows) == (ConflictKind.BUDGET, (0, 1))
+
+
+def test_an_instrument_without_room_is_one_conflict_with_those_who_wish_it() -> None:
+    """Whether they speak of it alone or in a pair."""
+    plain = row(0, "a", 1.5)
+    pair = row(0, "b", 1.5)._replace(legs=((1, 1.0),))
+    made = conflicts([plain, pair], filled=np.array([0.5, 0.0]))
+    found = [one for one in made if one.kind is ConflictKind.MANDATE and one.picks == (0,)]
+    assert [one.rows for one in found] == [(0, 1)]
+    assert all(one.signals for one in made)
 
 
 def test_a_pair_and_its_reverse_conflict() -> None:
