@@ -19,6 +19,7 @@ from coordinator.core.bounding import bounded, wanted
 from coordinator.core.boxes import Boxes
 from coordinator.core.conflicts import Conflict, opinions_apart
 from coordinator.core.likeness import errors_between
+from coordinator.core.limits import Limits
 from coordinator.core.match import Combination, combine
 from coordinator.core.normalise import crossed_scores, forecasts_of
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel
@@ -51,8 +52,8 @@ class Situation:
 
     prices: (n,) last prices, each in its own currency; unit: (n,) weight of one unit. rows: views
     that count; without: live views that do not. apart:
-    conflicts between the views; priorities: of the rows. boxes: which limits the bounds of single
-    instruments come from.
+    conflicts between the views; priorities: of the rows. limits: as the mandate states them,
+    and what open orders leave of them.
     """
 
     problem: AllocationProblem
@@ -65,7 +66,12 @@ class Situation:
     apart: list[Conflict]
     priorities: Priorities
     worth: Valuation
-    boxes: Boxes
+    limits: Limits
+
+    @property
+    def boxes(self) -> Boxes:
+        """Which limits the bounds of single instruments come from."""
+        return self.limits.boxes
 
 
 def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situation | None:
@@ -86,7 +92,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     mu = opinion.combination.mu
     unit = prices * _rates(state, portfolio, names) / worth.nav
     problem = _problem(state, portfolio, worth, names, unit, covariance, mu)
-    problem, boxes = bounded(state, portfolio, worth, problem, unit=unit, horizon=horizon)
+    problem, limits = bounded(state, portfolio, worth, problem, unit=unit, horizon=horizon)
     return Situation(
         problem,
         prices,
@@ -98,7 +104,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
         opinion.apart,
         opinion.priorities,
         worth,
-        boxes,
+        limits,
     )
 
 

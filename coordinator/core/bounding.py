@@ -13,9 +13,9 @@ import numpy as np
 
 from coordinator.core.accounts import EXACT, ZERO
 from coordinator.core.book import Valuation, drawdown_now
-from coordinator.core.boxes import Boxes, Ground, Tiers
+from coordinator.core.boxes import Ground, Tiers
 from coordinator.core.breaches import foreign_cash
-from coordinator.core.limits import limits_of
+from coordinator.core.limits import Limits, limits_of
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.core.state import Portfolio, State
 from schemas.mandates import Mandate
@@ -48,15 +48,16 @@ def bounded(
     *,
     unit: Floats,
     horizon: float,
-) -> tuple[AllocationProblem, Boxes]:
-    """The problem under its limits, and where those of single instruments come from.
+) -> tuple[AllocationProblem, Limits]:
+    """The problem under its limits, and how the mandate states them.
 
     problem: its trade_max says what can be traded at all. unit: (n,) weight of one unit.
     """
+    problem = _in_lots(state, portfolio, problem)
     ground = _ground(state, portfolio, worth, problem, unit=unit, horizon=horizon)
     limits = limits_of(ground)
     found = replace(
-        _in_lots(state, portfolio, problem),
+        problem,
         trade_max=limits.boxes.trade,
         position_min=limits.boxes.lower,
         position_max=limits.boxes.upper,
@@ -65,7 +66,7 @@ def bounded(
         turnover_max=limits.turnover_max,
         limits=limits.rows,
     )
-    return found, limits.boxes
+    return found, limits
 
 
 def _ground(
@@ -99,6 +100,7 @@ def _ground(
         horizon=horizon,
         foreign=foreign_cash(portfolio, worth, market),
         drawdown=drawdown_now(portfolio, worth),
+        lot=problem.lot_weight,
     )
 
 

@@ -40,7 +40,7 @@ class Ground:
     than any weight could reach. trade_max: what the market lets trade. volume: an average
     session's, NaN where none is known or asked for. betas: to the market, NaN where not asked for.
     horizon: of the allocation, sessions. foreign: cash of other currencies, sum of absolute values.
-    drawdown: fall from the best session close.
+    drawdown: fall from the best session close. lot: weight of one lot, 0 where any quantity is.
     """
 
     mandate: Mandate
@@ -57,11 +57,15 @@ class Ground:
     horizon: float
     foreign: float
     drawdown: float
+    lot: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """(n,) bounds of each weight and of each trade, and the names of the limits they come from."""
+    """(n,) bounds of each weight and of each trade, and the names of the limits they come from.
+
+    lower, upper: less what is on its way, see `still_to_reach`; least, most: as they are stated.
+    """
 
     lower: Floats
     upper: Floats
@@ -69,6 +73,8 @@ class Boxes:
     lower_by: tuple[str, ...]
     upper_by: tuple[str, ...]
     trade_by: tuple[str, ...]
+    least: Floats
+    most: Floats
 
 
 class _Side:
@@ -119,20 +125,30 @@ def boxes_of(ground: Ground) -> Boxes:
         if name not in universe:
             lower.put(i, 0.0, "universe")
             upper.put(i, 0.0, "universe")
+    least_of_all, most_of_all = lower.bound.copy(), upper.bound.copy()
     _count_orders(ground, lower, upper)
     return Boxes(
-        lower.bound, upper.bound, trade.bound, tuple(lower.by), tuple(upper.by), tuple(trade.by)
+        lower.bound,
+        upper.bound,
+        trade.bound,
+        tuple(lower.by),
+        tuple(upper.by),
+        tuple(trade.by),
+        least_of_all,
+        most_of_all,
     )
 
 
 def _count_orders(ground: Ground, lower: _Side, upper: _Side) -> None:
-    """What has to be held, or short, is not ordered twice: see `still_to_reach`."""
-    for i in np.flatnonzero((lower.bound > 0.0) | (upper.bound < 0.0)).tolist():
+    """What has to be held, or sold, is not ordered twice: see `still_to_reach`."""
+    held_less = (ground.filled < lower.bound) | (lower.bound > 0.0)
+    held_more = (ground.filled > upper.bound) | (upper.bound < 0.0)
+    for i in np.flatnonzero(held_less | held_more).tolist():
         held, low, high = (float(one[i]) for one in (ground.filled, ground.low, ground.high))
         least, most = float(lower.bound[i]), float(upper.bound[i])
-        if least > 0.0:
+        if held_less[i]:
             lower.bound[i] = still_to_reach(least, held=held, low=low, high=high)
-        if most < 0.0:
+        if held_more[i]:
             upper.bound[i] = -still_to_reach(-most, held=-held, low=-high, high=-low)
 
 

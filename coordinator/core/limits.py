@@ -2,7 +2,8 @@
 
 Place in the flow: asked by `allocate`. Reads, changes nothing. What the problem has a bound of its
 own for stays there while it is hard; everything else, and every soft limit, is a WeightLimit with
-the name of its field in the mandate and, where the field is a list, of what the row is about.
+the name of its field in the mandate and, where the field is a list, of what the row is about. How
+open orders change them is in `on_the_way`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from coordinator.core.boxes import Boxes, Ground, boxes_of, liquid, still_to_reach
+from coordinator.core.boxes import Boxes, Ground, boxes_of, liquid
+from coordinator.core.on_the_way import gross_left, rows_left, to_mend
 from coordinator.core.ports import Floats, LimitKind, WeightLimit
 from schemas.mandates import Mandate
 from schemas.market import MARKET_FACTOR
@@ -23,17 +25,27 @@ __all__ = ["SESSIONS_A_YEAR", "Limits", "exposures", "limits_of", "surplus_share
 
 SESSIONS_A_YEAR = 252.0
 FREE = math.inf
+EXPOSURE_MIN = 1e-9
+"""A row whose largest coefficient is smaller bounds nothing that any trade could change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All bounds of a problem. rows: those it has no field for, hard ones first."""
+    """All bounds of a problem. rows: those it has no field for, hard ones first.
+
+    stated: the same rows as the mandate means them, before what is on its way is counted;
+    gross_stated: of gross_max. empty: sectors and factors that have to be held, or short, and that
+    no instrument of the problem belongs to.
+    """
 
     boxes: Boxes
     gross_max: float
     cash_floor: float
     turnover_max: float
     rows: tuple[WeightLimit, ...]
+    stated: tuple[WeightLimit, ...]
+    gross_stated: float
+    empty: tuple[str, ...]
 
 
 class _Row(NamedTuple):
@@ -50,13 +62,20 @@ def limits_of(ground: Ground) -> Limits:
     """Everything the mandate bounds; a soft bound of the problem's own is out of reach there."""
     mandate, tiers = ground.mandate, ground.tiers
     beyond = ground.room * max(len(ground.names), 1)
-    rows = [*_names(ground), *_groups(ground), *_totals(ground)]
+    groups, empty = _groups(ground)
+    rows = sorted([*_names(ground), *groups, *_totals(ground)], key=lambda one: one.tier)
+    boxes = boxes_of(ground)
+    gross_max = beyond if tiers.of("gross_max") else mandate.gross_max
+    mend = to_mend(ground, boxes, rows, gross_max)
     return Limits(
-        boxes_of(ground),
-        beyond if tiers.of("gross_max") else mandate.gross_max,
-        -beyond if tiers.of("cash_floor") else mandate.cash_floor,
-        beyond if tiers.of("turnover_max") else mandate.turnover_max,
-        tuple(sorted(rows, key=lambda one: one.tier)),
+        boxes=boxes,
+        gross_max=gross_left(ground, gross_max),
+        cash_floor=-beyond if tiers.of("cash_floor") else mandate.cash_floor,
+        turnover_max=beyond if tiers.of("turnover_max") else mandate.turnover_max,
+        rows=tuple(rows_left(ground, one, mend) for one in rows),
+        stated=tuple(rows),
+        gross_stated=gross_max,
+        empty=empty,
     )
 
 
@@ -111,39 +130,52 @@ def _of_names(
         if tier:
             alone = np.zeros(len(ground.names))
             alone[i] = 1.0
-            rows.append(_with_orders(ground, _Row(ground.names[i], alone, lower, upper, tier)))
+            rows.append(_Row(ground.names[i], alone, lower, upper, tier))
     return _joined(limit, "linear", rows)
 
 
 # -- sectors and factors ---------------------------------------------------------------------------
 
 
-def _groups(ground: Ground) -> list[WeightLimit]:
+def _groups(ground: Ground) -> tuple[list[WeightLimit], tuple[str, ...]]:
     """Limits of sectors and factors; one that no instrument of the problem belongs to has no row.
 
-    No trade could do anything about it.
+    No trade could do anything about it. Second: the names of those it leaves unkept.
     """
     mandate, tiers = ground.mandate, ground.tiers
-    rows = []
+    sectors, factors = [], []
     for sector in mandate.sectors:
         inside = [one.sector == sector.sector for one in ground.instruments]
         tier = tiers.of("sectors", sector.sector)
         row = np.array(inside, dtype=np.float64)
-        rows.append(_row(ground, sector.sector, row, sector.min, sector.max, tier))
-    found = _joined("sectors", "linear", [row for row in rows if row.coefficients.any()])
-    rows = []
+        sectors.append(_row(sector.sector, row, sector.min, sector.max, tier))
     for factor in mandate.factors:
         row = exposures(factor.factor, ground)
         tier = tiers.of("factors", factor.factor)
-        rows.append(_row(ground, factor.factor, row, factor.min, factor.max, tier))
-    return found + _joined("factors", "linear", [row for row in rows if row.coefficients.any()])
+        factors.append(_row(factor.factor, row, factor.min, factor.max, tier))
+    named = (("sectors", sectors), ("factors", factors))
+    found = [
+        one
+        for name, rows in named
+        for one in _joined(name, "linear", [row for row in rows if _is_about(row)])
+    ]
+    empty = [
+        f"{name}/{row.label}"
+        for name, rows in named
+        for row in rows
+        if not _is_about(row) and (row.lower > 0.0 or row.upper < 0.0)
+    ]
+    return found, tuple(empty)
 
 
-def _row(
-    ground: Ground, label: str, row: Floats, least: float | None, most: float | None, tier: int
-) -> _Row:
+def _is_about(row: _Row) -> bool:
+    """Whether any instrument of the problem belongs to the row."""
+    return bool(np.abs(row.coefficients).max(initial=0.0) >= EXPOSURE_MIN)
+
+
+def _row(label: str, row: Floats, least: float | None, most: float | None, tier: int) -> _Row:
     lower, upper = -FREE if least is None else least, FREE if most is None else most
-    return _with_orders(ground, _Row(label, row, lower, upper, tier))
+    return _Row(label, row, lower, upper, tier)
 
 
 def exposures(factor: str, ground: Ground) -> Floats:
@@ -151,19 +183,6 @@ def exposures(factor: str, ground: Ground) -> Floats:
     if factor == MARKET_FACTOR:
         return ground.betas
     return np.array([dict(one.factors).get(factor, 0.0) for one in ground.instruments])
-
-
-def _with_orders(ground: Ground, row: _Row) -> _Row:
-    """The row where orders are open: no side makes anybody order twice, see `still_to_reach`."""
-    ends = row.coefficients * ground.low, row.coefficients * ground.high
-    held = float((row.coefficients * ground.filled).sum())
-    low, high = float(np.minimum(*ends).sum()), float(np.maximum(*ends).sum())
-    lower, upper = row.lower, row.upper
-    if lower > -FREE:
-        lower = still_to_reach(lower, held=held, low=low, high=high)
-    if upper < FREE:
-        upper = -still_to_reach(-upper, held=-held, low=-high, high=-low)
-    return row._replace(lower=lower, upper=upper)
 
 
 def _joined(limit: str, kind: LimitKind, rows: list[_Row]) -> list[WeightLimit]:
@@ -197,9 +216,7 @@ def _totals(ground: Ground) -> Iterator[WeightLimit]:
             everything = np.ones(len(ground.names))
             of_weights = kind in ("linear", "gross")
             row = _Row("", everything if of_weights else 0.0 * everything, lower, upper, tier)
-            yield from _joined(
-                limit, kind, [_with_orders(ground, row) if kind == "linear" else row]
-            )
+            yield from _joined(limit, kind, [row])
 
 
 def _total_bounds(

@@ -160,14 +160,17 @@ def _sides(at: int, limit: WeightLimit) -> Iterator[_Part]:
         largest = np.max(np.abs(limit.rows), axis=1, initial=0.0)
         scale = np.where(largest > 0.0, largest, 1.0)
     for side, bounds in ((1.0, limit.upper), (-1.0, limit.lower)):
-        kept = np.flatnonzero(np.isfinite(bounds))
+        with np.errstate(over="ignore"):
+            scaled = bounds / scale
+        # A bound that no weights could reach, in the unit of its row, bounds nothing.
+        kept = np.flatnonzero(np.isfinite(scaled))
         if len(kept):
             yield _Part(
                 limit=at,
                 tier=limit.tier,
                 side=side,
                 rows=side * limit.rows[kept] / scale[kept, None],
-                bound=side * bounds[kept] / scale[kept],
+                bound=side * scaled[kept],
                 scale=scale[kept],
                 kept=kept,
             )

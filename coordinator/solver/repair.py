@@ -12,14 +12,16 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import marginal_value
 from coordinator.solver.limits import kink
 from coordinator.solver.repair_rows import soft_kept, trim_rows, trim_soft_rows
-from coordinator.solver.trim import Flags, trim
+from coordinator.solver.trim import Flags, trim, whole
 from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
 
-__all__ = ["one_by_one", "repair"]
+__all__ = ["in_pairs", "one_by_one", "repair"]
 
 # Trimming one sum can overdraw another (a sale dropped for turnover paid for a buy), so it is done
 # in rounds.
 _ROUNDS = 12
+# Names of each direction that are paired: all pairs are looked at.
+_PAIRED_MAX = 8
 
 
 def repair(
@@ -77,6 +79,31 @@ def one_by_one(
         tried[i] = trades[i]
         if not measure(problem, tried).worse_than(before):
             kept = tried
+    return kept
+
+
+def in_pairs(
+    problem: AllocationProblem, trades: Floats, mandatory: Flags, before: Violations
+) -> Floats:
+    """(n,) trades of as much bought as sold, pair by pair, where they make no limit worse.
+
+    What bounds a sum from both sides can refuse each of the two alone. The larger one of a pair is
+    cut to whole lots of the smaller one's weight.
+    """
+    kept, order = np.zeros_like(trades), _order(problem, trades, mandatory)[::-1]
+    buys = [i for i in order if trades[i] > 0.0][:_PAIRED_MAX]
+    sells = [i for i in order if trades[i] < 0.0][:_PAIRED_MAX]
+    for buy in buys:
+        for sell in sells:
+            size = min(trades[buy] - kept[buy], kept[sell] - trades[sell])
+            tried = kept.copy()
+            tried[buy] += whole(problem, buy, size)
+            tried[sell] -= whole(problem, sell, size)
+            sizes = np.abs(tried[[buy, sell]])
+            if (sizes < max(problem.trade_min, ROUNDING_TOLERANCE)).any():
+                continue
+            if not measure(problem, tried).worse_than(before):
+                kept = tried
     return kept
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.repair import one_by_one, repair
+from coordinator.solver.repair import in_pairs, one_by_one, repair
 from coordinator.solver.trim import Flags
 from coordinator.solver.violations import (
     BREACH_TOLERANCE,
@@ -63,20 +63,25 @@ def round_trades(
         if not gave_up and not measure(problem, trades).worse_than(before):
             return _lots(problem, trades, held=False, remarks=remark)
     nothing = np.zeros_like(wanted)
-    return _lots(
-        problem, nothing, held=True, remarks=("no whole-lot trades keep all limits: held",)
-    )
+    why = "no whole-lot trades keep all limits: held"
+    if np.any(problem.working_buys) and np.any(problem.working_sells):
+        why += "; open buys and sells leave them little room"
+    return _lots(problem, nothing, held=True, remarks=(why,))
 
 
 def _candidates(
     problem: AllocationProblem, wanted: Floats, before: Violations, allowed: Violations
 ) -> Iterator[tuple[Floats, tuple[str, ...]]]:
-    """What to try, best first: all trades repaired, then those that can be had one by one."""
+    """What to try, best first: all trades repaired, then those that can be had one by one or in
+    pairs, at last those alone that mend a position.
+    """
     mandatory = _mandatory(wanted, before)
     rounded = _round_each(problem, wanted, mandatory)
     yield repair(problem, rounded, wanted, mandatory, before=before, allowed=allowed), ()
     remark = "whole lots break a limit: kept one by one those trades that do not"
     yield one_by_one(problem, rounded, mandatory, before), (remark,)
+    yield in_pairs(problem, rounded, mandatory, before), (remark,)
+    yield np.where(mandatory, rounded, 0.0), (remark,)
 
 
 def _mandatory(wanted: Floats, before: Violations) -> Flags:

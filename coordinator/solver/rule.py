@@ -17,6 +17,8 @@ __all__ = ["reduce_breaches"]
 
 # Portions of the wanted reduction that are tried, largest first.
 _PORTIONS = (1.0, 0.75, 0.5, 0.25, 0.1)
+_NAMES_MAX = 100
+"""Most names tried one by one, the largest trades first."""
 
 
 def reduce_breaches(problem: AllocationProblem, before: Violations) -> Floats:
@@ -24,19 +26,47 @@ def reduce_breaches(problem: AllocationProblem, before: Violations) -> Floats:
 
     Positions come first, then gross exposure, cash and the further limits by reducing in proportion
     what uses them. The wanted trades
-    are cut to trade_max and turnover_max, then to the largest tried portion that makes no limit
-    worse.
+    are cut to what each position can take, trade_max and turnover_max, then to the largest tried
+    portion that makes no limit worse; where there is none, names are taken one by one.
     """
     nothing = np.zeros_like(problem.filled)
     if not before.breached:
         return nothing
-    by_position = np.clip(before.under - before.over, -problem.trade_max, problem.trade_max)
+    by_position = _takes(problem, before.under - before.over)
     for wanted in (_with_sums(problem, by_position), by_position, np.minimum(by_position, 0.0)):
         within = _within_turnover(problem, wanted)
         for portion in _PORTIONS:
             if not measure(problem, portion * within).worse_than(before):
                 return portion * within
-    return nothing
+    return _one_by_one(problem, _with_sums(problem, by_position), before)
+
+
+def _one_by_one(problem: AllocationProblem, wanted: Floats, before: Violations) -> Floats:
+    """(n,) the largest tried portion of each name's trade that makes no limit worse, by size."""
+    found = np.zeros_like(wanted)
+    largest = np.argsort(-np.abs(wanted), kind="stable")[:_NAMES_MAX]
+    for i in largest[wanted[largest] != 0.0].tolist():
+        for portion in _PORTIONS:
+            tried = found.copy()
+            tried[i] = portion * wanted[i]
+            if not measure(problem, tried).worse_than(before):
+                found = tried
+                break
+    return found
+
+
+def _takes(problem: AllocationProblem, trades: Floats) -> Floats:
+    """(n,) trades cut to trade_max and to what keeps each position inside its own limits.
+
+    What may fill counts both ways; a side that is broken already gets no worse.
+    """
+    lowest, highest = position_range(problem, np.zeros_like(trades))
+    down = np.minimum(problem.position_min - lowest, 0.0)
+    up = np.maximum(problem.position_max - highest, 0.0)
+    within: Floats = np.clip(
+        trades, np.maximum(down, -problem.trade_max), np.minimum(up, problem.trade_max)
+    )
+    return within
 
 
 def _with_sums(problem: AllocationProblem, trades: Floats) -> Floats:
@@ -52,8 +82,7 @@ def _with_sums(problem: AllocationProblem, trades: Floats) -> Floats:
     wanted = trades - np.maximum(share, sold) * longs - share * shorts
     if problem.limits:
         wanted = np.where(trades == 0.0, _with_rows(problem, wanted, longs, shorts), wanted)
-    cut: Floats = np.clip(wanted, -problem.trade_max, problem.trade_max)
-    return cut
+    return _takes(problem, wanted)
 
 
 def _with_rows(problem: AllocationProblem, trades: Floats, longs: Floats, shorts: Floats) -> Floats:

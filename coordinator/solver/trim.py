@@ -10,7 +10,7 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.violations import ROUNDING_TOLERANCE
 
-__all__ = ["Flags", "trim"]
+__all__ = ["Flags", "trim", "whole"]
 
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
@@ -30,7 +30,7 @@ def trim(
     cut = trades.copy()
     for i in names:
         size = abs(trades[i])
-        left = _whole(problem, i, max(size - excess / relief[i], 0.0))
+        left = whole(problem, i, max(size - excess / relief[i], 0.0))
         if left < problem.trade_min:
             left = 0.0
         cut[i] = np.sign(trades[i]) * left
@@ -40,7 +40,7 @@ def trim(
     return cut
 
 
-def _whole(problem: AllocationProblem, i: int, size: float) -> float:
+def whole(problem: AllocationProblem, i: int, size: float) -> float:
     """The largest tradable size of name i up to size."""
     lot = float(problem.lot_weight[i])
     return float(np.floor(size / lot + _COUNT_SNAP) * lot) if lot > 0.0 else size

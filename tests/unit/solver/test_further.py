@@ -87,3 +87,8 @@ def test_broken_rows_are_named_by_limit_label_and_side(make: Make) -> None:
     rows = limit("linear", np.eye(2), n=2, lower=[0.3, 0.0], upper=[1.0, 0.1], name="sector")
     p = make(2, filled=0.2, cash=0.6, limits=(rows, replace(rows, tier=1, name="wish")))
     assert broken_names(p, measure(p, np.zeros(2))) == ("sector/r1", "sector/r0 (floor)")
+
+
+def test_a_bound_that_overflows_in_the_unit_of_its_row_is_none(make: Make) -> None:
+    p = make(2, limits=(limit("linear", [1e-310, 0.0], n=2, lower=0.05, upper=0.1),))
+    assert len(further_of(p).bound) == 0

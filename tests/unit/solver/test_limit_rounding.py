@@ -10,6 +10,7 @@ import pytest
 from coordinator.core.ports import AllocationProblem
 from coordinator.solver import CvxAllocator, SolverSettings
 from coordinator.solver import ladder as ladder_module
+from coordinator.solver.repair import in_pairs, one_by_one
 from coordinator.solver.rounding import round_trades
 from coordinator.solver.rule import reduce_breaches
 from coordinator.solver.solution import Solution
@@ -109,6 +110,17 @@ def test_a_soft_limit_is_not_brought_back_at_the_cost_of_a_higher_tier(make: Mak
     assert rounded(replace(p, limits=(cap, floor)), [-0.15, 0.2]) == [0.0, 20.0]
     assert rounded(replace(p, limits=(cap, replace(floor, tier=3))), [-0.15, 0.2]) == [0.0, 5.0]
     assert rounded(replace(p, limits=(cap, replace(floor, tier=0))), [-0.15, 0.2]) == [0.0, 20.0]
+
+
+def test_a_sale_and_a_buy_go_together_where_a_floor_and_a_cap_refuse_each_alone(make: Make) -> None:
+    """Three of 0.011 are about three of 0.01; neither side of the sum takes one of them alone."""
+    p = make(2, filled=[0.2, 0.1], cash=0.7, lot_weight=[0.011, 0.01], mu=[-0.02, 0.02])
+    p = replace(p, limits=(limit("linear", [1.0, 1.0], n=2, lower=0.2965, upper=0.3),))
+    trades, before = np.array([-0.033, 0.05]), measure(p, np.zeros(2))
+    alone = np.zeros(2, dtype=np.bool_)
+    assert not one_by_one(p, trades, alone, before).any()
+    assert in_pairs(p, trades, alone, before) == pytest.approx([-0.033, 0.03])
+    assert not in_pairs(replace(p, trade_min=0.04), trades, alone, before).any()
 
 
 def silent(problem: AllocationProblem, *given: object) -> Solution:

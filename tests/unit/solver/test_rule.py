@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from coordinator.solver.rule import reduce_breaches
 from coordinator.solver.violations import measure
+
+from tests.support.limit_reference import limit
 
 from .conftest import Make
 
@@ -31,3 +36,23 @@ def test_a_forced_buy_without_cash_is_left_out(make: Make) -> None:
     p_halted = make(1, filled=[0.0], position_min=[0.1], cash=0.0)
     assert reduce_breaches(p, measure(p, np.zeros(2)))[1] < 0
     assert not np.any(reduce_breaches(p_halted, measure(p_halted, np.zeros(1))))
+
+
+@pytest.mark.parametrize("open_buy", [0.0, 0.099, 0.1009])
+def test_a_purchase_that_may_pass_its_cap_keeps_no_other_breach_from_being_reduced(
+    make: Make, open_buy: float
+) -> None:
+    p = make(
+        2, filled=[0.3, 0.0], working_buys=[0.0, open_buy], cash=0.7, position_max=0.1,
+        covariance=np.eye(2) * 1e-4,
+    )  # fmt: skip
+    assert reduce_breaches(p, measure(p, np.zeros(2))) == pytest.approx([-0.2, 0.0])
+
+
+def test_names_are_reduced_one_by_one_where_all_together_would_break_another_limit(
+    make: Make,
+) -> None:
+    """The floor of the second name's sector refuses any part of all trades together."""
+    p = make(2, filled=[0.3, 0.3], cash=0.4, position_max=0.1)
+    p = replace(p, limits=(limit("linear", [0.0, 1.0], n=2, lower=0.3),))
+    assert reduce_breaches(p, measure(p, np.zeros(2))) == pytest.approx([-0.2, 0.0])
