@@ -18,6 +18,8 @@ __all__ = ["soft_kept", "trim_rows", "trim_soft_rows"]
 
 # Of the largest relief; a name that eases a row by less would be given up for nothing.
 _RELIEF_MIN = 1e-3
+# Names that are cut one by one where cutting all in their order does harm.
+_ALONE_MAX = 200
 
 
 def trim_rows(
@@ -50,7 +52,7 @@ def trim_soft_rows(
     """(n,) trades cut where a soft row is more broken than allowed, if nothing above it suffers.
 
     Higher tiers come first; a cut that makes a hard limit, or a row of its tier or a higher one,
-    more broken is not made.
+    more broken is not made: then names are cut one by one.
     """
     now = measure(problem, trades)
     if soft_kept(now, allowed):
@@ -58,12 +60,19 @@ def trim_soft_rows(
     tier = further_of(problem).tier
     for row in np.argsort(tier, kind="stable")[np.count_nonzero(tier == 0) :]:
         excess = float(now.further[row] - allowed.further[row])
-        cut = _trim_row(problem, trades, order, int(row), excess)
-        then = measure(problem, cut)
         above = (tier > 0) & (tier <= tier[row])
-        most = np.maximum(now.further, allowed.further) + ROUNDING_TOLERANCE
-        if not then.worse_than(now) and not (then.further > most)[above].any():
-            trades, now = cut, then
+        # All cuts at once are the cheapest; where they do harm, those of single names may not.
+        for names in (order, *([i] for i in order[:_ALONE_MAX])):
+            cut = _trim_row(problem, trades, names, int(row), excess)
+            if cut is trades:
+                continue
+            then = measure(problem, cut)
+            most = np.maximum(now.further, allowed.further) + ROUNDING_TOLERANCE
+            if not then.worse_than(now) and not (then.further > most)[above].any():
+                trades, now = cut, then
+                excess = float(now.further[row] - allowed.further[row])
+            if excess <= ROUNDING_TOLERANCE:
+                break
     return trades
 
 
@@ -74,7 +83,8 @@ def _trim_row(
         return trades
     relief = _relief(problem, trades, row)
     enough = _RELIEF_MIN * np.max(np.abs(relief), initial=0.0)
-    return trim(problem, trades, [i for i in order if relief[i] > enough], relief, excess)
+    names = [i for i in order if relief[i] > enough]
+    return trim(problem, trades, names, relief, excess) if names else trades
 
 
 def _relief(problem: AllocationProblem, trades: Floats, row: int) -> Floats:

@@ -20,6 +20,7 @@ from coordinator.solver.violations import (
     Violations,
     beyond,
     measure,
+    row_name,
 )
 
 __all__ = ["Lots", "round_trades"]
@@ -31,6 +32,8 @@ _EXIT_SNAP = 1e-6
 _WHOLE_SNAP = 1e-9
 # An optimum certified to 0.01 bp of NAV says nothing about trades smaller than that.
 _DUST = 1e-6
+# A soft limit broken by less says nothing of lots.
+_GAVE_MIN = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,26 @@ def round_trades(
         return _lots(problem, wanted, held=False, remarks=())
     for trades, remark in _candidates(problem, wanted, before, allowed):
         gave_up = bool(remark) and not np.any(trades)
-        if not gave_up and not measure(problem, trades).worse_than(before):
-            return _lots(problem, trades, held=False, remarks=remark)
+        found = measure(problem, trades)
+        if not gave_up and not found.worse_than(before):
+            remarks = (*remark, *_by_whole_lots(problem, found, allowed))
+            return _lots(problem, trades, held=False, remarks=remarks)
     nothing = np.zeros_like(wanted)
     why = "no whole-lot trades keep all limits: held"
     if np.any(problem.working_buys) and np.any(problem.working_sells):
         why += "; open buys and sells leave them little room"
     return _lots(problem, nothing, held=True, remarks=(why,))
+
+
+def _by_whole_lots(
+    problem: AllocationProblem, found: Violations, allowed: Violations
+) -> tuple[str, ...]:
+    """A remark that names the soft limits which whole lots broke further, if any."""
+    more = found.further > allowed.further + _GAVE_MIN
+    rows = np.flatnonzero(more & ~found.hard).tolist()
+    if not rows:
+        return ()
+    return (f"broken further by whole lots: {listed([row_name(problem, row) for row in rows])}",)
 
 
 def _candidates(
