@@ -210,7 +210,8 @@ class LimitUse(Model):
     used: Finite
     """How much of it is used, in the unit of the bound."""
     bound: Finite
-    """The limit itself, fraction of NAV."""
+    """The limit itself, in its own unit: of a factor the exposure to it, of volatility the standard
+    deviation over the horizon, of all others a fraction of NAV."""
     shadow_price: Finite
     """Gain of the objective per unit of bound."""
     about: Name | None = None
