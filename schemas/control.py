@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import Amount, InputEvent, Model, Name, Origin, Probability, Text
+from schemas.base import Amount, Currency, InputEvent, Model, Name, Origin, Probability, Text
 
 __all__ = [
     "CoordinationPaused",
@@ -59,9 +59,12 @@ class SourceRegistered(ControlEvent):
     priority: Probability = 0.5
     """How much its signals matter beside those of others, where something must come first."""
     capital: Amount | None = None
-    """Money its wishes may tie up; absent: not stated."""
+    """Money that the wishes of its strategies without one of their own may tie up together, in each
+    portfolio; absent: not stated."""
+    capital_currency: Currency | None = None
+    """Of the capital; absent: each portfolio's own."""
     risk_budget: Probability | None = None
-    """Share of a portfolio's risk that its wishes may take; absent: not stated."""
+    """Share of a portfolio's risk that the same wishes may take; absent: not stated."""
     error_group: Name | None = None
     """Sources of one group err together: the same model, vendor or raw material."""
     normalisation: Normalisation = "spread"
@@ -84,9 +87,11 @@ class StrategyRegistered(ControlEvent):
     priority: Probability | None = None
     """How much its signals matter beside those of others; absent: as its source's."""
     capital: Amount | None = None
-    """Money its wishes may tie up; absent: not stated."""
+    """Money its wishes may tie up in each portfolio; absent: its source's, shared."""
+    capital_currency: Currency | None = None
+    """Of the capital; absent: each portfolio's own."""
     risk_budget: Probability | None = None
-    """Share of a portfolio's risk that its wishes may take; absent: not stated."""
+    """Share of a portfolio's risk that its wishes may take; absent: its source's, shared."""
 
 
 class StrategyMuted(ControlEvent):
@@ -131,17 +136,17 @@ class PriorityWeights(Model):
     """How much each part counts in the priority of a signal, and of a decision; not all are 0."""
 
     confidence: Weight = 1.0
-    """How surely its source is believed to be right with it: its calibrated hit rate."""
+    """How surely it leans the right way, given its score and its believed skill; 0 for a coin."""
     recency: Weight = 1.0
     """How much of it is still to come."""
     reputation: Weight = 1.0
-    """How much of its source's skill is beyond doubt."""
+    """How surely its source's skill at its horizon is not 0, given the outcomes known."""
     urgency: Weight = 1.0
     """How much of what is to come arrives within one session."""
     strategy: Weight = 1.0
     """The priority that its strategy, or source, is registered with."""
     capital: Weight = 1.0
-    """How much money its wish would move, as a share of the largest wish."""
+    """What it alone would hold of its instrument, as a share of the largest such weight."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -200,7 +205,9 @@ class Parameters(Model):
     group_correlation: Annotated[float, Field(ge=0, le=0.98)] = 0.5
     """The same of two sources of one error group, where it is more."""
     cross_section_min: Annotated[int, Field(ge=3, le=10_000)] = 5
-    """Fewest names that scores are normalised across; of fewer, they are by their spread."""
+    """Fewest names that scores are normalised across; of fewer, a strategy says nothing."""
+    baskets_max: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Pairs and baskets that a round weighs, the surest first; further ones have no effect."""
     target_risk_aversion: Positive = 8.0
     """Risk aversion that a source is taken to have whose signals are target weights."""
     signal_weight_max: Positive = 10.0

@@ -25,6 +25,7 @@ class OutcomeAttributed(InputEvent):
     decision_id: Reference | None = None
     """"portfolio:round", where it is about a decision."""
     realised_return: Finite
-    """Fraction over the signal's horizon."""
+    """Of a signal: the return of what it is about over its horizon, less what the market explains
+    (beta times the market's return), a fraction: what was found is held in the same unit."""
     known_at: Timestamp
     """An outcome counts from here on."""

@@ -17,9 +17,10 @@ from coordinator.core.board import Board
 from coordinator.core.book import Valuation, value, working
 from coordinator.core.bounding import bounded, wanted
 from coordinator.core.boxes import Boxes
-from coordinator.core.conflicts import Conflict, opinions_apart
+from coordinator.core.conflicts import Apart, opinions_apart
 from coordinator.core.likeness import errors_between
 from coordinator.core.match import Combination, combine
+from coordinator.core.normalise import crossed_scores, forecasts_of
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel
 from coordinator.core.priority import Priorities, priorities
 from coordinator.core.risk import covariance_of
@@ -39,7 +40,7 @@ class Opinion:
     """
 
     combination: Combination
-    apart: list[Conflict]
+    apart: Apart
     without: list[View]
     priorities: Priorities
 
@@ -61,7 +62,7 @@ class Situation:
     rows: Board
     without: list[View]
     combination: Combination
-    apart: list[Conflict]
+    apart: Apart
     priorities: Priorities
     worth: Valuation
     boxes: Boxes
@@ -116,15 +117,21 @@ def _opinion(
     parameters = state.parameters
     forecasters = sorted({view.source for view in views if view.is_forecast})
     spreads = tuple(
-        (state.sources[name].raw_count, state.sources[name].raw_square_sum) for name in forecasters
+        (form, one.count, one.squares)
+        for name in forecasters
+        for form, one in sorted(state.sources[name].spreads.items())
     )
     speakers = sorted({view.source for view in views})
     terms = [state.sources[name].terms for name in speakers]
     own = [tuple(state.sources[name].by_strategy.values()) for name in speakers]
     key = (tuple(picks), horizon, state.session_now(), state.learned, spreads)
 
+    groups = forecasts_of(state.views, state.sources, forecasters)
+    crossed = chain.from_iterable(groups.values())
+
     def formed() -> Opinion:
-        board, without = scored_views(state, views, picks=picks, ahead=horizon)
+        scored = crossed_scores(groups, state.sources, parameters)
+        board, without = scored_views(state, views, picks=picks, ahead=horizon, crossed=scored)
         between = errors_between(board.sources, state.sources, state.pairs, parameters)
         combination = combine(
             board,
@@ -138,7 +145,7 @@ def _opinion(
         return Opinion(combination, apart, without, ranked)
 
     # Terms are events: the same ones are equal ones.
-    agreed = (*terms, *chain.from_iterable(own))
+    agreed = (*terms, *chain.from_iterable(own), *crossed)
     return state.opinions.get(key, formed, same=(covariance, parameters, *agreed, *views))
 
 

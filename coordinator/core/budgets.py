@@ -1,9 +1,10 @@
-"""Budgets: where the wishes of a strategy would take more capital or risk than it was given.
+"""Budgets: where wishes would take more capital or risk than their source or strategy was given.
 
-Place in the flow: part of `conflicts`, at the end of a round. A strategy's wishes are what its part
-of every mu would hold alone, mu_s / (gamma sigma^2), as for the gross limit; its risk is its share
-of that of all wishes together, w_s' Sigma w / w' Sigma w. What exceeds a budget is told; it is the
-allocation that bounds what is held.
+Place in the flow: part of `conflicts`, at the end of a round. Wishes are what somebody's part of
+every mu would hold alone, mu_s / (gamma sigma^2), as for the gross limit; their risk is their share
+of that of all wishes together, w_s' Sigma w / w' Sigma w. A budget of a strategy is for its own
+wishes, that of a source for those of all its strategies without one, in each portfolio. What
+exceeds a budget is told; it is the allocation that bounds what is held.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ __all__ = ["Overrun", "overruns"]
 
 @dataclass(frozen=True, slots=True)
 class Overrun:
-    """One strategy whose wishes exceed a budget.
+    """Wishes that exceed a budget.
 
-    rows: its signals. wishes: (n,) what it would hold, fractions of NAV. severity: the part of the
-    wishes, or of their risk, that is beyond the budget, the larger of both.
+    rows: its signals. wishes: (n,) what they would hold, fractions of NAV. severity: the part of
+    the wishes, or of their risk, that is beyond the budget.
     """
 
     rows: tuple[int, ...]
@@ -34,34 +35,59 @@ class Overrun:
 
 
 def overruns(
-    combination: Combination, problem: AllocationProblem, sources: Mapping[str, Source]
+    combination: Combination,
+    problem: AllocationProblem,
+    sources: Mapping[str, Source],
+    *,
+    rates: Mapping[str, float],
 ) -> list[Overrun]:
-    """Those of a round, by source and strategy."""
-    board = combination.board
-    members: dict[tuple[str, str], list[int]] = {}
-    for row, view in enumerate(board.views):
-        capital, risk = sources[view.source].budgets(view.strategy)
-        if capital is not None or risk is not None:
-            members.setdefault((view.source, view.strategy), []).append(row)
-    if not members:
+    """Those of a round, capital before risk, each by source and strategy.
+
+    rates: units of the portfolio's currency for one of others; a capital in a currency without one
+    is not compared.
+    """
+    capital, risk = _members(combination, sources)
+    if not capital and not risk:
         return []
     scale = 1.0 / (problem.risk_aversion * np.diag(problem.covariance))
     everyone = combination.mu * scale
     felt = problem.covariance @ everyone
     whole = float(everyone @ felt)
     found = []
-    for source, strategy in sorted(members):
-        rows = members[source, strategy]
+    for (source, strategy), rows in sorted(capital.items()):
         wishes = _wished(combination, rows) * scale
-        capital, risk = sources[source].budgets(strategy)
-        over = [0.0]
-        if capital is not None:
-            over.append(_beyond(float(np.abs(wishes).sum()) * problem.nav, float(capital)))
-        if risk is not None and whole > 0.0:
-            over.append(_beyond(float(wishes @ felt) / whole, risk))
-        if max(over) > 0.0:
-            found.append(Overrun(tuple(rows), wishes, max(over)))
-    return found
+        money, currency = sources[source].capital(strategy)
+        rate = 1.0 if currency is None else rates.get(currency)
+        if money is not None and rate is not None:
+            used = float(np.abs(wishes).sum()) * problem.nav
+            found.append(Overrun(tuple(rows), wishes, _beyond(used, float(money) * rate)))
+    for (source, strategy), rows in sorted(risk.items()):
+        wishes = _wished(combination, rows) * scale
+        share = sources[source].risk_budget(strategy)
+        if share is not None and whole > 0.0:
+            used = float(wishes @ felt) / whole
+            found.append(Overrun(tuple(rows), wishes, _beyond(used, share)))
+    return [one for one in found if one.severity > 0.0]
+
+
+_Members = dict[tuple[str, str], list[int]]
+"""Rows by source and strategy; "" for those that share their source's budget."""
+
+
+def _members(combination: Combination, sources: Mapping[str, Source]) -> tuple[_Members, _Members]:
+    """Whose wishes count together: against capital, and against a share of the risk."""
+    capital: _Members = {}
+    risk: _Members = {}
+    for row, view in enumerate(combination.board.views):
+        source = sources[view.source]
+        own = source.by_strategy.get(view.strategy)
+        if source.capital(view.strategy)[0] is not None:
+            name = view.strategy if own is not None and own.capital is not None else ""
+            capital.setdefault((view.source, name), []).append(row)
+        if source.risk_budget(view.strategy) is not None:
+            name = view.strategy if own is not None and own.risk_budget is not None else ""
+            risk.setdefault((view.source, name), []).append(row)
+    return capital, risk
 
 
 def _wished(combination: Combination, rows: list[int]) -> Floats:

@@ -48,43 +48,52 @@ class Conflict(NamedTuple):
     signals: tuple[str, ...]
 
 
+class Apart(NamedTuple):
+    """Conflicts between opinions. beyond: how many milder ones there are than all that are told."""
+
+    conflicts: Sequence[Conflict]
+    beyond: int
+
+
 def opinions_apart(
     combination: Combination, covariance: Floats, between: Floats, parameters: Parameters
-) -> list[Conflict]:
+) -> Apart:
     """Conflicts between opinions, whoever hears them, of at least the reported severity.
 
     between: as in `match.combine`.
     """
     board = combination.board
     if not len(board):
-        return []
-    found = [
-        *_opposite(combination, between, parameters),
-        *_correlated(combination, covariance, parameters),
-    ]
-    return [c for c in found if c.severity >= parameters.conflict_severity_min]
+        return Apart([], 0)
+    correlated, beyond = _correlated(combination, covariance, parameters)
+    found = [*_opposite(combination, between, parameters), *correlated]
+    kept = [c for c in found if c.severity >= parameters.conflict_severity_min]
+    return Apart(kept, beyond)
 
 
 def find_conflicts(
-    apart: Sequence[Conflict],
+    apart: Apart,
     combination: Combination,
     problem: AllocationProblem,
     sources: Mapping[str, Source],
     parameters: Parameters,
+    *,
+    rates: Mapping[str, float],
 ) -> list[Conflict]:
     """All conflicts of a round of at least the reported severity, the most severe first.
 
     apart: those between opinions; those with the portfolio's own mandate, and of wishes with the
-    budgets of their strategies, join them.
+    budgets of their strategies, join them. rates: units of the portfolio's currency for one of
+    others.
     """
     if not len(combination.board):
         return []
     own = [
         *_forbidden(combination, problem),
         *_capacity(combination, problem),
-        *_beyond_budget(combination, problem, sources),
+        *_beyond_budget(combination, problem, sources, rates),
     ]
-    found = [*apart, *(c for c in own if c.severity >= parameters.conflict_severity_min)]
+    found = [*apart.conflicts, *(c for c in own if c.severity >= parameters.conflict_severity_min)]
     return sorted(found, key=lambda c: (-c.severity, c.kind, c.picks))
 
 
@@ -178,8 +187,12 @@ def _separations(
 
 def _correlated(
     combination: Combination, covariance: Floats, parameters: Parameters
-) -> list[Conflict]:
-    """Pooled views on two picks that move together but are judged apart (or the reverse)."""
+) -> tuple[list[Conflict], int]:
+    """Pooled views on two picks that move together but are judged apart (or the reverse).
+
+    The worst, as many as a round tells, and how many more there are: of thousands of picks that
+    move together there may be millions.
+    """
     board, q, k = combination.board, combination.pooled, combination.weighing.pool.k
     cov = board.within(board.seen(covariance))
     variance = np.diag(cov)
@@ -191,7 +204,7 @@ def _correlated(
     apart = (q[i] * q[j]) * cov[i, j] < 0.0
     i, j = i[apart], j[apart]
     if not len(i):
-        return []
+        return [], 0
     both = cov[i, j]
     s_ij = both * (1.0 + np.minimum(k[i], k[j]) * combination.weighing.errors[i, j])
     s = variance * (1.0 + k)
@@ -203,17 +216,23 @@ def _correlated(
         return gap / np.sqrt(np.maximum(spread, 1e-300))
 
     worst, picks = np.maximum(z(i, j), z(j, i)), board.picks.tolist()
-    kind = ConflictKind.CORRELATED_INSTRUMENTS
-    return [
-        _conflict(
-            board,
-            kind,
-            tuple(sorted({picks[one], picks[other]})),
-            (*board.rows_of(one), *board.rows_of(other)),
-            severity_of(z_worst),
-        )
-        for one, other, z_worst in zip(i.tolist(), j.tolist(), worst.tolist(), strict=True)
-    ]
+    severe = np.flatnonzero(worst >= _least_z(parameters.conflict_severity_min))
+    told = severe[np.lexsort((severe, -worst[severe]))[: parameters.conflicts_max]]
+    found = []
+    for pair in np.sort(told).tolist():
+        one, other = int(i[pair]), int(j[pair])
+        about = tuple(sorted({picks[one], picks[other]}))
+        # A pair, or a rank, against another view of the same name.
+        same = len(about) == 1
+        kind = ConflictKind.OPPOSITE_DIRECTION if same else ConflictKind.CORRELATED_INSTRUMENTS
+        rows = (*board.rows_of(one), *board.rows_of(other))
+        found.append(_conflict(board, kind, about, rows, severity_of(float(worst[pair]))))
+    return found, len(severe) - len(told)
+
+
+def _least_z(severity: float) -> float:
+    """The separation from which a conflict is as severe."""
+    return _NORMAL.inv_cdf((1.0 + severity) / 2.0) if severity < 1.0 else math.inf
 
 
 def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Conflict]:
@@ -222,19 +241,35 @@ def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Con
     Where nothing may be short, a sale of what is not held is no conflict: there is nothing to do,
     and the decision counts it as followed.
     """
-    board, k = combination.board, combination.weighing.pool.k
-    picks, held = board.picks, problem.start[board.picks]
-    wish, floor = combination.mu[picks], problem.position_min[picks]
-    room = np.where(wish > 0, problem.position_max[picks] - held, held - floor)
-    met = (wish <= 0) & (floor >= 0) & (held <= ROOM_MIN)
+    board, mu, held = combination.board, combination.mu, problem.start
+    floor = problem.position_min
+    room = np.where(mu > 0, problem.position_max - held, held - floor)
+    met = (mu <= 0) & (floor >= 0) & (held <= ROOM_MIN)
+    spoken = np.unique(board.picks) if board.exposure is None else _exposed(board.exposure)
+    variance = combination.weighing.variance * (1.0 + combination.weighing.pool.k)
+    z = np.abs(combination.pooled) / np.sqrt(variance)
     found = []
-    for slot in np.flatnonzero(~met & (room <= ROOM_MIN)).tolist():
-        pick, rows = int(picks[slot]), board.rows_of(slot)
-        members = tuple(i for i in rows if board.score[i] * board.skill[i] * wish[slot] > 0)
-        spread = float(combination.weighing.variance[slot]) * (1.0 + k[slot])
-        z = float(combination.pooled[slot]) / math.sqrt(spread)
-        found.append(_conflict(board, ConflictKind.MANDATE, (pick,), members, severity_of(z)))
+    for pick in spoken[~met[spoken] & (room[spoken] <= ROOM_MIN)].tolist():
+        rows = [i for slot in _about(board, pick) for i in board.rows_of(slot)]
+        part = combination.weighing.gain[pick, board.slot[rows]] * combination.part[rows]
+        members = tuple(i for i, own in zip(rows, part * mu[pick], strict=True) if own > 0)
+        if members:
+            worst = max(float(z[slot]) for slot in {int(board.slot[i]) for i in members})
+            severity = severity_of(worst)
+            found.append(_conflict(board, ConflictKind.MANDATE, (pick,), members, severity))
     return found
+
+
+def _exposed(exposure: Floats) -> Indices:
+    """Instruments that some pick has any of, rising."""
+    return np.flatnonzero((exposure != 0.0).any(axis=0))
+
+
+def _about(board: Board, pick: int) -> list[int]:
+    """The picks that have any of an instrument."""
+    if board.exposure is None:
+        return [int(np.searchsorted(board.picks, pick))]
+    return np.flatnonzero(board.exposure[:, pick] != 0.0).tolist()
 
 
 def _capacity(combination: Combination, problem: AllocationProblem) -> list[Conflict]:
@@ -245,20 +280,23 @@ def _capacity(combination: Combination, problem: AllocationProblem) -> list[Conf
     total = float(wishes.sum())
     if total <= problem.gross_max:
         return []
-    largest = np.lexsort((board.picks, -wishes[board.picks]))[:CAPACITY_NAMES_MAX]
-    slots = np.sort(largest).tolist()
-    picks = tuple(sorted({int(board.picks[slot]) for slot in slots}))
-    members = tuple(i for slot in slots for i in board.rows_of(slot))
+    spoken = np.unique(board.picks)
+    largest = spoken[np.lexsort((spoken, -wishes[spoken]))[:CAPACITY_NAMES_MAX]]
+    picks = tuple(np.sort(largest).tolist())
+    members = tuple(np.flatnonzero(np.isin(board.pick, largest)).tolist())
     severity = 1.0 - problem.gross_max / total
     return [_conflict(board, ConflictKind.CAPACITY, picks, members, severity)]
 
 
 def _beyond_budget(
-    combination: Combination, problem: AllocationProblem, sources: Mapping[str, Source]
+    combination: Combination,
+    problem: AllocationProblem,
+    sources: Mapping[str, Source],
+    rates: Mapping[str, float],
 ) -> list[Conflict]:
     """Strategies whose wishes exceed their capital or risk budget, with their largest wishes."""
     board, found = combination.board, []
-    for over in overruns(combination, problem, sources):
+    for over in overruns(combination, problem, sources, rates=rates):
         wished = np.abs(over.wishes[board.pick[list(over.rows)]])
         largest = sorted(zip((-wished).tolist(), over.rows, strict=True))[:CAPACITY_NAMES_MAX]
         rows = tuple(sorted(row for _, row in largest))

@@ -38,6 +38,9 @@ from schemas.decisions import (
 
 __all__ = ["close_round"]
 
+BREACH_FULL = 0.01
+"""A limit broken by so much, fraction of NAV, comes before all else."""
+
 
 def close_round(
     state: State, portfolio: Portfolio, *, allocator: Allocator, risk_model: RiskModel
@@ -52,7 +55,12 @@ def close_round(
         return [_closed(state, portfolio, found, outcome="nothing_to_do", conflicts=0, reported=0)]
     answer = allocator.allocate(found.problem)
     conflicts = find_conflicts(
-        found.apart, found.combination, found.problem, state.sources, state.parameters
+        found.apart,
+        found.combination,
+        found.problem,
+        state.sources,
+        state.parameters,
+        rates=_capital_rates(state, portfolio),
     )
     reported = conflicts[: state.parameters.conflicts_max]
     events: list[OutputEvent] = []
@@ -74,11 +82,24 @@ def close_round(
             portfolio,
             found,
             outcome="decided",
-            conflicts=len(conflicts),
+            conflicts=len(conflicts) + found.apart.beyond,
             reported=len(reported),
         )
     )
     return events
+
+
+def _capital_rates(state: State, portfolio: Portfolio) -> dict[str, float]:
+    """Units of the portfolio's currency for one of those that capital is stated in."""
+    rates: dict[str, float] = {}
+    for source in state.sources.values():
+        own = [one.capital_currency for one in source.by_strategy.values()]
+        for currency in (source.terms.capital_currency, *own):
+            if currency is not None and currency not in rates:
+                rate = state.market.rate(currency, portfolio.currency)
+                if rate is not None:
+                    rates[currency] = rate
+    return rates
 
 
 def decision_id(portfolio: Portfolio) -> str:
@@ -163,20 +184,20 @@ def _priority(
 ) -> tuple[float, tuple[tuple[str, float], ...]]:
     """What the trades are worth beside their cost, times how much the signals behind them matter.
 
-    With its parts, by name; see schemas.
+    Or, where that is more, how much of a limit was broken before. With its parts, by name; see
+    schemas.
     """
     means = decision_parts(found.priorities, found.combination.own)
     worth = _worth(found, answer, cost)
-    named = sorted([*zip(PARTS, (means + 0.0).tolist(), strict=True), ("worth", worth)])
-    if answer.violation_before > BREACH_MIN:
-        return 1.0, tuple(named)
-    return worth * weighted(means, state.parameters), tuple(named)
+    before = answer.violation_before
+    breach = min(before / BREACH_FULL, 1.0) if before > BREACH_MIN else 0.0
+    own = (("breach", breach), ("worth", worth))
+    named = sorted([*zip(PARTS, (means + 0.0).tolist(), strict=True), *own])
+    return max(breach, worth * weighted(means, state.parameters)), tuple(named)
 
 
 def _worth(found: Situation, answer: Allocation, cost: float) -> float:
-    """gain / (gain + cost) of trading against not trading; 1 where a limit was broken."""
-    if answer.violation_before > BREACH_MIN:
-        return 1.0
+    """gain / (gain + cost) of trading against not trading."""
     problem, start = found.problem, found.problem.start
     risk = problem.risk_aversion / 2.0 * float(start @ problem.covariance @ start)
     gain = max(0.0, answer.objective + cost - (float(problem.mu @ start) - risk))

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
+
+from coordinator.core.normalise import across, forecasts_of, is_crossed
 from coordinator.core.outcomes import Entered, Expected, Outcome
 from coordinator.core.skill import Forecasts, calibrated, horizon_bucket
 from coordinator.core.state import State, View
@@ -43,11 +46,13 @@ def await_outcome(state: State, view: View) -> None:
         view.instrument, view.source, view.strategy, state.market.session
     ):
         return
-    (score,) = scores([view], state.sources, state.parameters)
-    if score == 0.0:
+    source = state.sources[view.source]
+    crossed = is_crossed(view, source)
+    # Until it enters, others of its moment may still be on their way.
+    score = view.raw if crossed else scores([view], state.sources, state.parameters)[0]
+    if score == 0.0 and not crossed:
         outcomes.forget(view.instrument, view.source, view.strategy)
         return
-    source = state.sources[view.source]
     confidence = view.confidence
     rate = None if confidence is None else calibrated(source.skill, confidence, state.parameters)
     outcomes.expect(
@@ -62,6 +67,7 @@ def await_outcome(state: State, view: View) -> None:
             view.horizon,
             view.known_at,
             view.against,
+            crossed,
         )
     )
 
@@ -89,7 +95,10 @@ def learn_from_close(state: State) -> None:
     ended, entered = state.outcomes.closed(state.market, parameters=parameters)
     by = 0.5 ** (1.0 / parameters.skill_half_life_sessions)
     for name in sorted(state.sources):
-        state.sources[name].skill.fade(by)
+        source = state.sources[name]
+        source.skill.fade(by)
+        for spread in source.spreads.values():
+            spread.fade(by)
     _learn(state, ended, entered)
     state.pairs.fade(by)
     _compare(state)
@@ -116,6 +125,8 @@ def learn_from_report(state: State, source: str, signal_id: str, realised: float
 
 def _learn(state: State, ended: Sequence[Outcome], entered: Sequence[Entered]) -> None:
     for one in ended:
+        if one.signal.score == 0.0:
+            continue  # it was too few's to say anything
         signal, skill = one.signal, state.sources[one.signal.source].skill
         place = horizon_bucket(signal.horizon)
         forecasts = skill.by_horizon.get(place)
@@ -132,24 +143,28 @@ def _learn(state: State, ended: Sequence[Outcome], entered: Sequence[Entered]) -
 
 
 def _standardise(state: State, entered: Sequence[Entered]) -> None:
-    """Scores that are normalised across names are those of all that its strategy forecasts now.
+    """Scores that are normalised across names are those of all that its strategy forecast then.
 
-    When a signal came, the others of its moment may still have been on their way.
+    What was said after the price that a signal enters at does not count.
     """
-    groups = {
-        (one.signal.source, one.signal.strategy)
-        for one in entered
-        if state.sources[one.signal.source].terms.normalisation != "spread"
-    }
-    if not groups:
-        return
-    views = [state.views[key] for key in sorted(state.views) if (key[1], key[2]) in groups]
-    scored = scores(views, state.sources, state.parameters)
-    now = {view.reference: score for view, score in zip(views, scored, strict=True)}
+    together: dict[tuple[str, str], list[Entered]] = {}
     for one in entered:
-        score = now.get(f"{one.signal.source}/{one.signal.signal_id}")
-        if score is not None:
-            state.outcomes.rescore(one, score)
+        if one.signal.crossed:
+            together.setdefault((one.signal.source, one.signal.strategy), []).append(one)
+    groups = forecasts_of(state.views, state.sources, sorted({source for source, _ in together}))
+    for group, own in together.items():
+        known = (view for view in groups.get(group, ()) if view.known_at < own[0].at)
+        raws = {view.instrument: view.raw for view in known}
+        raws |= {one.signal.instrument: one.signal.score for one in own}
+        names = sorted(raws)
+        normalisation = state.sources[group[0]].terms.normalisation
+        scores_now = across(
+            np.array([raws[name] for name in names]), normalisation, state.parameters
+        )
+        most = state.parameters.score_max
+        found = dict(zip(names, np.clip(scores_now, -most, most).tolist(), strict=True))
+        for one in own:
+            state.outcomes.rescore(one, found[one.signal.instrument])
 
 
 def _compare(state: State) -> None:

@@ -230,8 +230,11 @@ def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdi
     trades, weights = rows.along(answer.trades)[rows.slot], rows.along(after)[rows.slot]
     moved = np.where(np.abs(trades) > WEIGHT_ZERO, trades, weights)
     still = np.abs(moved) <= WEIGHT_ZERO
-    # Where nothing may be short, a sale of what is not held is met.
-    moved = np.where(still & (found.problem.position_min[pick] >= 0), -1.0, moved)
+    # Where nothing may be short, a sale of what is not held is met; of a pair it is not all.
+    alone = np.ones(len(pick), dtype=bool)
+    if rows.exposure is not None:
+        alone = ((rows.exposure != 0.0).sum(axis=1) == 1)[rows.slot]
+    moved = np.where(still & alone & (found.problem.position_min[pick] >= 0), -1.0, moved)
     followed = (wish * moved > 0) & (np.abs(moved) > WEIGHT_ZERO)
     outvoted = wish * rows.along(found.combination.mu)[rows.slot] <= 0
     which = np.where(followed, 0, np.where(outvoted, 1, 2))

@@ -14,7 +14,7 @@ from coordinator.core.learn import await_outcome
 from coordinator.core.panes import count_accepted
 from coordinator.core.rounds import open_round
 from coordinator.core.scales import volatility_of
-from coordinator.core.state import Source, State, View
+from coordinator.core.state import Source, Spread, State, View
 from schemas.control import StrategyMuted
 from schemas.entries import Stamp
 from schemas.signals import SignalIssued
@@ -30,8 +30,7 @@ def take_view(state: State, stamp: Stamp, event: SignalIssued) -> None:
     _count(source, stamp)
     count_accepted(state, event.source, view.event_time)
     if view.is_forecast:
-        source.raw_count += 1
-        source.raw_square_sum += view.raw * view.raw
+        source.spreads.setdefault(view.form, Spread()).add(view.raw)
     state.views[view.key] = view
     await_outcome(state, view)
     _set_end(state, view)

@@ -36,6 +36,8 @@ class Expected(NamedTuple):
 
     score: as it was standardised when it came. hit_rate: what its stated confidence was calibrated
     to then; None without one. against: what its instrument is judged against, (instrument, weight).
+    crossed: whether its score is its place among what its strategy forecasts when it enters, and
+    what it says itself until then.
     """
 
     source: str
@@ -48,6 +50,7 @@ class Expected(NamedTuple):
     horizon: float
     known_at: int
     against: tuple[tuple[str, float], ...] = ()
+    crossed: bool = False
 
 
 class Entered(NamedTuple):
@@ -171,7 +174,8 @@ class Outcomes:
     def corrected(self, source: str, signal_id: str, realised: float) -> tuple[Outcome, Outcome]:
         """What was found of a signal, and what a service says came of it instead.
 
-        realised: return over the horizon, fraction. Raises KeyError unless `has` it.
+        realised: return of its pick over the horizon less what the market explains, fraction.
+        Raises KeyError unless `has` it.
         """
         name = _joined(source, signal_id)
         found = self.ended[name]

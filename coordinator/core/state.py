@@ -38,7 +38,17 @@ if TYPE_CHECKING:
     from coordinator.core.match import Weighing
     from coordinator.core.views import Columns
 
-__all__ = ["Growth", "OpenTrade", "Portfolio", "Round", "Source", "State", "View", "ViewKey"]
+__all__ = [
+    "Growth",
+    "OpenTrade",
+    "Portfolio",
+    "Round",
+    "Source",
+    "Spread",
+    "State",
+    "View",
+    "ViewKey",
+]
 
 ViewKey = tuple[str, str, str]
 """(instrument, source, strategy): a later signal with the same key replaces the earlier."""
@@ -59,21 +69,38 @@ def _holds(names: tuple[str, ...], name: str) -> bool:
 
 
 @dataclass(slots=True)
+class Spread:
+    """Raw scores of one form so far: how many, and the sum of their squares; both fade."""
+
+    count: float = 0.0
+    squares: float = 0.0
+
+    def add(self, raw: float) -> None:
+        """One more."""
+        self.count += 1.0
+        self.squares += raw * raw
+
+    def fade(self, by: float) -> None:
+        """A session has passed. by: factor below 1."""
+        self.count, self.squares = self.count * by, self.squares * by
+
+
+@dataclass(slots=True)
 class Source:
     """A registered source, the spread of its raw scores, and what became of its signals.
 
     terms: as registered, instruments sorted; by_strategy: of those strategies that were registered
     on their own.
     minute: of the input topic's time, since 1970, and how many of its signals counted in it.
-    accepted, rejected: signals so far, the latter by reason. skill: what was learned of it.
+    spreads: of its raw scores, by form. accepted, rejected: signals so far, the latter by reason.
+    skill: what was learned of it.
     """
 
     terms: SourceRegistered
     by_strategy: dict[str, StrategyRegistered] = field(default_factory=dict)
     muted: bool = False
     muted_strategies: tuple[str, ...] = ()
-    raw_count: int = 0
-    raw_square_sum: float = 0.0
+    spreads: dict[str, Spread] = field(default_factory=dict)
     minute: int = 0
     in_minute: int = 0
     accepted: int = 0
@@ -105,15 +132,21 @@ class Source:
         stated = None if own is None else own.priority
         return self.terms.priority if stated is None else stated
 
-    def budgets(self, strategy: str) -> tuple[Decimal | None, float | None]:
-        """Money, and share of a portfolio's risk, that its wishes may take; None: not stated."""
+    def capital(self, strategy: str) -> tuple[Decimal | None, str | None]:
+        """Money that its wishes may tie up, and its currency.
+
+        None where not stated; of the currency: the portfolio's own.
+        """
         own = self.by_strategy.get(strategy)
-        capital = None if own is None else own.capital
-        risk = None if own is None else own.risk_budget
-        return (
-            self.terms.capital if capital is None else capital,
-            self.terms.risk_budget if risk is None else risk,
-        )
+        if own is not None and own.capital is not None:
+            return own.capital, own.capital_currency
+        return self.terms.capital, self.terms.capital_currency
+
+    def risk_budget(self, strategy: str) -> float | None:
+        """Share of a portfolio's risk that its wishes may take; None: not stated."""
+        own = self.by_strategy.get(strategy)
+        stated = None if own is None else own.risk_budget
+        return self.terms.risk_budget if stated is None else stated
 
     def is_muted(self, strategy: str) -> bool:
         """Whether signals of that strategy do not count."""

@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
 from statistics import NormalDist, median
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.core.board import Board, Indices, Layout, lay_out
-from coordinator.core.normalise import across
+from coordinator.core.normalise import is_crossed
 from coordinator.core.picks import ALONE, Legs, Picks, is_plain, picked
 from coordinator.core.ports import Floats
 from coordinator.core.skill import calibrated, learned_skill
@@ -38,6 +39,8 @@ __all__ = [
 
 _NORMAL = NormalDist()
 _SIGN_FACTOR = math.sqrt(2 / math.pi)
+ALONE_SCORED: Mapping[str, float] = MappingProxyType({})
+"""No view is normalised across names."""
 SKILL_MAX = 0.5
 SKILL_LEAST = 1e-6
 """Less is no skill whatever skill_min says: its view's variance would be beyond any number."""
@@ -46,23 +49,31 @@ STRENGTHS_MAX = 65_536
 
 
 def scores(
-    views: Sequence[View], sources: Mapping[str, Source], parameters: Parameters
+    views: Sequence[View],
+    sources: Mapping[str, Source],
+    parameters: Parameters,
+    *,
+    crossed: Mapping[str, float] = ALONE_SCORED,
 ) -> list[float]:
     """s of each signal, clipped at score_max.
 
     A direction with strength is the mean of the half-normal's tail it claims, a rank a score
     already. A forecast is divided by the source's own spread, blended with the spread that a source
-    of prior skill would have, or normalised across what its strategy forecasts in these views.
+    of prior skill would have, or normalised across what its strategy forecasts.
+
+    crossed: scores of views that are normalised so, by their references; one that has none there
+    scores nothing.
     """
     most = parameters.score_max
-    crossed = across(views, sources, parameters)
     found = []
-    for place, view in enumerate(views):
+    for view in views:
         direction, strength = view.direction, view.strength
         if direction is None:
-            score = crossed.get(place)
-            if score is None:
-                score = _alone(view, sources[view.source], parameters)
+            source = sources[view.source]
+            if is_crossed(view, source):
+                score = crossed.get(view.reference, 0.0)
+            else:
+                score = _alone(view, source, parameters)
             found.append(max(-most, min(most, score)))
         elif strength is None:
             found.append(float(direction))
@@ -75,15 +86,16 @@ def _alone(view: View, source: Source, parameters: Parameters) -> float:
     """A rank, or what a forecast is beside its source's spread."""
     if not view.is_forecast:
         return view.raw
-    spread = _spread(source, parameters)
+    spread = _spread(source, view.form, parameters)
     return view.raw / math.sqrt(spread) if spread > 0.0 else 0.0
 
 
-def _spread(source: Source, parameters: Parameters) -> float:
-    """Mean square of a source's raw scores, with what is assumed before any."""
-    prior = parameters.score_count_prior
-    seen = prior * parameters.skill_prior**2 + source.raw_square_sum
-    return seen / (prior + source.raw_count)
+def _spread(source: Source, form: str, parameters: Parameters) -> float:
+    """Mean square of a source's raw scores of a form, with what is assumed before any."""
+    prior, known = parameters.score_count_prior, source.spreads.get(form)
+    count, squares = (0.0, 0.0) if known is None else (known.count, known.squares)
+    whole = prior + count
+    return (prior * parameters.skill_prior**2 + squares) / whole if whole > 0.0 else 0.0
 
 
 @lru_cache(maxsize=STRENGTHS_MAX)
@@ -198,10 +210,11 @@ class Columns:
         about: Picks | None,
         sources: Mapping[str, Source],
         parameters: Parameters,
+        crossed: Mapping[str, float],
     ) -> None:
         """Make every column that of these views.
 
-        about: their picks; None where each is about its instrument alone.
+        about: their picks; None where each is about its instrument alone. crossed: as in `scores`.
         """
         if len(views) != len(self.views):
             self._clear(len(views))
@@ -214,7 +227,7 @@ class Columns:
             if view is not known or view.direction is None
         ]
         fresh = [views[i] for i in places]
-        self.score = _put(self.score, places, scores(fresh, sources, parameters))
+        self.score = _put(self.score, places, scores(fresh, sources, parameters, crossed=crossed))
         self.rho = _put(self.rho, places, skills(fresh, sources, parameters))
         self.horizon = _put(self.horizon, places, [view.horizon for view in fresh])
         self.session = _put(self.session, places, [view.session for view in fresh])
@@ -275,12 +288,17 @@ def _put(column: NDArray[Any], places: Sequence[int], values: Sequence[float]) -
 
 
 def scored_views(
-    state: State, views: list[View], *, picks: dict[str, int], ahead: float
+    state: State,
+    views: list[View],
+    *,
+    picks: dict[str, int],
+    ahead: float,
+    crossed: Mapping[str, float] = ALONE_SCORED,
 ) -> tuple[Board, list[View]]:
     """The views that count, in order, and those without effect.
 
-    picks: index per instrument that can be judged. Without effect: direction 0, no price, nobody to
-    be ranked with, no skill left.
+    picks: index per instrument that can be judged. crossed: as in `scores`. Without effect:
+    direction 0, no price, nobody to be compared with, no skill left.
     """
     parameters = state.parameters
     about = None if is_plain(views) else picked(views, picks)
@@ -288,15 +306,51 @@ def scored_views(
         views, about = _in_order(views, about)
     key = (tuple(picks), len(views), state.learned)
     columns = state.columns.get(key, Columns, same=(parameters,))
-    columns.read(views, picks=picks, about=about, sources=state.sources, parameters=parameters)
+    columns.read(
+        views,
+        picks=picks,
+        about=about,
+        sources=state.sources,
+        parameters=parameters,
+        crossed=crossed,
+    )
     age = np.maximum(state.session_now() - columns.session, 0.0)
     skill = skill_over(columns.rho, horizon=columns.horizon, age=age, ahead=ahead)
     least = max(parameters.skill_min, SKILL_LEAST)
     counts = (columns.pick >= 0) & (columns.score != 0.0) & (np.abs(skill) >= least)
+    if about is not None:
+        counts &= _surest(columns, views, counts, skill, most=parameters.baskets_max)
     without = list(compress(views, (~counts).tolist()))
     horizon, age = columns.horizon[counts], age[counts]
     left, soon = arriving(horizon, age, math.inf), _soon(horizon, age, ahead)
     return columns.board(counts, skill=skill[counts], left=left, soon=soon), without
+
+
+def _surest(
+    columns: Columns,
+    views: Sequence[View],
+    counts: NDArray[np.bool_],
+    skill: Floats,
+    *,
+    most: int,
+) -> NDArray[np.bool_]:
+    """(rows,) all but those of pairs and baskets beyond so many, the surest first.
+
+    Each set of legs is a pick of its own, and a round's cost grows with the cube of them.
+    """
+    kept = np.ones(len(views), dtype=np.bool_)
+    baskets = [i for i, view in enumerate(views) if view.against and counts[i]]
+    sure = np.abs(columns.score * skill)
+    best: dict[tuple[int, int], float] = {}
+    for i in baskets:
+        pick = (int(columns.pick[i]), int(columns.kind[i]))
+        best[pick] = max(best.get(pick, 0.0), float(sure[i]))
+    if len(best) <= most:
+        return kept
+    chosen = frozenset(sorted(best, key=lambda pick: (-best[pick], pick))[:most])
+    for i in baskets:
+        kept[i] = (int(columns.pick[i]), int(columns.kind[i])) in chosen
+    return kept
 
 
 def _in_order(views: list[View], about: Picks) -> tuple[list[View], Picks]:

@@ -13,6 +13,7 @@ import numpy as np
 from coordinator.core.allocate import Situation, situation
 from coordinator.core.calibrations import reliability
 from coordinator.core.likeness import errors_between
+from coordinator.core.normalise import is_crossed
 from coordinator.core.ports import Floats, RiskModel
 from coordinator.core.priority import PARTS
 from coordinator.core.skill import Forecasts, horizon_bucket, learned_skill, skill_interval
@@ -44,10 +45,11 @@ class SkillLine:
 class SourceLine:
     """A source's terms and record.
 
-    live: views that count now; last_at: its last signal, ns UTC. awaited: signals whose outcome is
-    not known yet. alike: the source whose errors go most with its own, and by how much, 0 to 1.
-    brier_stated: of its stated confidences, had they been probabilities; brier_calibrated: of what
-    they were calibrated to before each outcome.
+    raw_scores: forecasts that its spreads rest on, older ones counted less. live: views that count
+    now; last_at: its last signal, ns UTC. awaited: signals whose outcome is not known yet. alike:
+    the source whose errors go most with its own, and by how much, 0 to 1. brier_stated: of its
+    stated confidences, had they been probabilities; brier_calibrated: of what they were calibrated
+    to before each outcome.
     """
 
     terms: SourceRegistered
@@ -170,7 +172,7 @@ def _source_line(
         rejected=tuple(sorted(source.rejected.items())),
         live=live,
         last_at=source.last_at,
-        raw_scores=source.raw_count,
+        raw_scores=round(sum(one.count for one in source.spreads.values())),
         awaited=awaited,
         skills=_skills(state, source),
         alike=alike,
@@ -259,6 +261,8 @@ def _without(state: State, view: View) -> str:
     names = (view.instrument, *(name for name, _ in view.against))
     if any(state.market.price_of(name) is None for name in names):
         return "no price"
+    if is_crossed(view, state.sources[view.source]):
+        return "too few names forecast to be compared, or no skill left"
     if view.form == "rank":
         return "no skill left, no exchange rate, or nobody to be ranked with"
     return "no skill left, or no exchange rate"

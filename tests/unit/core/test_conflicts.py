@@ -56,7 +56,7 @@ def conflicts(
     mixed = combined(board_of(rows, width=2), covariance, prior=np.zeros(2), correlation=0.0)
     changed = replace(problem(covariance, mixed.mu), **limits)  # type: ignore[arg-type] # by name
     apart = opinions_apart(mixed, covariance, alike(mixed.board, 0.0), parameters)
-    return find_conflicts(apart, mixed, changed, sources, parameters)
+    return find_conflicts(apart, mixed, changed, sources, parameters, rates={"EUR": 2.0})
 
 
 def test_opposite_opinions_on_a_name_conflict_and_agreeing_ones_do_not() -> None:
@@ -117,6 +117,33 @@ def test_a_strategys_own_budget_counts_before_its_sources() -> None:
         terms | {"capital": Decimal(10**9)}
     )
     assert conflicts([row(0, "a", 2.0)], sources=known) == []
+
+
+def test_capital_is_compared_in_its_own_currency_and_not_without_a_rate() -> None:
+    rows = [row(0, "a", 2.0)]  # two millions of wishes
+    for currency, told in (("EUR", 0), ("JPY", 0), (None, 1)):
+        terms = {"source": "a", "capital": Decimal(1_000_001), "capital_currency": currency}
+        assert len(conflicts(rows, sources={"a": source(**terms)})) == told
+
+
+def test_strategies_without_a_budget_of_their_own_share_their_sources() -> None:
+    known = {"a": source(source="a", capital=Decimal(3_000_000))}
+    first, second = (
+        Scored(view(instrument=f"N{i}", source="a", strategy=f"t{i}"), i, 2.0, 0.1) for i in (0, 1)
+    )
+    assert conflicts([first], sources=known) == []
+    (found,) = conflicts([first, second], sources=known)
+    assert (found.kind, found.rows) == (ConflictKind.BUDGET, (0, 1))
+
+
+def test_an_instrument_without_room_is_one_conflict_with_those_who_wish_it() -> None:
+    """Whether they speak of it alone or in a pair."""
+    plain = row(0, "a", 1.5)
+    pair = row(0, "b", 1.5)._replace(legs=((1, 1.0),))
+    made = conflicts([plain, pair], filled=np.array([0.5, 0.0]))
+    found = [one for one in made if one.kind is ConflictKind.MANDATE and one.picks == (0,)]
+    assert [one.rows for one in found] == [(0, 1)]
+    assert all(one.signals for one in made)
 
 
 def test_a_pair_and_its_reverse_conflict() -> None:
@@ -184,3 +211,21 @@ def test_on_names_that_move_together_a_source_contradicts_itself_more_surely_tha
     two = conflicts([row(0, "a", 1.5), row(1, "b", -1.5)], correlation=0.9)
     itself = conflicts([row(0, "a", 1.5), row(1, "a", -1.5)], correlation=0.9)
     assert itself[0].severity > two[0].severity
+
+
+def test_of_conflicts_without_number_the_worst_are_told_and_the_others_counted() -> None:
+    rows = [row(i, "a", 1.0 + i / 100) for i in range(40)]
+    rows += [row(40 + i, "b", -1.0 - i / 100) for i in range(40)]
+    covariance = np.full((80, 80), 3.9e-4) + np.diag(np.full(80, 1e-5))
+    mixed = combined(board_of(rows), covariance, prior=np.zeros(80), correlation=0.0)
+    every, few = (
+        opinions_apart(
+            mixed, covariance, alike(mixed.board, 0.0),
+            Parameters(conflict_severity_min=0.1, conflicts_max=most),
+        )
+        for most in (10_000, 25)
+    )  # fmt: skip
+    assert (len(every.conflicts), every.beyond) == (1_600, 0)
+    assert (len(few.conflicts), few.beyond) == (25, 1_575)
+    worst = sorted(every.conflicts, key=lambda one: (-one.severity, one.picks))[:25]
+    assert sorted(few.conflicts, key=lambda one: (-one.severity, one.picks)) == worst

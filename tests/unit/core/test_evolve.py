@@ -75,10 +75,11 @@ def test_a_view_ends_with_its_horizon_in_sessions_or_by_the_clock() -> None:
 
 
 def test_a_forecast_adds_to_its_sources_spread_and_a_direction_does_not() -> None:
-    assert signalled().sources["s"].raw_count == 0
+    assert signalled().sources["s"].spreads == {}
     source = signalled(expected_return=0.02, horizon_sessions=1.0).sources["s"]
-    assert source.raw_count == 1
-    assert source.raw_square_sum == pytest.approx(1.0)
+    assert list(source.spreads) == ["expected_return"]
+    assert source.spreads["expected_return"].count == 1
+    assert source.spreads["expected_return"].squares == pytest.approx(1.0)
 
 
 def test_a_source_registered_again_keeps_what_is_known_of_it() -> None:
@@ -88,7 +89,7 @@ def test_a_source_registered_again_keeps_what_is_known_of_it() -> None:
     feed(state, make.registered("s", T0, kind="model", horizon_sessions=9.0))
     source = state.sources["s"]
     assert (source.terms.kind, source.horizon("s"), source.muted) == ("model", 9.0, True)
-    assert source.raw_count == 1
+    assert source.spreads["expected_return"].count == 1
 
 
 def test_strategies_are_muted_one_by_one() -> None:

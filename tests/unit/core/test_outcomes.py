@@ -339,3 +339,19 @@ def test_what_should_have_ended_while_nothing_was_learned_is_forgotten() -> None
         inputs += [make.close({"A": 100.0, "B": 100.0}, T0 + (day + n) * DAY) for n in range(1, 4)]
     found = state_after(inputs).outcomes
     assert (found.entered, found.at_close, found.at_first) == ({}, {}, {})
+
+
+def test_a_report_of_what_prices_show_changes_nothing() -> None:
+    """It is of the signal's own: what the market explains is not in it."""
+    make = Inputs()
+    inputs = [*opening(make), signal(make, T0 + 2 * HOUR)]
+    inputs += [
+        make.close({"A": 100.0, "B": 100.0}, T0 + DAY),
+        make.close({"A": 102.0, "B": 104.0}, T0 + 2 * DAY),
+    ]
+    own = 0.02 - 0.03  # its beta is one, and the market the mean of both
+    told: dict[str, Any] = {"source": "s", "signal_id": "signals-1-0", "realised_return": own}
+    told |= {"known_at": T0 + 2 * DAY}
+    before = outcomes(inputs)
+    inputs.append(make.make("outcomes", "OutcomeAttributed", T0 + 2 * DAY + HOUR, **told))
+    assert outcomes(inputs) == pytest.approx(before, rel=1e-3)

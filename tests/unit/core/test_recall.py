@@ -10,7 +10,7 @@ from coordinator.core.allocate import situation
 from coordinator.core.market import Market
 from coordinator.core.ports import Floats, RiskSettings
 from coordinator.core.recall import Recall
-from coordinator.core.state import State
+from coordinator.core.state import Spread, State
 from coordinator.learning import PriorBlendedCovariance
 from schemas.control import Parameters
 from tests.journals import DAY, T0, Inputs
@@ -101,7 +101,9 @@ def test_whatever_an_opinion_is_made_of_makes_another() -> None:
         "an equal view of another kind": lambda s: s.views.update(
             {view().key: view(direction=1.0)}
         ),
-        "a source's spread": lambda s: setattr(s.sources["s"], "raw_count", 40),
+        "a source's spread": lambda s: s.sources["s"].spreads.update(
+            {"expected_return": Spread(40.0, 1.0)}
+        ),
         "parameters": lambda s: setattr(s, "parameters", Parameters(skill_prior=0.2)),
         "time": lambda s: setattr(s.market, "session", 3),
         "returns": lambda s: feed(s, Inputs().close({"A": 11.0, "B": 25.0}, T0 + DAY)),

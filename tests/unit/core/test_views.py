@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.core.state import Source, View
+from coordinator.core.state import Source, Spread, View
 from coordinator.core.views import (
     heard,
     horizon_of,
@@ -28,8 +28,8 @@ USUAL = Parameters()
 
 def source(**changes: float) -> Source:
     made = Source(SourceRegistered(event_id="s", event_time=0, source="s"))
-    made.raw_count = int(changes.get("count", 0))
-    made.raw_square_sum = changes.get("squares", 0.0)
+    spread = Spread(changes.get("count", 0.0), changes.get("squares", 0.0))
+    made.spreads["expected_return"] = spread
     return made
 
 
@@ -62,7 +62,7 @@ def test_a_strength_is_a_quantile_of_the_half_normal() -> None:
 
 
 def test_a_forecast_is_measured_by_its_sources_own_spread() -> None:
-    raw = view(direction=None, raw=0.4)
+    raw = view(direction=None, raw=0.4, form="expected_return")
     fresh = score(raw, source(), USUAL)
     seasoned = score(raw, source(count=10_000, squares=10_000 * 0.04), USUAL)
     assert fresh == USUAL.score_max
@@ -183,7 +183,7 @@ def test_what_was_read_in_rounds_before_changes_no_bit(
         views = sorted((pool[i] for i in chosen), key=lambda one: one.key)
         cold = state_of()
         for state in (warm, cold):
-            state.sources["s"].raw_count, state.sources["s"].raw_square_sum = 9 * number, number
+            state.sources["s"].spreads["expected_return"] = Spread(9.0 * number, number)
         found, without = scored_views(warm, views, picks={"A": 0, "B": 1}, ahead=5.0)
         anew, others = scored_views(cold, views, picks={"A": 0, "B": 1}, ahead=5.0)
         assert (found.views, found.references, without) == (anew.views, anew.references, others)
@@ -204,3 +204,16 @@ def test_views_that_could_not_be_read_leave_nothing_half_read() -> None:
     found, _ = scored_views(state, views, picks={"A": 0, "B": 1}, ahead=5.0)
     assert found.score.tolist() == [1.0, 1.0]
     assert found.references == ("s/1", "s/1")
+
+
+def test_of_more_baskets_than_a_round_weighs_the_surest_count() -> None:
+    state = state_of()
+    state.parameters = Parameters(baskets_max=2)
+    views = [
+        view(signal_id=str(i), strategy=f"t{i}", strength=strength, against=(("B", 1.0 + i),))
+        for i, strength in enumerate((0.2, 0.9, 0.5, 0.1))
+    ]
+    plain = view(signal_id="p", strategy="z")
+    board, without = scored_views(state, [*views, plain], picks={"A": 0, "B": 1}, ahead=5.0)
+    assert sorted(one.signal_id for one in board.views) == ["1", "2", "p"]
+    assert sorted(one.signal_id for one in without) == ["0", "3"]
