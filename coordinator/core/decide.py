@@ -25,6 +25,7 @@ from coordinator.core.ports import Allocation, Allocator, Floats, RiskModel
 from coordinator.core.priority import PARTS, decision_parts, weighted
 from coordinator.core.state import Portfolio, Round, State
 from coordinator.core.views import heard
+from coordinator.core.words import listed
 from schemas.base import OutputEvent
 from schemas.decisions import (
     AllocationDecided,
@@ -173,7 +174,7 @@ def _decision(
         signals=signal_uses(found, answer, after),
         prior_utility=0.0,
         limits=limit_uses(found, answer),
-        solver=_report(answer),
+        solver=_report(found, answer),
         identity=_identity(state, portfolio, found),
         mandate_version=portfolio.mandate_version,
     )
@@ -223,7 +224,9 @@ def _profile(found: Situation, weights: Floats, *, cash: float) -> Profile:
     )
 
 
-def _report(answer: Allocation) -> SolverReport:
+def _report(found: Situation, answer: Allocation) -> SolverReport:
+    empty = found.limits.empty
+    remarks = (f"left out, of no instrument of this decision: {listed(empty)}",) if empty else ()
     return SolverReport(
         rung=Rung(answer.rung),
         solver=answer.solver,
@@ -233,7 +236,7 @@ def _report(answer: Allocation) -> SolverReport:
         objective_continuous=answer.objective_continuous,
         violation=max(answer.violation, 0.0),
         violation_before=max(answer.violation_before, 0.0),
-        remarks=answer.remarks,
+        remarks=(*answer.remarks, *remarks),
     )
 
 

@@ -30,6 +30,9 @@ PRICE_MAX = 1e18
 BINDING = 1e-6
 """A bound closer than this binds, fraction of NAV."""
 
+_Key = tuple[str, str | None, str | None, str]
+"""Limit, label of its row, instrument, side."""
+
 
 def limit_uses(found: Situation, answer: Allocation) -> tuple[LimitUse, ...]:
     """How far each limit was used, what easing it would be worth, by how much it gave way."""
@@ -52,15 +55,11 @@ def _lines(found: Situation, answer: Allocation, numbers: Floats) -> Iterator[di
     places = {name: i for i, name in enumerate(found.problem.instruments)}
     soft = frozenset(limit.name for limit in found.problem.limits if limit.tier)
     stated = _stated(found)
-    for reading, (used, bound, price) in zip(answer.limits, numbers.tolist(), strict=True):
-        meant = stated.get((reading.limit, reading.label or reading.instrument, reading.side))
-        if meant is not None and abs(meant - bound) > DRIFT:
-            # Less what is on its way: the reader is told the limit, and what is broken till then.
-            bound, eased = meant, True
-        else:
-            eased = False
-        own = reading.tier and not eased
-        given = reading.gave_way if own else _passed(reading, used=used, bound=bound)
+    for reading, (used, left, price) in zip(answer.limits, numbers.tolist(), strict=True):
+        # Open orders may change it: told is the limit, and by how much it is broken till they fill.
+        bound = stated.get(_key(reading), left)
+        by_answer = reading.tier and abs(bound - left) <= DRIFT
+        given = reading.gave_way if by_answer else _passed(reading, used=used, bound=bound)
         if not _tells(reading, given, soft):
             continue
         label = reading.label or reading.instrument or ""
@@ -80,25 +79,25 @@ def _lines(found: Situation, answer: Allocation, numbers: Floats) -> Iterator[di
         }
 
 
-def _stated(found: Situation) -> dict[tuple[str, str | None, str], float]:
-    """What the mandate says of rows, boxes and gross exposure, by name, label and side."""
-    stated: dict[tuple[str, str | None, str], float] = {}
-    for limit in found.limits.stated:
+def _key(reading: LimitReading) -> _Key:
+    """A row has a label, or none; a box an instrument."""
+    return reading.limit, reading.label or None, reading.instrument or None, reading.side
+
+
+def _stated(found: Situation) -> dict[_Key, float]:
+    """The bounds that open orders may have changed, as the mandate states them."""
+    limits, names = found.limits, found.problem.instruments
+    stated: dict[_Key, float] = {("gross_max", None, None, "upper"): limits.gross_stated}
+    for limit in limits.stated:
         for label, lower, upper in zip(
             limit.labels, limit.lower.tolist(), limit.upper.tolist(), strict=True
         ):
-            stated[limit.name, label or None, "lower"] = lower
-            stated[limit.name, label or None, "upper"] = upper
-    boxes = found.limits.boxes
-    if (boxes.least != boxes.lower).any() or (boxes.most != boxes.upper).any():
-        names = found.problem.instruments
-        for name, lower, upper in zip(
-            names, boxes.least.tolist(), boxes.most.tolist(), strict=True
-        ):
-            # A soft limit of that name is a row, which has been told.
-            stated.setdefault(("position_min", name, "lower"), lower)
-            stated.setdefault(("position_max", name, "upper"), upper)
-    stated.setdefault(("gross_max", None, "upper"), found.limits.gross_stated)
+            stated[limit.name, label or None, None, "lower"] = lower
+            stated[limit.name, label or None, None, "upper"] = upper
+    boxes = limits.boxes
+    for i in np.flatnonzero((boxes.least != boxes.lower) | (boxes.most != boxes.upper)).tolist():
+        stated["position_min", None, names[i], "lower"] = float(boxes.least[i])
+        stated["position_max", None, names[i], "upper"] = float(boxes.most[i])
     return stated
 
 

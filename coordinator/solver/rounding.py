@@ -88,8 +88,9 @@ def _by_whole_lots(
 def _candidates(
     problem: AllocationProblem, wanted: Floats, before: Violations, allowed: Violations
 ) -> Iterator[tuple[Floats, tuple[str, ...]]]:
-    """What to try, best first: all trades repaired, then those that can be had one by one or in
-    pairs, at last those alone that mend a position.
+    """What to try, best first.
+
+    All trades repaired, those that can be had one by one or in pairs, those that mend a position.
     """
     mandatory = _mandatory(wanted, before)
     rounded = _round_each(problem, wanted, mandatory)

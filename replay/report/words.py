@@ -13,13 +13,16 @@ __all__ = ["CONFLICTS", "FATES_MEANT", "RUNGS", "TERMS", "prose", "spelled", "wi
 
 RUNGS = {
     "solved": "the best answer within every limit",
-    "relaxed": "a limit was already broken before trading, by prices; the answer brings it back as "
-    "far as possible",
+    "relaxed": "not every limit could be kept: one was already broken before trading, by prices, "
+    "and is brought back as far as possible, or soft ones gave way",
     "rule": "no solver's answer could be trusted; a fixed rule mended limits and did no more",
     "hold": "nothing was traded, because nothing could be done safely",
 }
 """Rungs of the ladder, each the fallback of the one before."""
-RUNGS_SHORT = {"relaxed": "a limit was already broken", "rule": "by a fixed rule"}
+RUNGS_SHORT = {
+    "relaxed": "a limit was broken before, or soft ones gave way",
+    "rule": "by a fixed rule",
+}
 CONFLICTS = {
     "opposite_direction": "two opinions on one instrument pull apart",
     "horizon": "they pull apart, but over such different times that both may be right",

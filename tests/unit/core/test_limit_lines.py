@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from coordinator.core.decide import close_round
 from coordinator.core.limit_lines import limit_uses
 from coordinator.core.ports import Allocation, AllocationProblem, LimitReading
+from coordinator.core.state import OpenTrade
 from coordinator.learning import ChosenRisk
 from schemas.decisions import AllocationDecided, LimitUse
 from schemas.mandates import MustHold, SectorBound, SoftLimit
@@ -132,3 +134,36 @@ def test_a_decision_carries_what_the_allocator_read_of_every_limit() -> None:
     told = [(one.limit, one.about, one.priority) for one in decided.limits]
     assert told == [("net_max", None, None), ("volatility_max", None, None), ("sectors", "Tech", 2)]
     assert decided.mandate_version == 1
+
+
+def test_a_limit_under_repair_is_told_as_it_is_stated_and_as_broken() -> None:
+    state = planted(
+        sectors=(SectorBound(sector="Tech", max=0.04),), position_max=0.05, gross_max=0.06,
+    )  # fmt: skip
+    state.portfolios["p"].open_trades = {"1": OpenTrade("1", "p:1", "A", Decimal(-60))}
+    found = of(state)
+    problem = found.problem
+    (row,) = problem.limits
+    assert [row.upper[0], problem.position_max[0], problem.gross_max] == pytest.approx([0.1] * 3)
+    readings = [
+        LimitReading("sectors", None, 0.1, float(row.upper[0]), 0.0, "Tech"),
+        LimitReading("position_max", "A", 0.1, float(problem.position_max[0]), 0.0),
+        LimitReading("gross_max", None, 0.1, problem.gross_max, 0.0),
+    ]
+    told = limit_uses(found, answer(*readings, n=1))
+    assert [one.bound for one in told] == [0.04, 0.05, 0.06]
+    assert [one.given for one in told] == pytest.approx([0.06, 0.05, 0.04])
+
+
+def test_only_the_broken_side_of_a_limit_of_two_sides_says_given() -> None:
+    readings = [
+        LimitReading("sectors", None, 0.35, 0.3, 0.0, "Tech", "upper"),
+        LimitReading("sectors", None, 0.35, 0.2, 0.0, "Tech", "lower"),
+    ]
+    found = uses(readings, sectors=SOFT["sectors"])
+    assert [one.given for one in found] == pytest.approx([0.05, 0.0])
+
+
+def test_a_price_without_end_is_the_largest_that_can_be_told() -> None:
+    (found,) = uses([LimitReading("net_max", None, 0.4, 0.4, 1.8e279)], net_max=0.4)
+    assert found.shadow_price == 1e18

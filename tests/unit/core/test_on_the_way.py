@@ -143,3 +143,13 @@ def test_what_no_order_touches_is_as_it_is_stated() -> None:
         assert row is stated
     assert found.problem.gross_max == 0.05
     assert np.array_equal(found.boxes.upper, found.boxes.most)
+
+
+def test_a_minimum_of_what_no_decision_is_about_is_named() -> None:
+    make = Inputs()
+    at = T0 + SECOND
+    mandate = {"sectors": [{"sector": "Gold", "min": 0.05}]}
+    inputs = [make.listed("A"), make.registered("s"), make.prices({"A": 100.0}, at)]
+    inputs += [make.opened("p", at, mandate=mandate), make.signal("s", "A", at, direction=1)]
+    last = decided(inputs, at)[-1]
+    assert last.solver.remarks[-1] == "left out, of no instrument of this decision: sectors/Gold"

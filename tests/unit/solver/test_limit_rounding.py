@@ -112,6 +112,32 @@ def test_a_soft_limit_is_not_brought_back_at_the_cost_of_a_higher_tier(make: Mak
     assert rounded(replace(p, limits=(cap, replace(floor, tier=0))), [-0.15, 0.2]) == [0.0, 20.0]
 
 
+def test_a_soft_limit_is_brought_back_by_a_name_whose_cut_harms_nothing(
+    make: Make,
+) -> None:
+    """The sale was lost to its lot; cutting the first buy breaks a floor above, the second none."""
+    p = make(
+        3, filled=[0.3, 0.0, 0.0], cash=0.7, lot_weight=[0.2, 0.01, 0.01], mu=[0.0, 0.01, 0.05],
+        limits=(
+            limit("linear", [0.0, 1.0, 0.0], n=3, lower=0.1, tier=1, name="above"),
+            limit("linear", np.ones(3), n=3, upper=0.45, tier=2, name="sum"),
+        ),
+    )  # fmt: skip
+    assert rounded(p, [-0.05, 0.1, 0.1]) == [0.0, 10.0, 5.0]
+
+
+def test_a_soft_limit_that_whole_lots_break_is_named(make: Make) -> None:
+    p = make(2, filled=[0.3, 0.0], cash=0.7, lot_weight=[0.2, 0.01], mu=[0.0, 0.05])
+    cap = limit("linear", [1.0, 1.0], n=2, upper=0.35, tier=2, name="cap")
+    p = replace(p, limits=(cap, limit("linear", [0.0, 1.0], n=2, lower=0.2, tier=1)))
+    wanted = np.array([-0.15, 0.2])
+    before, goal = measure(p, np.zeros(2)), measure(p, wanted)
+    lots = round_trades(p, wanted, before=before, allowed=goal)
+    assert lots.remarks == ("broken further by whole lots: cap",)
+    lots = round_trades(p, wanted, before=before, allowed=measure(p, np.array([0.0, 0.2])))
+    assert lots.remarks == ()
+
+
 def test_a_sale_and_a_buy_go_together_where_a_floor_and_a_cap_refuse_each_alone(make: Make) -> None:
     """Three of 0.011 are about three of 0.01; neither side of the sum takes one of them alone."""
     p = make(2, filled=[0.2, 0.1], cash=0.7, lot_weight=[0.011, 0.01], mu=[-0.02, 0.02])

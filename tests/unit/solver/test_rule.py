@@ -7,7 +7,6 @@ import pytest
 
 from coordinator.solver.rule import reduce_breaches
 from coordinator.solver.violations import measure
-
 from tests.support.limit_reference import limit
 
 from .conftest import Make

@@ -130,7 +130,7 @@ def test_story_is_of_the_most_severe_conflict_and_goes_to_the_fills(page: str) -
 def test_page_defines_the_words_that_it_uses(page: str) -> None:
     assert "Opposite direction: two opinions on one instrument pull apart." in page
     assert "Outvoted: other opinions prevailed." in page
-    assert "<dt>relaxed</dt><dd>a limit was already broken before trading" in page
+    assert "<dt>relaxed</dt><dd>not every limit could be kept: one was already broken" in page
 
 
 def test_page_tells_the_skill_and_the_age_of_each_opinion(page: str) -> None:
