@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +73,33 @@ def test_who_is_not_there_is_told_with_who_is(
 ) -> None:
     assert ask(*words, "--log", log) == 1
     assert "'q'" in capsys.readouterr().err
+
+
+def test_who_asks_for_a_portfolio_that_is_not_there_is_told_of_all_that_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = Inputs()
+    names = ("p", "q", "r", "t", "u")
+    export(run([make.opened(name) for name in names], shards=4, end=T0 + DAY), tmp_path / "log")
+    assert ask("signals", "nobody", "--log", str(tmp_path / "log")) == 1
+    said = capsys.readouterr().err
+    assert "no portfolio 'nobody' at that moment; the log tells of: p, q, r, t, u" in said
+
+
+@pytest.mark.parametrize("at", ["999999", str(T0 + 900 * DAY)])
+def test_a_moment_beyond_the_end_is_the_end_and_that_is_said(
+    log: str, at: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("sources", "s", "--log", log, "--json", "--at", at) == 0
+    beyond = capsys.readouterr()
+    assert "note: --at lies beyond the journal's end, which is shown: position " in beyond.err
+    assert ask("sources", "s", "--log", log, "--json") == 0
+    end = capsys.readouterr()
+    assert (end.out, end.err) == (beyond.out, "")
+
+
+def test_a_moment_between_two_records_is_no_moment_beyond_the_end(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("sources", "s", "--log", log, "--json", "--at", str(T0 + HOUR + HOUR // 2)) == 0
+    assert capsys.readouterr().err == ""
