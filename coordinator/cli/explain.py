@@ -30,6 +30,7 @@ from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
 from coordinator.quality.reasons import ExplainError, explain_decision
+from coordinator.quality.unused import REASONS, either
 from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _signals(told: Explanation, *, whole: bool) -> Iterator[RenderableType]:
     yield rows
     yield from _more(len(told.signals), _SIGNALS)
     if told.signals_dropped:
-        why = "dropped (direction 0, no skill left, no price, or another currency): "
+        why = f"dropped ({either(*REASONS)}): "
         yield Text.assemble(why, _listed(told.signals_dropped))
     yield Text(
         f"parts together {_bps(told.contributions)} (prior {_bps(told.prior_utility)}) "

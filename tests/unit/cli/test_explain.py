@@ -98,7 +98,7 @@ def test_dropped_signals_are_named_with_what_may_drop_them(
     export(made, tmp_path / "log")
     assert run("p:1", "--log", str(tmp_path / "log")) == 0
     [line] = [line for line in capsys.readouterr().out.splitlines() if "c/9" in line]
-    assert line.startswith("dropped (direction 0, no skill left, no price")
+    assert line.startswith("dropped (direction 0, no price, no exchange rate to the ")
 
 
 def test_how_much_a_decision_matters_and_how_soon_is_told(

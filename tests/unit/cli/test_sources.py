@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli import signals, sources
+from coordinator.cli.console import output
 from coordinator.log.segments import export
+from coordinator.quality.sources import source_lines
+from replay.standing import Moment, standing
 from tests.journals import DAY, HOUR, SECOND, T0, Inputs, run
 
 
@@ -65,6 +68,28 @@ def test_a_portfolios_views_tell_what_they_say_and_why_they_do_not_count(
     assert told["[red]u", "A"]["own"] < both < told["s", "A"]["own"]
     assert ask("signals", "p", "--log", log) == 0
     assert "3 live views, looking 5 sessions ahead" in capsys.readouterr().out
+
+
+def test_a_sources_curve_and_what_its_usual_confidence_stands_for_are_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make = Inputs()
+    inputs = [make.registered("s"), make.registered("t"), make.opened("p")]
+    state = standing(run(inputs, end=T0 + DAY), 0, Moment()).state
+    known = state.sources["s"].skill.calibration
+    for n in range(400):
+        known.add(0.75, 0.52, hit=n % 4 == 0, weight=1.0)
+    line, other = source_lines(state)
+    assert line.usual_confidence == 0.75
+    assert line.usual_hit_rate is not None
+    assert 0.25 < line.usual_hit_rate < 0.4
+    assert (other.usual_confidence, other.usual_hit_rate) == (None, None)
+    for part in (*sources._mapped((line, other)), *sources._curve(line), *sources._curve(other)):
+        output().print(part)
+    text = capsys.readouterr().out
+    assert "as the usual ones do of: s\n" in text
+    assert "70% to 80% 400 100 25.0% 52.0%" in " ".join(text.split())
+    assert "no outcome of a signal with a stated confidence is known yet" in text
 
 
 @pytest.mark.parametrize("words", [("signals", "q"), ("sources", "q")])
