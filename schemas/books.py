@@ -121,7 +121,7 @@ class PortfolioViewUpdated(PortfolioOutput):
     reserved: Balance | None = None
     """What open purchases will cost at the last prices."""
     available: Balance | None = None
-    """Settled less reserved."""
+    """Settled, or the cash where that is less as purchases are not paid yet; less reserved."""
     gain: Balance | None = None
     """All that was gained since the portfolio opened: NAV less what was paid in, each at the rate
     of its day."""

@@ -206,6 +206,8 @@ class Parameters(Model):
     """The same of two sources of one error group, where it is more."""
     cross_section_min: Annotated[int, Field(ge=3, le=10_000)] = 5
     """Fewest names that scores are normalised across; of fewer, a strategy says nothing."""
+    baskets_max: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Pairs and baskets that a round weighs, the surest first; further ones have no effect."""
     target_risk_aversion: Positive = 8.0
     """Risk aversion that a source is taken to have whose signals are target weights."""
     signal_weight_max: Positive = 10.0

@@ -210,7 +210,8 @@ class LimitUse(Model):
     used: Finite
     """How much of it is used, in the unit of the bound."""
     bound: Finite
-    """The limit itself, fraction of NAV."""
+    """The limit itself, in its own unit: of a factor the exposure to it, of volatility the standard
+    deviation over the horizon, of all others a fraction of NAV."""
     shadow_price: Finite
     """Gain of the objective per unit of bound."""
     about: Name | None = None
@@ -296,12 +297,13 @@ class AllocationDecided(PortfolioOutput):
     valid_until: Timestamp | None = None
     """The same as a time, where sessions are counted by the clock."""
     priority: Probability = 0.0
-    """What its trades are worth, times the weighted mean of its other parts; 1 where the decision
-    began with a broken limit."""
+    """What its trades are worth, times the weighted mean of its signals' parts; or how much of a
+    limit was broken before, where that is more."""
     priority_parts: tuple[tuple[Name, Probability], ...] = ()
-    """Name and value of each part, sorted by name. worth: expected gain of the trades as a share of
-    gain and cost together. The others are those of its signals, each by its part of the opinion:
-    confidence, recency, reputation, urgency, strategy, capital; see `PriorityWeights`."""
+    """Name and value of each part, sorted by name. breach: the largest violation of a hard limit
+    before the trades, over a hundredth of NAV, at most 1. worth: expected gain of the trades as a
+    share of gain and cost together. The others are those of its signals, each by its part of the
+    opinion: confidence, recency, reputation, urgency, strategy, capital; see `PriorityWeights`."""
     turnover: Annotated[float, Field(ge=0)]
     """Half the absolute weight traded."""
     cost: Finite

@@ -17,7 +17,7 @@ from coordinator.core.board import Board
 from coordinator.core.book import Valuation, value, working
 from coordinator.core.bounding import bounded, wanted
 from coordinator.core.boxes import Boxes
-from coordinator.core.conflicts import Conflict, opinions_apart
+from coordinator.core.conflicts import Apart, opinions_apart
 from coordinator.core.likeness import errors_between
 from coordinator.core.match import Combination, combine
 from coordinator.core.normalise import crossed_scores, forecasts_of
@@ -40,7 +40,7 @@ class Opinion:
     """
 
     combination: Combination
-    apart: list[Conflict]
+    apart: Apart
     without: list[View]
     priorities: Priorities
 
@@ -62,7 +62,7 @@ class Situation:
     rows: Board
     without: list[View]
     combination: Combination
-    apart: list[Conflict]
+    apart: Apart
     priorities: Priorities
     worth: Valuation
     boxes: Boxes

@@ -1,8 +1,9 @@
 """Breaches: whether what is held breaks a hard limit of the mandate at the last prices.
 
 Place in the flow: asked at every session close; a portfolio that decides on signals then decides.
-Reads, changes nothing. What a decision cannot mend at once (volatility, liquidity) wakes nobody,
-nor does a soft limit.
+Reads, changes nothing. Looked at are gross, net, leverage, drawdown, cash, positions, must-holds
+and sectors; factors, volatility, liquidity and the universe wake nobody, nor does a soft limit or
+what the allocator takes for drift.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from coordinator.core.book import Valuation, drawdown_now
 from coordinator.core.boxes import Tiers
 from coordinator.core.limits import surplus_share
 from coordinator.core.market import Market
+from coordinator.core.ports import DRIFT
 from coordinator.core.state import Portfolio
 
 __all__ = ["breaches_limit", "foreign_cash"]
-
-TOLERANCE = 1e-9
 
 
 def breaches_limit(portfolio: Portfolio, worth: Valuation, market: Market) -> bool:
@@ -53,10 +53,10 @@ def _breaks_totals(portfolio: Portfolio, worth: Valuation, market: Market) -> bo
     cash = worth.cash / worth.nav
     under = (("cash_floor", cash, mandate.cash_floor), ("net_min", net, mandate.net_min))
     return any(
-        most is not None and used > most + TOLERANCE and not hard.of(limit)
+        most is not None and used > most + DRIFT and not hard.of(limit)
         for limit, used, most in over
     ) or any(
-        least is not None and used < least - TOLERANCE and not hard.of(limit)
+        least is not None and used < least - DRIFT and not hard.of(limit)
         for limit, used, least in under
     )
 
@@ -64,7 +64,7 @@ def _breaks_totals(portfolio: Portfolio, worth: Valuation, market: Market) -> bo
 def _breaks_names(portfolio: Portfolio, worth: Valuation, market: Market) -> bool:
     mandate, hard = portfolio.mandate, Tiers(portfolio.mandate)
     if not (mandate.positions or mandate.must_hold or mandate.soft):
-        most, least = mandate.position_max + TOLERANCE, mandate.position_min - TOLERANCE
+        most, least = mandate.position_max + DRIFT, mandate.position_min - DRIFT
         return bool(((worth.weights > most) | (worth.weights < least)).any())
     own = {one.instrument: one for one in mandate.positions}
     held = dict(zip(worth.instruments, worth.weights.tolist(), strict=True))
@@ -82,9 +82,9 @@ def _breaks_names(portfolio: Portfolio, worth: Valuation, market: Market) -> boo
         else:
             high, ceiling = "positions", bound.max
         broken = (
-            (low, weight < floor - TOLERANCE),
-            (high, weight > ceiling + TOLERANCE),
-            ("must_hold", weight < wanted.get(name, weight) - TOLERANCE),
+            (low, weight < floor - DRIFT),
+            (high, weight > ceiling + DRIFT),
+            ("must_hold", weight < wanted.get(name, weight) - DRIFT),
         )
         if any(breaks and not hard.of(limit, name) for limit, breaks in broken):
             return True
@@ -103,8 +103,8 @@ def _breaks_sectors(portfolio: Portfolio, worth: Valuation, market: Market) -> b
         used = sums.get(bound.sector, 0.0)
         if hard.of("sectors", bound.sector):
             continue
-        if bound.max is not None and used > bound.max + TOLERANCE:
+        if bound.max is not None and used > bound.max + DRIFT:
             return True
-        if bound.min is not None and used < bound.min - TOLERANCE:
+        if bound.min is not None and used < bound.min - DRIFT:
             return True
     return False

@@ -7,6 +7,7 @@ is the difference of two views in units of its own uncertainty; severity = 2 Phi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from statistics import NormalDist
@@ -47,25 +48,31 @@ class Conflict(NamedTuple):
     signals: tuple[str, ...]
 
 
+class Apart(NamedTuple):
+    """Conflicts between opinions. beyond: how many milder ones there are than all that are told."""
+
+    conflicts: Sequence[Conflict]
+    beyond: int
+
+
 def opinions_apart(
     combination: Combination, covariance: Floats, between: Floats, parameters: Parameters
-) -> list[Conflict]:
+) -> Apart:
     """Conflicts between opinions, whoever hears them, of at least the reported severity.
 
     between: as in `match.combine`.
     """
     board = combination.board
     if not len(board):
-        return []
-    found = [
-        *_opposite(combination, between, parameters),
-        *_correlated(combination, covariance, parameters),
-    ]
-    return [c for c in found if c.severity >= parameters.conflict_severity_min]
+        return Apart([], 0)
+    correlated, beyond = _correlated(combination, covariance, parameters)
+    found = [*_opposite(combination, between, parameters), *correlated]
+    kept = [c for c in found if c.severity >= parameters.conflict_severity_min]
+    return Apart(kept, beyond)
 
 
 def find_conflicts(
-    apart: Sequence[Conflict],
+    apart: Apart,
     combination: Combination,
     problem: AllocationProblem,
     sources: Mapping[str, Source],
@@ -86,7 +93,7 @@ def find_conflicts(
         *_capacity(combination, problem),
         *_beyond_budget(combination, problem, sources, rates),
     ]
-    found = [*apart, *(c for c in own if c.severity >= parameters.conflict_severity_min)]
+    found = [*apart.conflicts, *(c for c in own if c.severity >= parameters.conflict_severity_min)]
     return sorted(found, key=lambda c: (-c.severity, c.kind, c.picks))
 
 
@@ -180,8 +187,12 @@ def _separations(
 
 def _correlated(
     combination: Combination, covariance: Floats, parameters: Parameters
-) -> list[Conflict]:
-    """Pooled views on two picks that move together but are judged apart (or the reverse)."""
+) -> tuple[list[Conflict], int]:
+    """Pooled views on two picks that move together but are judged apart (or the reverse).
+
+    The worst, as many as a round tells, and how many more there are: of thousands of picks that
+    move together there may be millions.
+    """
     board, q, k = combination.board, combination.pooled, combination.weighing.pool.k
     cov = board.within(board.seen(covariance))
     variance = np.diag(cov)
@@ -193,7 +204,7 @@ def _correlated(
     apart = (q[i] * q[j]) * cov[i, j] < 0.0
     i, j = i[apart], j[apart]
     if not len(i):
-        return []
+        return [], 0
     both = cov[i, j]
     s_ij = both * (1.0 + np.minimum(k[i], k[j]) * combination.weighing.errors[i, j])
     s = variance * (1.0 + k)
@@ -205,17 +216,23 @@ def _correlated(
         return gap / np.sqrt(np.maximum(spread, 1e-300))
 
     worst, picks = np.maximum(z(i, j), z(j, i)), board.picks.tolist()
-    kind = ConflictKind.CORRELATED_INSTRUMENTS
-    return [
-        _conflict(
-            board,
-            kind,
-            tuple(sorted({picks[one], picks[other]})),
-            (*board.rows_of(one), *board.rows_of(other)),
-            severity_of(z_worst),
-        )
-        for one, other, z_worst in zip(i.tolist(), j.tolist(), worst.tolist(), strict=True)
-    ]
+    severe = np.flatnonzero(worst >= _least_z(parameters.conflict_severity_min))
+    told = severe[np.lexsort((severe, -worst[severe]))[: parameters.conflicts_max]]
+    found = []
+    for pair in np.sort(told).tolist():
+        one, other = int(i[pair]), int(j[pair])
+        about = tuple(sorted({picks[one], picks[other]}))
+        # A pair, or a rank, against another view of the same name.
+        same = len(about) == 1
+        kind = ConflictKind.OPPOSITE_DIRECTION if same else ConflictKind.CORRELATED_INSTRUMENTS
+        rows = (*board.rows_of(one), *board.rows_of(other))
+        found.append(_conflict(board, kind, about, rows, severity_of(float(worst[pair]))))
+    return found, len(severe) - len(told)
+
+
+def _least_z(severity: float) -> float:
+    """The separation from which a conflict is as severe."""
+    return _NORMAL.inv_cdf((1.0 + severity) / 2.0) if severity < 1.0 else math.inf
 
 
 def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Conflict]:

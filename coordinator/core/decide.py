@@ -38,6 +38,9 @@ from schemas.decisions import (
 
 __all__ = ["close_round"]
 
+BREACH_FULL = 0.01
+"""A limit broken by so much, fraction of NAV, comes before all else."""
+
 
 def close_round(
     state: State, portfolio: Portfolio, *, allocator: Allocator, risk_model: RiskModel
@@ -79,7 +82,7 @@ def close_round(
             portfolio,
             found,
             outcome="decided",
-            conflicts=len(conflicts),
+            conflicts=len(conflicts) + found.apart.beyond,
             reported=len(reported),
         )
     )
@@ -181,20 +184,20 @@ def _priority(
 ) -> tuple[float, tuple[tuple[str, float], ...]]:
     """What the trades are worth beside their cost, times how much the signals behind them matter.
 
-    With its parts, by name; see schemas.
+    Or, where that is more, how much of a limit was broken before. With its parts, by name; see
+    schemas.
     """
     means = decision_parts(found.priorities, found.combination.own)
     worth = _worth(found, answer, cost)
-    named = sorted([*zip(PARTS, (means + 0.0).tolist(), strict=True), ("worth", worth)])
-    if answer.violation_before > BREACH_MIN:
-        return 1.0, tuple(named)
-    return worth * weighted(means, state.parameters), tuple(named)
+    before = answer.violation_before
+    breach = min(before / BREACH_FULL, 1.0) if before > BREACH_MIN else 0.0
+    own = (("breach", breach), ("worth", worth))
+    named = sorted([*zip(PARTS, (means + 0.0).tolist(), strict=True), *own])
+    return max(breach, worth * weighted(means, state.parameters)), tuple(named)
 
 
 def _worth(found: Situation, answer: Allocation, cost: float) -> float:
-    """gain / (gain + cost) of trading against not trading; 1 where a limit was broken."""
-    if answer.violation_before > BREACH_MIN:
-        return 1.0
+    """gain / (gain + cost) of trading against not trading."""
     problem, start = found.problem, found.problem.start
     risk = problem.risk_aversion / 2.0 * float(start @ problem.covariance @ start)
     gain = max(0.0, answer.objective + cost - (float(problem.mu @ start) - risk))

@@ -6,6 +6,7 @@ nothing. The reasons are closed lists, `SignalRejection` and `InputRejection`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -269,11 +270,35 @@ def _fill_fault(state: State, event: orders.Fill) -> OutputEvent | None:
 
 def _parameters(state: State, event: ParametersChanged) -> OutputEvent | None:
     """What a session is may change only before anything was counted in sessions."""
+    beyond = _beyond_reckoning(event.parameters)
+    if beyond is not None:
+        return rejected_input(state, event, InputRejection.OUT_OF_RANGE, beyond)
     changes = _session_rule(event.parameters) != _session_rule(state.parameters)
     if not changes or not (state.views or state.market.session):
         return None
     detail = "sessions can change only before the first signal and the first session close"
     return rejected_input(state, event, InputRejection.TOO_LATE, detail)
+
+
+RECKONED = {
+    "risk_volatility_prior": (1e-6, 10.0),
+    "risk_correlation_prior": (0.0, 0.9999),
+    "horizon_sessions_min": (1e-3, 1e4),
+}
+"""Parameters whose bounds are closer than those of their type."""
+SMALL = 1e-9
+
+
+def _beyond_reckoning(parameters: Parameters) -> str | None:
+    """A number so small, or so large, that nothing can be reckoned with it."""
+    for name in type(parameters).model_fields:
+        value = getattr(parameters, name)
+        if not isinstance(value, float):
+            continue
+        least, most = RECKONED.get(name, (SMALL, math.inf))
+        if (value != 0.0 and value < least) or value > most:
+            return f"{name} is {value:g}, not between {least:g} and {most:g}"
+    return None
 
 
 def _session_rule(parameters: Parameters) -> tuple[str, int]:

@@ -8,36 +8,25 @@ that it comes from.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from coordinator.core.allocate import Situation
 from coordinator.core.assemble import is_sound, lines_of
-from coordinator.core.ports import Allocation, Floats, LimitReading
+from coordinator.core.ports import DRIFT, Allocation, Floats, LimitReading
 from schemas.decisions import LimitUse
 
 __all__ = ["limit_uses"]
 
-GIVEN_MIN = 1e-7
-"""A bound passed by less is drift, fraction of NAV."""
 _GROUPS = ("sectors", "factors")
 """Limits that are about something else than an instrument."""
 _ALONE = ("position_min", "position_max", "positions", "must_hold", "days_to_liquidate_max")
 """Limits of one instrument each."""
 _OWN = ("gross_max", "cash_floor", "turnover_max")
 """Limits that a problem has a bound of its own for."""
-_FLOORS = ("position_min", "cash_floor")
 BINDING = 1e-6
 """A bound closer than this binds, fraction of NAV."""
-
-
-class _Row(NamedTuple):
-    """What a reading is about: bounds, and the tier of those that may give way."""
-
-    lower: float
-    upper: float
-    tier: int
 
 
 def limit_uses(found: Situation, answer: Allocation) -> tuple[LimitUse, ...]:
@@ -51,21 +40,21 @@ def limit_uses(found: Situation, answer: Allocation) -> tuple[LimitUse, ...]:
 
 def _lines(found: Situation, answer: Allocation, numbers: Floats) -> Iterator[dict[str, Any]]:
     """numbers: (k, 3) used, bound and price of each reading."""
-    rows = _rows(found)
     boxes = {
         "position_min": found.boxes.lower_by,
         "position_max": found.boxes.upper_by,
         "trade_max": found.boxes.trade_by,
     }
     places = {name: i for i, name in enumerate(found.problem.instruments)}
+    soft = frozenset(limit.name for limit in found.problem.limits if limit.tier)
     for reading, (used, bound, price) in zip(answer.limits, numbers.tolist(), strict=True):
-        label = reading.label or reading.instrument or ""
-        row, limit = rows.get((reading.limit, label)), reading.limit
-        if row is None and limit in boxes and label in places:
-            limit = boxes[limit][places[label]]
-        given = _given(reading.limit, row, used=used, bound=bound)
-        if row is not None and not _tells(reading, row, given):
+        given = reading.gave_way if reading.tier else _passed(reading, used=used, bound=bound)
+        if not _tells(reading, given, soft):
             continue
+        label = reading.label or reading.instrument or ""
+        limit = reading.limit
+        if not reading.tier and limit in boxes and label in places:
+            limit = boxes[limit][places[label]]
         about = label or None if limit in _GROUPS else None
         yield {
             "limit": limit,
@@ -74,38 +63,27 @@ def _lines(found: Situation, answer: Allocation, numbers: Floats) -> Iterator[di
             "bound": bound,
             "shadow_price": price,
             "about": about,
-            "priority": row.tier if row is not None and row.tier else None,
+            "priority": reading.tier or None,
             "given": given,
         }
 
 
-def _tells(reading: LimitReading, row: _Row, given: float) -> bool:
-    """Whether a reading of a row is worth a line: totals are, and single instruments that bind.
+def _tells(reading: LimitReading, given: float, soft: frozenset[str]) -> bool:
+    """Whether a reading is worth a line: totals are, and single instruments that bind.
 
-    A soft bound of the problem's own is out of reach there, and a row that tells.
+    A soft bound of the problem's own is out of reach there, and a row that tells. soft: the names
+    of limits with such rows. What is read of a box binds.
     """
-    if reading.limit in _OWN and row.tier and not row.lower <= reading.bound <= row.upper:
-        return False
-    alone = reading.limit in _ALONE
+    if not reading.tier:
+        return not (reading.limit in _OWN and reading.limit in soft)
     binds = given > 0.0 or reading.shadow_price != 0.0
-    return binds or not alone or abs(reading.used - reading.bound) <= BINDING
+    return binds or reading.limit not in _ALONE or abs(reading.used - reading.bound) <= BINDING
 
 
-def _rows(found: Situation) -> dict[tuple[str, str], _Row]:
-    """Every row of the problem's limits by its name and label."""
-    return {
-        (limit.name, label): _Row(lower, upper, limit.tier)
-        for limit in found.problem.limits
-        for label, lower, upper in zip(
-            limit.labels, limit.lower.tolist(), limit.upper.tolist(), strict=True
-        )
-    }
+def _passed(reading: LimitReading, *, used: float, bound: float) -> float:
+    """By how much a hard bound is broken, 0 where it holds.
 
-
-def _given(limit: str, row: _Row | None, *, used: float, bound: float) -> float:
-    """By how much the bound is passed, 0 where it holds."""
-    if row is not None:
-        passed = max(used - row.upper, row.lower - used)
-    else:
-        passed = bound - used if limit in _FLOORS else used - bound
-    return passed if passed > GIVEN_MIN else 0.0
+    Of a soft one the allocator says it, which knows what it eased and what rounding did.
+    """
+    passed = bound - used if reading.side == "lower" else used - bound
+    return passed if passed > DRIFT else 0.0

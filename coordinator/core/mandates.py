@@ -23,6 +23,7 @@ from coordinator.core.feasible import Line, least_strain
 from coordinator.core.mandate_case import Case, Total, case_of
 from coordinator.core.market import Market
 from coordinator.core.ports import Floats
+from coordinator.core.words import listed
 from schemas.mandates import Mandate
 from schemas.market import EXPOSURE_MOST, MARKET_FACTOR
 from schemas.verdicts import InputRejection
@@ -35,9 +36,6 @@ is exact to (1e-7), so that no rounding decides, and far below what anybody writ
 SINGLE_MAX = 64
 """More limits than this are told by field, and minimal only as fields: a list of thousands would be
 gone through entry by entry while everybody waits."""
-DETAIL_MOST = 2_000
-"""As `schemas.base.Text`."""
-
 
 _Program = tuple[list[Line], Floats, Floats]
 """Rows, and the least and largest of every column."""
@@ -48,8 +46,8 @@ def mandate_fault(mandate: Mandate, market: Market) -> tuple[InputRejection, str
     limits = contradiction(mandate, market)
     if not limits:
         return None
-    detail = "cannot hold together: " + ", ".join(limits)
-    return InputRejection.CONTRADICTORY_MANDATE, detail[:DETAIL_MOST]
+    detail = f"cannot hold together: {listed(limits, named_max=SINGLE_MAX)}"
+    return InputRejection.CONTRADICTORY_MANDATE, detail
 
 
 def contradiction(mandate: Mandate, market: Market, *, soft: bool = False) -> tuple[str, ...]:

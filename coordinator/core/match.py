@@ -34,6 +34,8 @@ SAME_SOURCE = CORRELATION_MOST
 """Correlation of the view errors of one source's strategies."""
 CUT_OFF = 1e-10
 """Eigenvalues below this part of the largest count as none."""
+EIGENVECTORS_MAX = 300
+"""Picks of which eigenvectors are still quick."""
 APART_LEAST = 1e-8
 """Where the smallest pivot is larger, nothing is near to being determined by the rest."""
 SIZE_LEAST = 1e-300
@@ -187,7 +189,9 @@ def _weigh(board: Board, covariance: Floats, *, between: Floats) -> Weighing:
 def _solved(s: Floats, seen: Floats) -> Floats:
     """S^-1 seen, with the pseudo-inverse where picks determine each other, as those of ranks do.
 
-    Of S scaled to a unit diagonal, so that the cut-off compares like with like.
+    Of S scaled to a unit diagonal, so that the cut-off compares like with like. What S cannot see
+    is nothing that `seen` has any of: so where eigenvectors would take too long, as little is put
+    on the diagonal, which changes the result by next to nothing.
     """
     size = np.sqrt(np.maximum(np.diag(s), SIZE_LEAST))
     scaled, right = s / np.outer(size, size), seen / size[:, None]
@@ -197,6 +201,9 @@ def _solved(s: Floats, seen: Floats) -> Floats:
         apart = False
     if apart:
         return np.asarray(np.linalg.solve(scaled, right), dtype=np.float64) / size[:, None]
+    if len(s) > EIGENVECTORS_MAX:
+        ridged = scaled + CUT_OFF * np.eye(len(s))
+        return np.asarray(np.linalg.solve(ridged, right), dtype=np.float64) / size[:, None]
     values, vectors = np.linalg.eigh(scaled)
     kept = values > CUT_OFF * values[-1]
     inverse = np.divide(1.0, values, out=np.zeros_like(values), where=kept)

@@ -28,6 +28,8 @@ __all__ = [
 
 ROBUST = 1.4826
 """A normal variable's deviation over its median absolute one."""
+RAW_LEAST = 1e-12
+"""Forecasts that are all smaller say nothing."""
 ROUNDING = 1e-9
 """Numbers that differ by less, as a part of the largest, are the same."""
 
@@ -86,13 +88,16 @@ def winsorised_scores(raw: Floats, *, most: float) -> Floats:
     most: deviations from the median, by its absolute deviation, beyond which one is far out. Where
     all are the same, zeros.
     """
+    largest = float(np.abs(raw).max(initial=0.0))
+    if largest < RAW_LEAST:
+        return np.zeros(len(raw))
+    raw = raw / largest
     middle = float(np.median(raw))
     apart = raw - middle
-    rounding = ROUNDING * float(np.abs(raw).max(initial=0.0))
     spread = ROBUST * float(np.median(np.abs(apart)))
     # Where most are the same, who differs is not far out but all there is.
-    drawn = np.clip(apart, -most * spread, most * spread) if spread > rounding else apart
-    if np.ptp(drawn) <= rounding:
+    drawn = np.clip(apart, -most * spread, most * spread) if spread > ROUNDING else apart
+    if np.ptp(drawn) <= ROUNDING:
         return np.zeros(len(raw))
     scores: Floats = (drawn - drawn.mean()) / drawn.std()
     return scores

@@ -46,7 +46,7 @@ def portfolio_view(portfolio: Portfolio, market: Market, *, at: int) -> Portfoli
         fills=portfolio.fills,
         settled=money(has_settled),
         reserved=money(is_reserved),
-        available=money(has_settled - is_reserved),
+        available=money(min(has_settled, worth.cash) - is_reserved),
         gain=money(worth.nav - float(portfolio.invested)),
         unrealised=money(unrealised),
         accounts=_accounts(portfolio, market, at=at),

@@ -318,10 +318,39 @@ def scored_views(
     skill = skill_over(columns.rho, horizon=columns.horizon, age=age, ahead=ahead)
     least = max(parameters.skill_min, SKILL_LEAST)
     counts = (columns.pick >= 0) & (columns.score != 0.0) & (np.abs(skill) >= least)
+    if about is not None:
+        counts &= _surest(columns, views, counts, skill, most=parameters.baskets_max)
     without = list(compress(views, (~counts).tolist()))
     horizon, age = columns.horizon[counts], age[counts]
     left, soon = arriving(horizon, age, math.inf), _soon(horizon, age, ahead)
     return columns.board(counts, skill=skill[counts], left=left, soon=soon), without
+
+
+def _surest(
+    columns: Columns,
+    views: Sequence[View],
+    counts: NDArray[np.bool_],
+    skill: Floats,
+    *,
+    most: int,
+) -> NDArray[np.bool_]:
+    """(rows,) all but those of pairs and baskets beyond so many, the surest first.
+
+    Each set of legs is a pick of its own, and a round's cost grows with the cube of them.
+    """
+    kept = np.ones(len(views), dtype=np.bool_)
+    baskets = [i for i, view in enumerate(views) if view.against and counts[i]]
+    sure = np.abs(columns.score * skill)
+    best: dict[tuple[int, int], float] = {}
+    for i in baskets:
+        pick = (int(columns.pick[i]), int(columns.kind[i]))
+        best[pick] = max(best.get(pick, 0.0), float(sure[i]))
+    if len(best) <= most:
+        return kept
+    chosen = frozenset(sorted(best, key=lambda pick: (-best[pick], pick))[:most])
+    for i in baskets:
+        kept[i] = (int(columns.pick[i]), int(columns.kind[i])) in chosen
+    return kept
 
 
 def _in_order(views: list[View], about: Picks) -> tuple[list[View], Picks]:

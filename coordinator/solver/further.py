@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from coordinator.core.ports import AllocationProblem, Floats, WeightLimit
 from coordinator.solver.limits import (
     cash_left,
-    exposures,
+    largest_weights,
     linear_before,
     turnover_used,
     volatility_used,
@@ -179,7 +179,7 @@ def used(problem: AllocationProblem, trades: Floats) -> Floats:
     counts = further.counts
     sums = [further.before + further.linear @ trades]
     if counts.gross:
-        sums.append(further.gross @ exposures(problem, trades))
+        sums.append(further.gross @ largest_weights(problem, trades))
     if counts.volatility:
         sums.append(np.full(counts.volatility, volatility_used(problem, trades)))
     if counts.turnover:

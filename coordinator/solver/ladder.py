@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.core.ports import DRIFT, AllocationProblem, Floats
+from coordinator.core.words import listed
 from coordinator.solver.certificate import Prices, objective
 from coordinator.solver.least import Choice
 from coordinator.solver.room import Room, make_room
@@ -27,13 +28,11 @@ from coordinator.solver.tiers import (
     strict,
 )
 from coordinator.solver.violations import (
-    BREACH_TOLERANCE,
     ROUNDING_TOLERANCE,
     Violations,
     broken_names,
     measure,
 )
-from coordinator.solver.words import listed
 
 __all__ = ["Plan", "climb"]
 
@@ -216,7 +215,7 @@ def _certified(problem: AllocationProblem, found: Solution, settings: SolverSett
 def _rule(problem: AllocationProblem, before: Violations, remarks: tuple[str, ...]) -> Plan:
     """Reduce what is breached by rule and keep the rest; without a breach, hold."""
     trades = reduce_breaches(problem, before)
-    acts = bool(np.any(np.abs(trades) > BREACH_TOLERANCE))
+    acts = bool(np.any(np.abs(trades) > DRIFT))
     return Plan(
         trades=trades,
         rung="rule" if acts else "hold",

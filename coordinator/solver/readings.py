@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats, LimitReading
+from coordinator.core.words import listed
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.further import excess, further_of, used
 from coordinator.solver.ladder import Plan
 from coordinator.solver.limits import cash_left, gross_used, position_range, turnover_used
 from coordinator.solver.tiers import GAVE_MIN
-from coordinator.solver.words import listed
 
 __all__ = ["gave_way", "read_limits"]
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.core.ports import DRIFT, AllocationProblem, Floats
 from coordinator.solver.repair import one_by_one, repair
 from coordinator.solver.trim import Flags
 from coordinator.solver.violations import (
-    BREACH_TOLERANCE,
     ROUNDING_TOLERANCE,
     Violations,
     beyond,
@@ -81,8 +80,8 @@ def _candidates(
 
 def _mandatory(wanted: Floats, before: Violations) -> Flags:
     """(n,) whether each wanted trade reduces a breach of that position's own limits."""
-    selling = (before.over > BREACH_TOLERANCE) & (wanted < 0.0)
-    buying = (before.under > BREACH_TOLERANCE) & (wanted > 0.0)
+    selling = (before.over > DRIFT) & (wanted < 0.0)
+    buying = (before.under > DRIFT) & (wanted > 0.0)
     result: Flags = selling | buying
     return result
 

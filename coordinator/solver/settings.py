@@ -24,9 +24,10 @@ class SolverSettings:
     iterations_max: interior-point iterations before a solver gives up.
     gap_max: certified distance to the optimum that counts as solved, fraction of NAV (1e-6 is 0.01
     bp). models_max: compiled models kept, one per size, purpose, solver and rows.
-    tier_solves_max: solves for soft limits that cannot all be kept, at least 1; of more tiers the
-    last ones share a solve. cone_solves_max: solves for the risk aversion at which a volatility
-    limit is just kept, before a cone solver is asked.
+    tier_solves_max: searches for soft limits that cannot all be kept, at least 1, one a tier: as
+    many as a mandate has priorities; what is left after them stays as it is and is said.
+    cone_solves_max: solves for the risk aversion at which a volatility limit is just kept, before a
+    cone solver is asked.
     """
 
     solver: SolverName = "PIQP"
@@ -35,5 +36,5 @@ class SolverSettings:
     iterations_max: int = 100
     gap_max: float = 1e-6
     models_max: int = 24
-    tier_solves_max: int = 8
+    tier_solves_max: int = 100
     cone_solves_max: int = 24

@@ -3,7 +3,8 @@
 Place in the flow: `ladder` says what hard limits may be broken by, here it is settled what each
 soft row may be. Tier 1 is settled first, so what has the largest number gives way first. Each tier
 is a solve for the least violation of its rows, all that was settled before kept; together they
-define the answer. It must never trade one tier against another by weights: no weight is safe.
+define the answer. A tier that the trades found so far keep needs no solve. It must never trade one
+tier against another, by weights or in one search: no weight is safe.
 Source: MATH, stage B.
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.further import excess, further_of
@@ -85,28 +85,36 @@ def settle(
     allowed: of the hard limits. known: (n,) trades that keep to it: where a tier cannot be solved,
     it is left as the last trades found leave it.
     """
-    further, remarks = further_of(problem), []
+    further, solves = further_of(problem), 0
     most = np.where(further.hard, allowed.further, np.inf)
-    tiers = _groups(further.tier, settings.tier_solves_max)
-    for rows in tiers:
-        limits = replace(allowed, further=most)
-        choice = Choice(always=False, rows=rows.astype(np.float64), most=limits)
-        found = _least(problem, choice, shelf, settings)
-        if isinstance(found, str):
-            remarks.append(f"soft limits not settled, left as they are: {found}")
-            most = np.minimum(most, excess(problem, known) + EASE)
-            break
-        known = found
+    for level in np.unique(further.tier[further.tier > 0]).tolist():
+        rows = further.tier == level
+        if (excess(problem, known)[rows] > EXCESS_MAX).any():
+            solves += 1
+            limits = replace(allowed, further=most)
+            choice = Choice(always=False, rows=rows.astype(np.float64), most=limits)
+            found = _searched(problem, choice, shelf, settings, solves)
+            if isinstance(found, str):
+                # What follows is left as the last trades found leave it.
+                most = np.minimum(most, excess(problem, known) + EASE)
+                remark = f"soft limits from tier {level} on not settled, left as they are: {found}"
+                return Settled(replace(allowed, further=most), (remark,))
+            known = found
         most = np.where(rows, excess(problem, known) + EASE, most)
-    return Settled(replace(allowed, further=most), tuple(remarks))
+    return Settled(replace(allowed, further=most), ())
 
 
-def _groups(tier: NDArray[np.int64], solves_max: int) -> list[NDArray[np.bool_]]:
-    """(m,) rows of each tier, the first to be kept first; the last tiers together if too many."""
-    levels = [int(one) for one in np.unique(tier[tier > 0])]
-    groups = [tier == one for one in levels[: solves_max - 1]]
-    rest = levels[solves_max - 1 :]
-    return [*groups, tier >= rest[0]] if rest else groups
+def _searched(
+    problem: AllocationProblem,
+    choice: Choice,
+    shelf: ModelShelf,
+    settings: SolverSettings,
+    solves: int,
+) -> Floats | str:
+    """The trades of the search that is the solves-th, or why there are none."""
+    if solves > settings.tier_solves_max:
+        return f"more than {settings.tier_solves_max} searches"
+    return _least(problem, choice, shelf, settings)
 
 
 def _least(

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.core.ports import DRIFT, AllocationProblem, Floats
 from coordinator.solver.further import NOTHING, excess, further_of
 from coordinator.solver.limits import cash_left, position_range, turnover_used
 
 __all__ = [
-    "BREACH_TOLERANCE",
     "ROUNDING_TOLERANCE",
     "Violations",
     "beyond",
@@ -25,9 +24,6 @@ __all__ = [
     "row_name",
 ]
 
-# A limit broken by less than a thousandth of a basis point of NAV is drift, not a breach to be
-# repaired.
-BREACH_TOLERANCE = 1e-7
 # What float arithmetic may add when an answer is checked again.
 ROUNDING_TOLERANCE = 1e-9
 
@@ -62,7 +58,7 @@ class Violations:
     @property
     def breached(self) -> bool:
         """Whether any hard limit is broken by more than drift."""
-        return self.largest > BREACH_TOLERANCE
+        return self.largest > DRIFT
 
     def worse_than(self, allowed: Violations) -> bool:
         """Whether any single hard limit is broken by more than allowed, beyond float arithmetic."""
@@ -98,7 +94,7 @@ class Violations:
             "gross_max": self.gross,
             "cash_floor": self.cash,
         }
-        return tuple(name for name, value in amounts.items() if value > BREACH_TOLERANCE)
+        return tuple(name for name, value in amounts.items() if value > DRIFT)
 
 
 def measure(problem: AllocationProblem, trades: Floats) -> Violations:
@@ -121,7 +117,7 @@ def measure(problem: AllocationProblem, trades: Floats) -> Violations:
 
 def broken_names(problem: AllocationProblem, found: Violations) -> tuple[str, ...]:
     """Names of all hard limits broken by more than drift, in a fixed order."""
-    rows = np.flatnonzero((found.further > BREACH_TOLERANCE) & found.hard)
+    rows = np.flatnonzero((found.further > DRIFT) & found.hard)
     return (*found.names(), *(row_name(problem, int(row)) for row in rows))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.atoms import total
+from coordinator.solver.limits.groups import largest_weights
 from coordinator.solver.limits.position import position_range
 
 __all__ = ["exposure_of", "gross_limit", "gross_used", "kink"]
@@ -38,8 +39,7 @@ def gross_limit(
 
 def gross_used(problem: AllocationProblem, trades: Floats) -> float:
     """Gross exposure whichever working trades fill, fraction of NAV. trades: (n,)."""
-    lowest, highest = position_range(problem, trades)
-    return float(np.sum(np.maximum(highest, -lowest)))
+    return float(largest_weights(problem, trades).sum())
 
 
 def kink(problem: AllocationProblem) -> Floats:

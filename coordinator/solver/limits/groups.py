@@ -8,7 +8,7 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.limits.position import position_range
 
-__all__ = ["exposures", "group_limit"]
+__all__ = ["group_limit", "largest_weights"]
 
 
 def group_limit(exposure: cp.Variable, rows: cp.Parameter, room: cp.Parameter) -> cp.Constraint:
@@ -21,7 +21,7 @@ def group_limit(exposure: cp.Variable, rows: cp.Parameter, room: cp.Parameter) -
     return limit
 
 
-def exposures(problem: AllocationProblem, trades: Floats) -> Floats:
+def largest_weights(problem: AllocationProblem, trades: Floats) -> Floats:
     """(n,) largest absolute weight of each name over all that may fill, fraction of NAV."""
     lowest, highest = position_range(problem, trades)
     result: Floats = np.maximum(highest, -lowest)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from coordinator.core.book import value
 from coordinator.core.breaches import breaches_limit
 from coordinator.core.market import Market
+from coordinator.solver.violations import measure
 from schemas.mandates import Mandate, MustHold, PositionBound, SectorBound, SoftLimit
 from tests.unit.core.books import D, holding, market
+from tests.unit.solver.conftest import build
 
 WIDE: dict[str, Any] = {"position_max": 1.0, "position_min": -1.0, "gross_max": 2.0}
 
@@ -65,6 +68,18 @@ def test_a_hard_limit_that_is_broken_is_seen_and_a_soft_one_is_not(
     assert not breaks(Mandate(**(WIDE | kept)))
     assert breaks(Mandate(**(WIDE | broken)))
     assert not breaks(Mandate(**(WIDE | broken), soft=(SoftLimit(limit=limit, priority=1),)))
+
+
+@pytest.mark.parametrize(("off", "seen"), [(-5e-8, False), (5e-8, False), (2e-7, True)])
+def test_what_no_allocator_would_repair_wakes_nobody(off: float, seen: bool) -> None:
+    mandate = Mandate(**(WIDE | {"gross_max": 0.5 - off}))
+    assert breaks(mandate) is seen
+    made = holding("1000", mandate, A="50")
+    market = priced(A=20.0)
+    worth = value(made, market)
+    n = len(worth.weights)
+    problem = build(n, filled=worth.weights, cash=0.5, gross_max=0.5 - off)
+    assert measure(problem, np.zeros(n)).breached is seen, "nor does the allocator act on it"
 
 
 def test_what_nobody_can_buy_yet_is_not_missed() -> None:

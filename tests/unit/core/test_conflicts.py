@@ -211,3 +211,21 @@ def test_on_names_that_move_together_a_source_contradicts_itself_more_surely_tha
     two = conflicts([row(0, "a", 1.5), row(1, "b", -1.5)], correlation=0.9)
     itself = conflicts([row(0, "a", 1.5), row(1, "a", -1.5)], correlation=0.9)
     assert itself[0].severity > two[0].severity
+
+
+def test_of_conflicts_without_number_the_worst_are_told_and_the_others_counted() -> None:
+    rows = [row(i, "a", 1.0 + i / 100) for i in range(40)]
+    rows += [row(40 + i, "b", -1.0 - i / 100) for i in range(40)]
+    covariance = np.full((80, 80), 3.9e-4) + np.diag(np.full(80, 1e-5))
+    mixed = combined(board_of(rows), covariance, prior=np.zeros(80), correlation=0.0)
+    every, few = (
+        opinions_apart(
+            mixed, covariance, alike(mixed.board, 0.0),
+            Parameters(conflict_severity_min=0.1, conflicts_max=most),
+        )
+        for most in (10_000, 25)
+    )  # fmt: skip
+    assert (len(every.conflicts), every.beyond) == (1_600, 0)
+    assert (len(few.conflicts), few.beyond) == (25, 1_575)
+    worst = sorted(every.conflicts, key=lambda one: (-one.severity, one.picks))[:25]
+    assert sorted(few.conflicts, key=lambda one: (-one.severity, one.picks)) == worst

@@ -296,3 +296,19 @@ def test_of_signals_shed_again_only_those_without_an_answer_are(heard: int, shed
     owners(log, shards=1)[0].recover()
     found = events_of(log, SignalRejected)
     assert [one.signal_id for one in found if one.reason == "shed"] == list(shed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("calibration_count_prior", 5e-324), ("risk_weight_prior", 5e-324),
+        ("risk_volatility_prior", 1e-300), ("risk_volatility_prior", 100.0),
+        ("risk_correlation_prior", 0.9999999999999999), ("horizon_sessions_min", 1e6),
+    ],
+)  # fmt: skip
+def test_parameters_that_nothing_can_be_reckoned_with_are_refused(name: str, value: float) -> None:
+    make = Inputs()
+    changed = make.make("control", "ParametersChanged", T0, parameters={name: value})
+    (refused,) = events_of(run([changed], end=T0 + 1), InputRejected)
+    assert refused.reason is InputRejection.OUT_OF_RANGE
+    assert name in refused.detail

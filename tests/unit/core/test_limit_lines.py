@@ -41,8 +41,8 @@ SOFT: dict[str, Any] = {
 def test_a_sector_is_no_instrument_and_a_soft_one_says_its_priority() -> None:
     readings = [
         LimitReading("net_max", None, 0.35, 0.4, 0.0),
-        LimitReading("sectors", None, 0.32, 0.3, 0.01, "Tech", "upper", 2),
-        LimitReading("sectors", None, 0.15, 0.2, -0.01, "Tech", "lower", 2),
+        LimitReading("sectors", None, 0.32, 0.3, 0.01, "Tech", "upper", 2, 0.02),
+        LimitReading("sectors", None, 0.15, 0.2, -0.01, "Tech", "lower", 2, 0.05),
         LimitReading("must_hold", None, 0.05, 0.05, -0.02, "B", "lower", 4),
     ]
     net, over, under, held = uses(readings, **SOFT)
@@ -75,11 +75,24 @@ def test_a_box_has_the_name_of_the_limit_that_gave_it() -> None:
     ]  # fmt: skip
 
 
+def test_a_soft_limit_gave_way_by_what_the_allocator_says_and_no_more() -> None:
+    tight = LimitReading("sectors", None, 0.3 + 5e-7, 0.3, 0.01, "Tech", "upper", 2)
+    moved = LimitReading("sectors", None, 0.3, 0.3, 0.01, "Tech", "upper", 2, 0.004)
+    assert [one.given for one in uses([tight, moved], **SOFT)] == [0.0, 0.004]
+
+
+def test_a_box_of_a_name_whose_general_bound_is_soft_has_its_own_limits_name() -> None:
+    soft = (SoftLimit(limit="position_max", priority=3),)
+    reading = LimitReading("position_max", "A", 0.1, 0.1, 0.02)
+    (found,) = uses([reading], position_max=0.05, restricted=("A",), soft=soft)
+    assert (found.limit, found.priority, found.given) == ("restricted", None, 0.0)
+
+
 def test_a_hard_bound_that_is_broken_says_by_how_much() -> None:
     readings = [
         LimitReading("gross_max", None, 1.02, 1.0, 0.0),
-        LimitReading("cash_floor", None, -0.01, 0.0, 0.0),
-        LimitReading("position_min", "A", -0.3, 0.0, 0.0),
+        LimitReading("cash_floor", None, -0.01, 0.0, 0.0, side="lower"),
+        LimitReading("position_min", "A", -0.3, 0.0, 0.0, side="lower"),
         LimitReading("turnover_max", None, 1.0 + 1e-9, 1.0, 0.0),
     ]
     assert [one.given for one in uses(readings)] == pytest.approx([0.02, 0.01, 0.3, 0.0])
@@ -92,7 +105,7 @@ def test_single_instruments_are_told_where_they_bind_and_a_soft_total_once() -> 
     )
     readings = [
         LimitReading("gross_max", None, 0.5, 21.0, 0.0),
-        LimitReading("gross_max", None, 0.5, 0.4, 0.0, "", "upper", 2),
+        LimitReading("gross_max", None, 0.5, 0.4, 0.0, "", "upper", 2, 0.1),
         LimitReading("position_max", None, 0.05, 0.1, 0.0, "A", "upper", 1),
         LimitReading("position_max", None, 0.1, 0.1, 0.0, "B", "upper", 1),
     ]
@@ -106,7 +119,7 @@ def test_a_decision_carries_what_the_allocator_read_of_every_limit() -> None:
         def allocate(self, problem: AllocationProblem) -> Allocation:
             self.problem = problem
             rows = [
-                LimitReading(limit.name, None, 0.5, upper, 0.0, label)
+                LimitReading(limit.name, None, 0.5, upper, 0.0, label, tier=limit.tier)
                 for limit in problem.limits
                 for label, upper in zip(limit.labels, limit.upper.tolist(), strict=True)
                 if np.isfinite(upper)

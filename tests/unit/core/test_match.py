@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.core import match
 from coordinator.core.match import Weighing, pool_views
 from coordinator.core.picks import Legs
 from coordinator.core.ports import Floats
@@ -227,3 +228,17 @@ def test_two_who_rank_the_same_names_are_pooled_and_one_of_other_names_is_not() 
     assert made.along(np.array([0.3, 0.1, 0.0, 0.0]))[made.slot].tolist() == pytest.approx(
         [float(made.exposure[made.slot[i]] @ [0.3, 0.1, 0.0, 0.0]) for i in range(6)]
     )
+
+
+def test_many_picks_are_solved_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where eigenvectors would take too long, a little on the diagonal changes next to nothing."""
+    rng = np.random.default_rng(4)
+    covariance = _covariance(rng, 30)
+    everyone = tuple((i, 1.0 / 30) for i in range(30))
+    rows = [leg(i, "s", everyone, float(rng.normal())) for i in range(30)]
+    made = board_of(rows, width=30)
+    few = combined(made, covariance, prior=np.zeros(30), correlation=0.0).mu
+    monkeypatch.setattr(match, "EIGENVECTORS_MAX", 10)
+    many = combined(made, covariance, prior=np.zeros(30), correlation=0.0).mu
+    assert many == pytest.approx(few, rel=1e-4, abs=1e-9)
+    assert np.abs(few).max() > 1e-4

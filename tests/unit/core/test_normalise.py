@@ -124,3 +124,9 @@ def test_a_score_is_the_same_whoever_hears_the_others() -> None:
     }
     assert uses["few", "N0"] == uses["all", "N0"] < -1.0
     assert uses["few", "N1"] == uses["all", "N1"] < 0.0
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 5e-324, 0.0])
+def test_forecasts_of_next_to_nothing_score_nothing(scale: float) -> None:
+    raw = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]) * scale
+    assert winsorised_scores(raw, most=2.5).tolist() == [0.0] * 5

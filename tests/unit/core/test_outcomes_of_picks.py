@@ -90,25 +90,22 @@ def test_what_is_believed_changes_with_outcomes_and_closes_not_when_signals_ente
 
 
 def test_a_score_across_names_knows_nothing_that_was_said_after_its_price() -> None:
-    def scores(*, revised: bool) -> list[float]:
-        make = Inputs()
-        names = "ABCDE"
-        inputs = [make.make("control", "ParametersChanged", T0, parameters=FEW)]
-        inputs += [*map(make.listed, names), make.registered("s", normalisation="zscore")]
-        inputs.append(make.close(dict.fromkeys(names, 100.0), T0 + HOUR))
-        said = {"horizon_sessions": 1.0}
-        inputs += [
-            make.signal("s", name, T0 + 2 * HOUR, expected_return=0.01 * i, **said)
-            for i, name in enumerate(names, 1)
-        ]
-        if revised:  # after the close, and before anybody was told of it
-            late = make.signal("s", "E", T0 + DAY + HOUR // 2, expected_return=-0.9, **said)
-            inputs.append(late)
-        told = make.close(dict.fromkeys(names, 100.0), T0 + DAY)
-        inputs.append(replace(told, at=T0 + DAY + HOUR))
-        entered = state_after(inputs).outcomes.entered.values()
-        return [one.signal.score for one in entered if one.signal.instrument in "ABCD"]
-
-    # E's own is gone with its revision; the others' scores are of what was known, less E.
-    assert scores(revised=True) == [0.0] * 4
-    assert min(map(abs, scores(revised=False))) >= 0.0
+    make, names = Inputs(), "ABCDEF"
+    inputs = [make.make("control", "ParametersChanged", T0, parameters=FEW)]
+    inputs += [*map(make.listed, names), make.registered("s", normalisation="zscore")]
+    inputs.append(make.close(dict.fromkeys(names, 100.0), T0 + HOUR))
+    inputs += [
+        make.signal("s", name, T0 + 2 * HOUR, expected_return=0.01 * i, horizon_sessions=1.0)
+        for i, name in enumerate(names, 1)
+    ]
+    # After the close, and before anybody was told of it.
+    late = {"expected_return": -0.9, "horizon_sessions": 1.0}
+    inputs.append(make.signal("s", "F", T0 + DAY + HOUR // 2, **late))
+    told = make.close(dict.fromkeys(names, 100.0), T0 + DAY)
+    inputs.append(replace(told, at=T0 + DAY + HOUR))
+    entered = state_after(inputs).outcomes.entered.values()
+    scores = {one.signal.instrument: one.signal.score for one in entered}
+    # F's own is gone with its revision; the others' are of what was known, less F.
+    assert [scores[name] for name in "ABCDE"] == pytest.approx(
+        [-(2**0.5), -(0.5**0.5), 0.0, 0.5**0.5, 2**0.5]
+    )

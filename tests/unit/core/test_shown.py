@@ -98,3 +98,15 @@ def test_what_is_too_large_for_columns_is_validated_line_by_line() -> None:
 @pytest.mark.parametrize("amount", [0.0, -0.0, 1.005, -2.675, 1e15 / 3, 0.004])
 def test_cents_are_the_nearest(amount: float) -> None:
     assert abs(float(cents(amount)) - amount) <= 0.005 * (1 + 1e-9)
+
+
+def test_what_was_bought_and_is_not_paid_yet_is_not_available() -> None:
+    made = portfolio()
+    bought = fill("10", "50").model_copy(update={"settles_at": T0 + 5})
+    book_fill(made, bought, currency="USD", rate=1.0, at=T0, done=True)
+    view = portfolio_view(made, market(A=50.0), at=T0)
+    assert (view.settled, view.cash, view.available) == (D(1000), D(500), D(500))
+    sold = fill("-10", "50").model_copy(update={"settles_at": T0 + 5})
+    book_fill(made, sold, currency="USD", rate=1.0, at=T0, done=True)
+    view = portfolio_view(made, market(A=50.0), at=T0)
+    assert (view.settled, view.cash, view.available) == (D(1000), D(1000), D(1000))

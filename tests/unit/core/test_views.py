@@ -204,3 +204,16 @@ def test_views_that_could_not_be_read_leave_nothing_half_read() -> None:
     found, _ = scored_views(state, views, picks={"A": 0, "B": 1}, ahead=5.0)
     assert found.score.tolist() == [1.0, 1.0]
     assert found.references == ("s/1", "s/1")
+
+
+def test_of_more_baskets_than_a_round_weighs_the_surest_count() -> None:
+    state = state_of()
+    state.parameters = Parameters(baskets_max=2)
+    views = [
+        view(signal_id=str(i), strategy=f"t{i}", strength=strength, against=(("B", 1.0 + i),))
+        for i, strength in enumerate((0.2, 0.9, 0.5, 0.1))
+    ]
+    plain = view(signal_id="p", strategy="z")
+    board, without = scored_views(state, [*views, plain], picks={"A": 0, "B": 1}, ahead=5.0)
+    assert sorted(one.signal_id for one in board.views) == ["1", "2", "p"]
+    assert sorted(one.signal_id for one in without) == ["0", "3"]

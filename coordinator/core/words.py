@@ -1,7 +1,7 @@
-"""Lists of names for remarks, which have an end.
+"""Lists of names for texts, which have an end.
 
-Place in the flow: used wherever a remark names limits. A decision's texts are bounded by its
-schema, and a portfolio may break hundreds of limits.
+Place in the flow: used wherever a remark or a rejection names limits. The texts of events are
+bounded by their schema, and a portfolio may break hundreds of limits.
 """
 
 from __future__ import annotations
