@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from coordinator.core.boxes import Boxes, Ground, boxes_of, liquid, still_to_reach
+from coordinator.core.clock import SESSIONS_A_YEAR
 from coordinator.core.ports import Floats, LimitKind, WeightLimit
 from schemas.mandates import Mandate
 from schemas.market import MARKET_FACTOR
 
-__all__ = ["SESSIONS_A_YEAR", "Limits", "exposures", "limits_of", "surplus_share"]
+__all__ = ["Limits", "exposures", "limits_of", "surplus_share"]
 
-SESSIONS_A_YEAR = 252.0
 FREE = math.inf
 
 

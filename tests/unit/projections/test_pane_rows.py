@@ -9,7 +9,7 @@ from projections.pane_rows import HeardPaneRow, PortfolioPaneRow, SourcePaneRow
 from schemas.decisions import RoundClosed
 from schemas.panes import PortfolioPaneClosed, SourcePaneClosed
 from tests.journals import events_of, run
-from tests.recorded import end_of, recorded
+from tests.recorded import PORTFOLIOS, end_of, recorded
 from tests.support.projected import batches, everything
 
 INPUTS = recorded(1)
@@ -20,7 +20,7 @@ ROWS = everything(batches(LOG))[0]
 def test_sums_over_a_portfolios_rows_are_its_totals() -> None:
     rows = [row for row in ROWS if isinstance(row, PortfolioPaneRow)]
     last = {one.portfolio: one for one in events_of(LOG, PortfolioPaneClosed)}
-    assert len(last) == 5
+    assert set(last) == set(PORTFOLIOS)
     for name, pane in last.items():
         own = [row for row in rows if row.portfolio == name]
         assert sum(row.rounds for row in own) == pane.totals.rounds
