@@ -4,8 +4,8 @@ Place in the flow: at the end of each session the weights held then get a foreca
 by the risk model that decisions use; when that one ends, their return over its forecast volatility
 counts. Part of `evolve`; no decision reads it. One estimate of a close is for all that this shard's
 portfolios of a currency hold then: where what a model says of two names depends on which others it
-sees (estimated shrinkage, factors, holes), a forecast is that of all of them together, not of its
-own names alone.
+sees (estimated shrinkage, factors, holes, published ones), a forecast is that of all of them
+together, not of its own names alone.
 
 With z_t the standardised returns and fading weights w_t, the bias is B = sqrt(sum w z^2 / sum w): 1
 where risk is forecast right, above 1 where it was too low. Its standard error is that of the mean

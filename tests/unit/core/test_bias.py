@@ -84,12 +84,13 @@ def many(make: Inputs, *, service: bool) -> list[Input]:
         for name, names in held.items()
         for n, one in enumerate(names)
     ]
-    if service:
-        model = {"name": "m", "instruments": ["A", "B"], "factors": [], "loadings": [],
-                 "specific": [4e-4, 9e-4]}  # fmt: skip
-        told = make.make("market", "RiskModelPublished", T0 + 7 * DAY, **model)
-    closes = [make.close(one, T0 + n * DAY + HOUR) for n, one in enumerate(prices[1:], start=1)]
-    return [*inputs, *closes[:6], *([told] if service else []), *closes[6:]]
+    for n, one in enumerate(prices[1:], start=1):
+        inputs.append(make.close(one, T0 + n * DAY + HOUR))
+        if service and n == 7:
+            model = {"name": "m", "instruments": ["A", "B"], "factors": ["mkt"],
+                     "loadings": [0.01, 0.02], "specific": [1e-4, 4e-4]}  # fmt: skip
+            inputs.append(make.make("market", "RiskModelPublished", T0 + 8 * DAY, **model))
+    return inputs
 
 
 @pytest.mark.parametrize("service", [False, True])
@@ -102,12 +103,12 @@ def test_a_close_asks_once_for_each_currency_and_each_forecast_is_of_its_own_nam
     assert counted.asked == [(10, 2), (10, 4)]  # euros: A, E; dollars: A to D
     assert (published_now(state) is not None) == service
     for name, bias in state.biases.items():
-        weights = np.array(list(bias.weights.values()))
-        sigma = covariance_of(
-            state, tuple(bias.weights), currency=state.portfolios[name].currency, horizon=1.0,
-            risk_model=risk_model(),
-        )  # fmt: skip
-        # Every return is known, so that `blended` says the same of names whatever others it sees.
+        currency, own = state.portfolios[name].currency, tuple(bias.weights)
+        # Every return is known, so that `blended` says the same of names whatever others it sees;
+        # a name that a service leaves out follows those of the union that it speaks of.
+        names = tuple("AE" if currency == "EUR" else "ABCD") if service else own
+        sigma = covariance_of(state, names, currency=currency, horizon=1.0, risk_model=risk_model())
+        weights = np.array([bias.weights.get(one, 0.0) for one in names])
         assert bias.forecast == pytest.approx(math.sqrt(weights @ sigma @ weights), rel=1e-9)
         assert bias.forecast == before[name]
     assert len({round(one, 9) for one in before.values()}) == 5
