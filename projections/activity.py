@@ -87,7 +87,10 @@ class Shape:
 
 
 def portfolio_windows(tables: PaneTables, name: str, shape: Shape) -> list[Row]:
-    """A portfolio's windows, oldest first, each as plain JSON."""
+    """A portfolio's windows, oldest first, each as plain JSON.
+
+    Raises WrongWindow where its panes do not lie within them.
+    """
     found = [
         {"begins_at": end - shape.size * SECOND, "ends_at": end} | _portfolio_window(rows)
         for end, rows in _parts(tables, "portfolio", name, shape)
@@ -99,7 +102,8 @@ def source_windows(tables: PaneTables, name: str, shape: Shape) -> list[Row]:
     """A source's windows, oldest first, each as plain JSON.
 
     signals: what its home shard says, None where that is not in the tables, or nothing came.
-    rounds: the sums over all portfolios in the tables, None where none heard it.
+    rounds: the sums over all portfolios in the tables, None where none heard it. Raises WrongWindow
+    where a pane does not lie within one window.
     """
     until = _newest_end(tables, name, shape)
     signals = {
@@ -135,9 +139,28 @@ def _parts(
     if newest is None:
         return iter(())
     rows = tables.rows(kind, name, shape.hop)
+    _check_panes(rows, shape.hop)
     oldest = tables.oldest(kind, name, shape.hop)
     end = shape.until(newest["begins_at"]) if until is None else until
     return shape.parts(rows, oldest=oldest, until=end)
+
+
+def _check_panes(rows: Sequence[Row], hop: int) -> None:
+    """Raises WrongWindow where a pane may reach beyond the window that it begins in.
+
+    Only the last pane of a row can. One that begins where the portfolio's last one ended, or where
+    it was opened, may be shorter than the grid, and tells no length.
+    """
+    panes = [pane for row in rows for pane in (row["first"], row["last"])]
+    spans = [pane["ends_at"] - pane["begins_at"] for pane in panes]
+    whole = [
+        span for pane, span in zip(panes, spans, strict=True)
+        if "opening" not in pane or pane["begins_at"] > pane["opening"]["at"]
+    ]  # fmt: skip
+    uneven = bool(whole) and hop * SECOND % max(whole) > 0
+    if uneven or any(row["last"]["ends_at"] > row["start"] + hop * SECOND for row in rows):
+        longest = max(spans) / SECOND
+        raise WrongWindow(f"panes of this log are {longest:g} s: give a multiple, {hop} s is none")
 
 
 def _portfolio_window(rows: Sequence[Row]) -> Row:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
+from coordinator.core.clock import SESSIONS_A_YEAR
+
 __all__ = [
-    "SESSIONS_A_YEAR",
     "Curve",
     "Ledger",
     "Mark",
@@ -22,9 +23,6 @@ __all__ = [
     "performance",
     "sharpe_error",
 ]
-
-SESSIONS_A_YEAR = 252
-"""Used to annualise; stated in every report."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 Milliseconds = Annotated[int, Field(ge=0, le=10**12)]
 HalfLife = Annotated[float, Field(ge=1, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
+GRACE_PANES_MAX = 60
+"""Panes that a source's pane may wait for after its end, at most."""
 
 
 Normalisation = Literal["spread", "zscore", "rank"]
@@ -279,6 +281,14 @@ class Parameters(Model):
         ModePreset(mode="conservative", risk_aversion=20.0),
     )
     """Presets by name."""
+
+    @model_validator(mode="after")
+    def _few_open_panes(self) -> Self:
+        """A source's open panes are looked through for each of its signals."""
+        if self.pane_grace_ms > GRACE_PANES_MAX * self.pane_ms:
+            message = f"pane_grace_ms is at most {GRACE_PANES_MAX} times pane_ms"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _unique_modes(self) -> Self:

@@ -81,7 +81,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument(
         "--window", type=_seconds, default=86_400, metavar="LENGTH",
-        help="such as 15m, 1h or 1d; a number without s, m, h or d is seconds (default: 1d)",
+        help="such as 15m, 1h or 1d, a multiple of the log's panes; a number alone is seconds "
+        "(default: 1d)",
     )  # fmt: skip
     parser.add_argument(
         "--hop", type=_seconds, metavar="LENGTH",
@@ -118,6 +119,9 @@ def run(args: argparse.Namespace) -> int:
             with progress("reading the decisions"):
                 tables = panes_of(reader, (hop,))
             return _show(tables, shape, args)
+    except WrongWindow as error:
+        complain(error)
+        return USAGE
     except (LogError, ChainBroken, SchemaError) as error:
         complain(error)
         return FAILED

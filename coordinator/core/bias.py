@@ -2,7 +2,10 @@
 
 Place in the flow: at the end of each session the weights held then get a forecast for the next one,
 by the risk model that decisions use; when that one ends, their return over its forecast volatility
-counts. Part of `evolve`; no decision reads it.
+counts. Part of `evolve`; no decision reads it. One estimate of a close is for all that this shard's
+portfolios of a currency hold then: where what a model says of two names depends on which others it
+sees (estimated shrinkage, factors, holes, published ones), a forecast is that of all of them
+together, not of its own names alone.
 
 With z_t the standardised returns and fading weights w_t, the bias is B = sqrt(sum w z^2 / sum w): 1
 where risk is forecast right, above 1 where it was too low. Its standard error is that of the mean
@@ -16,12 +19,16 @@ statistics.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.core.book import value
-from coordinator.core.ports import RiskEstimate, RiskModel
+from coordinator.core.estimates import DEVIATIONS
+from coordinator.core.ports import Floats, RiskModel
 from coordinator.core.risk import covariance_of, published_now, risk_settings
 from coordinator.core.state import Portfolio, State
 
@@ -35,8 +42,7 @@ STANDARDISED_MOST = 100.0
 """Returns count as that many forecast volatilities at most: one absurd price is not a bias."""
 GROSS_MOST = 1e6
 """Weights beyond this are those of a portfolio that is worth next to nothing."""
-DEVIATIONS = 1.96
-"""Standard errors to either end of a 95 % interval."""
+Places: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(slots=True)
@@ -97,7 +103,7 @@ def forecasts_end(state: State, risk_model: RiskModel) -> None:
         state.biases.clear()
         return
     fade = 0.5 ** (1.0 / half_life)
-    estimates: dict[tuple[str, ...], RiskEstimate] = {}  # of this close, for all who hold the same
+    made: list[tuple[Portfolio, Bias]] = []
     for name in sorted(state.portfolios):
         portfolio, known = state.portfolios[name], state.biases.get(name)
         if known is not None:
@@ -108,7 +114,10 @@ def forecasts_end(state: State, risk_model: RiskModel) -> None:
             if known is None:
                 known = state.biases[name] = Bias(weights)
             known.weights, known.made_in = weights, state.market.session
-            known.forecast = _forecast(state, portfolio, weights, risk_model, estimates)
+            made.append((portfolio, known))
+    for currency in sorted({portfolio.currency for portfolio, _ in made}):
+        held = [bias for portfolio, bias in made if portfolio.currency == currency]
+        _forecast(state, currency, held, risk_model)
 
 
 def _held(state: State, portfolio: Portfolio) -> dict[str, float]:
@@ -122,30 +131,27 @@ def _held(state: State, portfolio: Portfolio) -> dict[str, float]:
     return dict(zip(worth.instruments, weights.tolist(), strict=True))
 
 
-def _forecast(
-    state: State,
-    portfolio: Portfolio,
-    held: dict[str, float],
-    risk_model: RiskModel,
-    estimates: dict[tuple[str, ...], RiskEstimate],
-) -> float:
-    """Volatility of those weights over one session.
+def _forecast(state: State, currency: str, held: list[Bias], risk_model: RiskModel) -> None:
+    """Volatility of those weights over one session, each by the rows of its own names."""
+    names = tuple(sorted({name for bias in held for name in bias.weights}))
+    places = {name: place for place, name in enumerate(names)}
+    variance = _variances(state, names, currency, risk_model)
+    for bias in held:
+        at = np.array([places[name] for name in bias.weights], dtype=np.intp)
+        weights = np.array(list(bias.weights.values()))
+        bias.forecast = math.sqrt(max(0.0, variance(at, weights)))
 
-    estimates: those made at this close, by currency and names; a new one is added.
-    """
-    names, weights = tuple(held), np.array(list(held.values()))
+
+def _variances(
+    state: State, names: tuple[str, ...], currency: str, risk_model: RiskModel
+) -> Callable[[Places, Floats], float]:
+    """What tells the variance of weights in some of the names, by their places."""
     if published_now(state) is None:  # without the matrix, which many names make large
-        key = (portfolio.currency, *names)
-        estimate = estimates.get(key)
-        if estimate is None:
-            returns = state.market.returns_in(portfolio.currency, names)
-            estimate = risk_model.estimate(returns, risk_settings(state.parameters))
-            estimates[key] = estimate
-        return math.sqrt(max(0.0, estimate.variance(weights)))
-    covariance = covariance_of(
-        state, names, currency=portfolio.currency, horizon=1.0, risk_model=risk_model
-    )
-    return math.sqrt(max(0.0, float(weights @ covariance @ weights)))
+        returns = state.market.returns_in(currency, names)
+        estimate = risk_model.estimate(returns, risk_settings(state.parameters))
+        return lambda at, weights: estimate.some(at).variance(weights)
+    covariance = covariance_of(state, names, currency=currency, horizon=1.0, risk_model=risk_model)
+    return lambda at, weights: float(weights @ covariance[np.ix_(at, at)] @ weights)
 
 
 def _settle(state: State, portfolio: Portfolio, bias: Bias, fade: float) -> None:

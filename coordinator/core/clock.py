@@ -8,12 +8,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
-__all__ = ["MILLISECOND", "MINUTE", "NEVER", "SECOND", "Timers"]
+__all__ = ["MILLISECOND", "MINUTE", "NEVER", "SECOND", "SESSIONS_A_YEAR", "Timers"]
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 MILLISECOND = 1_000_000
 NEVER = 2**63
+SESSIONS_A_YEAR = 252
+"""What volatilities and gains are annualised by, everywhere; stated in every report."""
 STALE_MAX = 1_024
 
 

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from coordinator.core.ports import Floats
 from schemas.control import Parameters
 
-__all__ = ["averages", "betas", "blended_volatility", "mean_known", "pick_volatility"]
+__all__ = ["DEVIATIONS", "averages", "betas", "blended_volatility", "mean_known", "pick_volatility"]
+
+
+DEVIATIONS = 1.959964
+"""Standard errors to either end of a 95 % interval."""
 
 
 def blended_volatility(returns: Floats, parameters: Parameters) -> Floats:

@@ -16,14 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from coordinator.core.boxes import Boxes, Ground, boxes_of, liquid
+from coordinator.core.clock import SESSIONS_A_YEAR
 from coordinator.core.on_the_way import gross_left, rows_left, to_mend
 from coordinator.core.ports import Floats, LimitKind, WeightLimit
 from schemas.mandates import Mandate
 from schemas.market import MARKET_FACTOR
 
-__all__ = ["SESSIONS_A_YEAR", "Limits", "exposures", "limits_of", "surplus_share"]
+__all__ = ["Limits", "exposures", "limits_of", "surplus_share"]
 
-SESSIONS_A_YEAR = 252.0
 FREE = math.inf
 EXPOSURE_MIN = 1e-9
 """A row whose largest coefficient is smaller bounds nothing that any trade could change."""

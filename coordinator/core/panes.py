@@ -8,6 +8,7 @@ one, as late. No decision reads them: they are no part of a portfolio's state.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -261,12 +262,14 @@ def _opened(state: State, panes: SourcePanes, time: int) -> OpenPane:
     pane = panes.at(time)
     if pane is None:
         begins_at, ends_at = _grid(state, time)
-        before = (one.ends_at for one in panes.opened.values() if one.ends_at <= time)
-        after = (begin for begin in panes.opened if begin > time)
-        begins_at = max(begins_at, panes.said_to, max(before, default=0))
-        pane = OpenPane(min(ends_at, min(after, default=ends_at)))
+        begins = list(panes.opened)
+        place = bisect_right(begins, time)
+        before = panes.opened[begins[place - 1]].ends_at if place else 0
+        begins_at = max(begins_at, panes.said_to, before)
+        pane = OpenPane(min([ends_at, *begins[place : place + 1]]))
         panes.opened[begins_at] = pane
-        panes.opened = dict(sorted(panes.opened.items()))
+        if place < len(begins):  # a dict has no middle to put it in
+            panes.opened = dict(sorted(panes.opened.items()))
     return pane
 
 

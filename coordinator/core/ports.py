@@ -7,7 +7,7 @@ behind them. Nothing here does I/O or imports an adapter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -155,6 +155,10 @@ class RiskEstimate:
         found = (found + found.T) / 2
         found[np.diag_indices_from(found)] += self.rest
         return found
+
+    def some(self, at: NDArray[np.intp]) -> RiskEstimate:
+        """Of the instruments at those places alone, as estimated among all."""
+        return replace(self, rows=self.rows[:, at], rest=self.rest[at])
 
     def variance(self, weights: Floats) -> float:
         """Of a portfolio of those weights, without the matrix."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from coordinator.core.match import Combination
 from coordinator.core.ports import Floats
-from coordinator.core.skill import learned_skill, skill_interval
+from coordinator.core.skill import learned_skill, skill_error
 from coordinator.core.state import Source, View
 from schemas.control import Parameters, PriorityWeights
 
@@ -24,7 +24,6 @@ __all__ = ["PARTS", "Priorities", "decision_parts", "priorities", "weighted"]
 
 PARTS = tuple(PriorityWeights.model_fields)
 """Names of the parts, in the order of the columns."""
-_INTERVAL = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +99,7 @@ def _reputations(
         key = (view.source, view.horizon)
         if key not in known:
             skill = sources[view.source].skill
-            low, high = skill_interval(skill, view.horizon, parameters)
-            error = (high - low) / (2.0 * _INTERVAL)
+            error = skill_error(skill, view.horizon, parameters)
             known[key] = _surely(abs(learned_skill(skill, view.horizon, parameters)) / error)
         found.append(known[key])
     return np.array(found)

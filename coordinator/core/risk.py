@@ -6,6 +6,8 @@ Place in the flow: asked by `allocate`, `bias` and whoever shows a portfolio; `p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from coordinator.core.clock import MILLISECOND
@@ -108,9 +110,19 @@ def _about(state: State, event: RiskModelPublished) -> Fault | None:
         more = f" and {beyond} more" if beyond > 0 else ""
         return InputRejection.UNKNOWN_INSTRUMENT, ", ".join(unknown[:NAMES_SHOWN]) + more
     for what, names in (("instruments", event.instruments), ("factors", event.factors)):
-        if len(set(names)) < len(names):
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
+        twice = _repeated(names)
+        if twice is not None:
             return InputRejection.CONTRADICTORY, f"{what}: {twice} stands there twice"
+    return None
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    """The first name that stood there before."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
     return None
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from coordinator.core.estimates import DEVIATIONS
 from schemas.control import Parameters
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "calibrated",
     "horizon_bucket",
     "learned_skill",
+    "skill_error",
     "skill_interval",
 ]
 
@@ -153,11 +155,16 @@ def learned_skill(skill: Skill, horizon: float, parameters: Parameters) -> float
 
 def skill_interval(skill: Skill, horizon: float, parameters: Parameters) -> tuple[float, float]:
     """The middle 95 % of what rho may be."""
-    known = skill.by_horizon.get(horizon_bucket(horizon))
     rho = learned_skill(skill, horizon, parameters)
-    count = parameters.skill_count_prior + (0.0 if known is None else known.ss)
-    width = 1.959964 / math.sqrt(count)
+    width = DEVIATIONS * skill_error(skill, horizon, parameters)
     return rho - width, rho + width
+
+
+def skill_error(skill: Skill, horizon: float, parameters: Parameters) -> float:
+    """The standard deviation of what rho may be."""
+    known = skill.by_horizon.get(horizon_bucket(horizon))
+    count = parameters.skill_count_prior + (0.0 if known is None else known.ss)
+    return 1.0 / math.sqrt(count)
 
 
 def calibrated(skill: Skill, confidence: float, parameters: Parameters) -> float:

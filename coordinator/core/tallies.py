@@ -6,6 +6,7 @@ beginning; what was said last is kept beside them, and a pane is the difference.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -114,7 +115,7 @@ class SourcePanes:
 
     def at(self, time: int) -> OpenPane | None:
         """The open pane that holds the time."""
-        for begins_at, pane in self.opened.items():
-            if begins_at <= time < pane.ends_at:
-                return pane
-        return None
+        begins = list(self.opened)
+        after = bisect_right(begins, time)
+        pane = self.opened[begins[after - 1]] if after else None
+        return pane if pane is not None and time < pane.ends_at else None

@@ -32,10 +32,12 @@ from schemas.base import OutputEvent
 from schemas.decisions import AllocationDecided, TradesExpired
 from schemas.verdicts import SignalExpired
 
-__all__ = ["after_timer", "owner_of", "timer_events"]
+__all__ = ["KINDS", "after_timer", "owner_of", "timer_events"]
 
 _SHARED = ("action", "end-view", CLOSED, LEARNED, SOURCE_PANE)
 """Kinds of timers that belong to no single portfolio."""
+KINDS = tuple(sorted((*_SHARED, "end-trades", "interval", "round", "view", PORTFOLIO_PANE)))
+"""All there are. Those of a moment fire in this order: panes last, so that they hold the rest."""
 
 
 def owner_of(timer: str) -> str | None:

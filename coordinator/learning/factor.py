@@ -5,7 +5,9 @@ as in `ewma`, and k the prior's weight:
 
 1. A = (k P + sum_t w_t E[u_t u_t' | observed]) / (k + sum_t w_t), scaled to a unit diagonal, with P
    the constant-correlation matrix of the prior: the correlations that `blended` has, fading. It
-   is X' X + diag(e), one row of X a session.
+   is X' X + diag(e), one row of X a session. k counts against sessions of weight 1 and does not
+   fade with them, unlike the prior of a volatility: n (n - 1) / 2 correlations are told worse by
+   sessions that have faded, so what is assumed is more of them then.
 2. The factors are the principal components of X, those of the K largest eigenvalues: loadings B are
    the eigenvectors of X' X times the root of their eigenvalues, taken from the smaller of X' X and
    X X', which share these. Of a name's variance they explain at most 95 %; more is scaled down.

@@ -30,6 +30,7 @@ __all__ = [
     "faded",
     "fading",
     "observations",
+    "spread_of_holes",
     "volatilities",
     "windowed",
 ]
@@ -58,12 +59,14 @@ class Window:
 class Evidence:
     """A = rows' rows + diag(rest): (m, n) and (n,).
 
-    The first t rows are of one session each, and weights (t,) what each counts for.
+    The first t rows are of one session each, and weights (t,) what each counts for. missing: (t, n)
+    1 where a return is not known, else 0; what is uncertain there is in the rows beyond, and rest.
     """
 
     rows: Floats
     rest: Floats
     weights: Floats
+    missing: Floats
 
     @property
     def sessions(self) -> Floats:
@@ -138,10 +141,10 @@ def observations(weights: Floats) -> float:
 
 
 def volatilities(window: Window, weights: Floats, settings: RiskSettings) -> Floats:
-    """(n,) s with s_i^2 = (q v^2 + sum_t w_t r_ti^2) / (q + sum_t w_t), of what was observed.
+    """(n,) s with s_i^2 = (q m v^2 + sum_t w_t r_ti^2) / (q m + sum_t w_t), of what was observed.
 
-    weights: (t,). v is the prior volatility and q = k / 4 sessions that it counts for, times the
-    mean weight, so that it counts for the same share of a window of any weights.
+    weights: (t,). v is the prior volatility, q = k / 4 the sessions that it counts for, m the mean
+    weight of the window: so it counts for the same share of a window of any weights.
     """
     prior = _VARIANCE_WEIGHT_SHARE * settings.weight_prior
     if len(weights):
@@ -188,17 +191,30 @@ def evidence(
     rest = np.full(window.clipped.shape[1], prior * (1.0 - rho) / total)
     common = np.full((1, len(rest)), np.sqrt(prior * rho / total))
     standard = window.clipped / sigma
-    holey = ~window.observed.all(axis=1)
+    holey, gone = ~window.observed.all(axis=1), np.where(window.observed, 0.0, 1.0)
     if not holey.any():
-        return Evidence(np.vstack([standard * scale, common]), rest, weights / total)
-    missing = np.where(window.observed[holey], 0.0, 1.0)
-    spread = 1.0 + (window.observed[holey].sum(axis=1, keepdims=True) - 1.0) * rho
+        return Evidence(np.vstack([standard * scale, common]), rest, weights / total, gone)
+    missing = gone[holey]
+    spread = _spread(missing, rho)[:, None]
     # With nothing observed in a session the sum is 0 and so is the expectation.
     drawn = rho * standard[holey].sum(axis=1, keepdims=True) / spread
     standard[holey] += missing * drawn
-    left = _merged(missing, rho * (1.0 - rho) / spread[:, 0] * weights[holey] / total)
+    left = _merged(missing, spread_of_holes(missing, rho) * weights[holey] / total)
     rest += (1.0 - rho) * (weights[holey] @ missing) / total
-    return Evidence(np.vstack([standard * scale, common, left]), rest, weights / total)
+    return Evidence(np.vstack([standard * scale, common, left]), rest, weights / total, gone)
+
+
+def spread_of_holes(missing: Floats, rho: float) -> Floats:
+    """(t,) covariance between any two missing names, given the session's observed ones under P."""
+    found: Floats = rho * (1.0 - rho) / _spread(missing, rho)
+    return found
+
+
+def _spread(missing: Floats, rho: float) -> Floats:
+    """(t,) 1 + (m - 1) rho, m the observed names of a session."""
+    observed = missing.shape[1] - missing.sum(axis=1)
+    found: Floats = 1.0 + (observed - 1.0) * rho
+    return found
 
 
 def _merged(missing: Floats, strength: Floats) -> Floats:

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from coordinator.core.book import Valuation, money, value
+from coordinator.core.clock import SESSIONS_A_YEAR
 from coordinator.core.ports import Floats, RiskModel
 from coordinator.core.risk import covariance_of
 from coordinator.core.shown import portfolio_view
@@ -37,7 +38,6 @@ __all__ = [
     "measure",
 ]
 
-SESSIONS_A_YEAR = 252
 LEVEL = 0.95
 """Of value at risk and expected shortfall."""
 SESSIONS_MIN = 20

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from coordinator.core.clock import SESSIONS_A_YEAR
 from coordinator.core.forms import in_words
 from coordinator.core.ports import LogReader
 from projections.rows import SignalRow
 from replay.baselines import Baselines
-from replay.ledger import SESSIONS_A_YEAR, Performance
+from replay.ledger import Performance
 from replay.report import charts
 from replay.report.story import tell
 from replay.report.summary import Run, Summary, fold

@@ -102,12 +102,15 @@ def _said(state: State, recording: Recording) -> Said:
     agents = {agent.name: i for i, agent in enumerate(recording.agents)}
     columns = {name: i for i, name in enumerate(recording.instruments)}
     score, confidence, arrival = np.full((3, len(agents), len(columns)), np.nan)
+    # Ranks: nanoseconds since 1970 are too many for a float to tell the nearest apart.
+    order = sorted({(view.known_at, agents[view.source]) for view in state.views.values()})
+    ranks = {one: rank for rank, one in enumerate(order)}
     for key in sorted(state.views):
         view = state.views[key]
         cell = agents[view.source], columns[view.instrument]
         (score[cell],) = scores([view], state.sources, state.parameters)
         confidence[cell] = np.nan if view.confidence is None else view.confidence
-        arrival[cell] = float(view.known_at) + agents[view.source]
+        arrival[cell] = ranks[view.known_at, agents[view.source]]
     return Said(score, confidence, arrival)
 
 

@@ -20,7 +20,8 @@ import timeit
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-from coordinator.bootstrap import build_engine
+from coordinator.bootstrap import build_engine, risk_model
+from coordinator.core.bias import forecasts_end
 from coordinator.core.engine import Engine
 from coordinator.core.ports import Record
 from coordinator.shells.live.collecting import collect_seldom, settle
@@ -145,6 +146,14 @@ class Shard:
         self.add(event, after=journals.SECOND)
         return self.fold(self.journal.take()) + self.wait(1)
 
+    def forecasts(self) -> float:
+        """What the forecasts of a close are of it: each portfolio holds names of its own."""
+        state, model = self.engine.state, risk_model()
+        gc.collect()
+        began = time.perf_counter()
+        forecasts_end(state, model)  # once more for the session that is over: nothing counts twice
+        return (time.perf_counter() - began) * 1e6
+
     def wait(self, by: int = 2 * journals.SECOND) -> float:
         """What is due until then."""
         self.count += 1
@@ -165,6 +174,7 @@ def measured(kind: Kind, *, portfolios: int, instruments: int) -> dict[str, floa
         "fill": shard.fills([(0, i) for i in range(FILLS)]) / FILLS,
         "snapshot": shard.snapshots(SNAPSHOTS) / SNAPSHOTS,
         "close": statistics.median(shard.close() for _ in range(CLOSES)),
+        "forecasts_of_a_close": shard.forecasts(),
         "showing_a_portfolio": shard.wait(2 * journals.DAY) / portfolios,
     }
     found |= _checkpoint(shard.engine)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from coordinator.log.memory import MemoryLog
 from schemas.books import PortfolioViewUpdated
+from schemas.control import GRACE_PANES_MAX
 from schemas.decisions import ConflictsDetected, RoundClosed
 from schemas.panes import PortfolioCounts, PortfolioPaneClosed, SourcePaneClosed
 from schemas.verdicts import SignalRejected
@@ -40,7 +41,8 @@ def with_panes(inputs: Iterable[Input], *, length: int, grace: int) -> list[Inpu
     for one in inputs:
         body = json.loads(one.raw.payload)
         if body.get("type") == "ParametersChanged":
-            body["parameters"] |= {"pane_ms": length, "pane_grace_ms": grace}
+            waits = min(grace, GRACE_PANES_MAX * length)
+            body["parameters"] |= {"pane_ms": length, "pane_grace_ms": waits}
         made.append(rewritten(one, body))
     return made
 

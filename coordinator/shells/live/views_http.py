@@ -102,7 +102,10 @@ class ViewPages:
         shape = self._shape(request)
         if panes.newest_of("portfolio", name) is None:
             raise web.HTTPNotFound(reason="nothing happened to a portfolio of that name here")
-        windows = portfolio_windows(panes, name, shape)
+        try:
+            windows = portfolio_windows(panes, name, shape)
+        except WrongWindow as error:
+            raise web.HTTPBadRequest(reason=str(error)) from error
         return self._told(portfolio=name, size_s=shape.size, hop_s=shape.hop, windows=windows)
 
     async def _sources(self, _request: web.Request) -> web.StreamResponse:
@@ -116,7 +119,10 @@ class ViewPages:
     async def _source(self, request: web.Request) -> web.StreamResponse:
         panes, name = self._panes(), request.match_info["source"]
         shape = self._shape(request)
-        windows = source_windows(panes, name, shape)
+        try:
+            windows = source_windows(panes, name, shape)
+        except WrongWindow as error:
+            raise web.HTTPBadRequest(reason=str(error)) from error
         if not windows:
             raise web.HTTPNotFound(reason="nothing happened to a source of that name here")
         return self._told(source=name, size_s=shape.size, hop_s=shape.hop, windows=windows)

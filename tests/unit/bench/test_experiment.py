@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import subprocess
 import sys
@@ -16,8 +17,8 @@ import pytest
 
 from coordinator.core.ports import Floats
 from schemas.control import Parameters
+from tests.bench import agents, experiment, played, rules
 from tests.bench import alphas as made_alphas
-from tests.bench import experiment, played, rules
 from tests.bench.alphas import CASES, Alpha, bound, distinct, hear
 from tests.bench.residuals import PRICES, NoPrices, Prices, load, residuals, standardised
 
@@ -110,7 +111,10 @@ def test_what_a_name_does_of_its_own_is_from_the_next_open_and_without_the_marke
     own, volatility = residuals(prices, 5)
     raw = prices.opens[16] / prices.opens[11] - 1.0  # of session 10
     left = raw - own[10]
-    assert np.corrcoef(left, np.ones(NAMES) * left)[0, 1] == pytest.approx(1.0)
+    daily = np.diff(prices.closes, axis=0) / prices.closes[:-1]
+    slopes = [np.polyfit(daily.mean(axis=1), one, 1)[0] for one in daily.T]
+    assert np.std(slopes) > 0.05  # a beta of one would not do
+    assert left == pytest.approx(np.array(slopes) * raw.mean(), rel=1e-9)
     assert abs(own[:-6].mean(axis=1)).max() < 0.01
     assert np.isnan(own[-6:]).all()
     assert not np.isnan(own[:-6]).any()
@@ -143,6 +147,21 @@ ONE = {
     "ours_above_interval": [-0.2, 0.3],
 }
 AGENTS = {"sessions": 24} | dict.fromkeys((played.OURS, *rules.RULES), ONE)
+
+
+def test_the_agents_are_told_anew_and_nothing_else_is(tmp_path: Path) -> None:
+    cases = experiment.figures_of([seed_of(0.1, 0.0), seed_of(0.2, 0.1)])
+    figures = {"cases": cases, "agents": AGENTS, "seeds": 2, "names": 40, "minutes": 1.0}
+    before = {"benchmark": "experiment", "machine": {"cores": 2}, "figures": figures}
+    kept = tmp_path / "experiment.json"
+    kept.write_text(json.dumps(before), encoding="utf-8")
+    experiment.retold(tmp_path, record=False)
+    assert json.loads(kept.read_text(encoding="utf-8")) == before
+    experiment.retold(tmp_path, record=True)
+    after = json.loads(kept.read_text(encoding="utf-8"))
+    assert after["figures"].pop("agents") == agents.measured()
+    assert after == before | {"figures": {k: v for k, v in figures.items() if k != "agents"}}
+    assert "| last wins | +0.010" not in (tmp_path / "experiment.md").read_text(encoding="utf-8")
 
 
 def seed_of(ours: float, other: float) -> experiment.Seed:

@@ -8,8 +8,9 @@ from coordinator.core.state import Portfolio
 from tests.bench.throughput import KINDS, Kind, Shard, measured
 
 EVERYWHERE = {
-    "opening_a_portfolio", "fill", "snapshot", "close", "showing_a_portfolio", "checkpoint_ms",
-    "restore_ms", "checkpoint_kib", "signal_that_opens", "signal", "next_begin",
+    "opening_a_portfolio", "fill", "snapshot", "close", "forecasts_of_a_close",
+    "showing_a_portfolio", "checkpoint_ms", "restore_ms", "checkpoint_kib", "signal_that_opens",
+    "signal", "next_begin",
 }  # fmt: skip
 
 

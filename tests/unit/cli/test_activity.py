@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 
 import pytest
 
@@ -92,6 +93,33 @@ def test_windows_that_cannot_be_made_are_a_usage_error(
 ) -> None:
     assert ask("--log", log, *words) == 2
     assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--window", "7s"), ("--window", "90s"), ("--window", "63s", "--hop", "7s"),
+     ("--window", "7s", "--portfolio", "p"), ("--window", "7s", "--source", "s")],
+)  # fmt: skip
+def test_windows_that_would_cut_a_pane_in_two_are_refused(
+    log: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("--log", log, *words) == 2
+    told = capsys.readouterr()
+    assert "panes of this log are 60 s: give a multiple" in told.err
+    assert told.out == ""
+
+
+def test_the_examples_of_the_help_are_lengths_that_the_usual_panes_give(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    activity.add_parser(parser.add_subparsers())
+    with pytest.raises(SystemExit):
+        parser.parse_args(["activity", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    examples = re.findall(r"[0-9]+[smhd]?", told.split("such as ")[1].split("(default")[0])
+    assert len(examples) == 3
+    assert [ask("--log", log, "--window", one) for one in examples] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("length", ["1w", "0", "-1h", "", "1.5h", "1h1m", "9999999999"])

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from coordinator.bootstrap import risk_model
-from coordinator.core.bias import Bias, told
+from coordinator.core.bias import Bias, forecasts_end, told
 from coordinator.core.checkpoint import decode_state, encode_state, portfolio_digest
-from coordinator.core.risk import risk_settings
+from coordinator.core.ports import Floats, RiskEstimate, RiskSettings
+from coordinator.core.risk import covariance_of, published_now, risk_settings
 from coordinator.log.memory import MemoryLog
 from tests.journals import DAY, HOUR, T0, Input, Inputs, engine, lay, state_after, zero_clock
 
@@ -53,6 +54,83 @@ def by_hand(prices: list[dict[str, float]], **parameters: Any) -> list[float]:
         moves = np.array([prices[n + 1][name] / prices[n][name] - 1 for name in "AB"])
         found.append(float(weights @ moves) / math.sqrt(weights @ sigma @ weights))
     return found
+
+
+class Counted:
+    """The risk model, and the shapes of what it was asked for."""
+
+    def __init__(self) -> None:
+        self.model, self.asked = risk_model(), list[tuple[int, ...]]()
+
+    def covariance(self, returns: Floats, settings: RiskSettings) -> Floats:
+        self.asked.append(returns.shape)
+        return self.model.covariance(returns, settings)
+
+    def estimate(self, returns: Floats, settings: RiskSettings) -> RiskEstimate:
+        self.asked.append(returns.shape)
+        return self.model.estimate(returns, settings)
+
+
+def many(make: Inputs, *, service: bool) -> list[Input]:
+    """Five portfolios with names of their own, one of them in euros; ten sessions."""
+    prices = walk(10, names="ABCDE", seed=7)
+    inputs = [make.listed(name) for name in "ABCDE"]
+    inputs += [make.rate("EUR/USD", 1.1, T0), make.opened("e", currency="EUR", cash="10000")]
+    inputs += [make.opened(f"p{n}", cash="10000") for n in range(4)]
+    inputs.append(make.close(prices[0], T0 + HOUR))
+    held = {"p0": "AB", "p1": "BC", "p2": "CA", "p3": "D", "e": "AE"}
+    inputs += [
+        make.fill(name, one, str(10 * (1 + n)), "20", T0 + 2 * HOUR)
+        for name, names in held.items()
+        for n, one in enumerate(names)
+    ]
+    for n, one in enumerate(prices[1:], start=1):
+        inputs.append(make.close(one, T0 + n * DAY + HOUR))
+        if service and n == 7:
+            model = {"name": "m", "instruments": ["A", "B"], "factors": ["mkt"],
+                     "loadings": [0.01, 0.02], "specific": [1e-4, 4e-4]}  # fmt: skip
+            inputs.append(make.make("market", "RiskModelPublished", T0 + 8 * DAY, **model))
+    return inputs
+
+
+@pytest.mark.parametrize("service", [False, True])
+def test_a_close_asks_once_for_each_currency_and_each_forecast_is_of_its_own_names(
+    service: bool,
+) -> None:
+    state, counted = state_after(many(Inputs(), service=service)), Counted()
+    before = {name: bias.forecast for name, bias in state.biases.items()}
+    forecasts_end(state, counted)
+    assert counted.asked == [(10, 2), (10, 4)]  # euros: A, E; dollars: A to D
+    assert (published_now(state) is not None) == service
+    for name, bias in state.biases.items():
+        currency, own = state.portfolios[name].currency, tuple(bias.weights)
+        # Every return is known, so that `blended` says the same of names whatever others it sees;
+        # a name that a service leaves out follows those of the union that it speaks of.
+        names = tuple("AE" if currency == "EUR" else "ABCD") if service else own
+        sigma = covariance_of(state, names, currency=currency, horizon=1.0, risk_model=risk_model())
+        weights = np.array([bias.weights.get(one, 0.0) for one in names])
+        assert bias.forecast == pytest.approx(math.sqrt(weights @ sigma @ weights), rel=1e-9)
+        assert bias.forecast == before[name]
+    assert len({round(one, 9) for one in before.values()}) == 5
+
+
+def test_where_a_model_depends_on_the_set_of_names_the_forecast_is_that_of_the_union() -> None:
+    make = Inputs()
+    factor = {"risk_model": "factor", "risk_factors": 1}
+    control = make.make("control", "ParametersChanged", T0, parameters=factor)
+    state = state_after([control, *many(make, service=False)])
+    names = ("A", "B", "C", "D")
+    whole = risk_model().estimate(
+        state.market.returns_in("USD", names), risk_settings(state.parameters)
+    )
+    bias = state.biases["p1"]
+    weights = np.array([bias.weights.get(name, 0.0) for name in names])
+    assert bias.forecast == pytest.approx(math.sqrt(weights @ whole.covariance() @ weights))
+    own = risk_model().estimate(
+        state.market.returns_in("USD", ("B", "C")), risk_settings(state.parameters)
+    )
+    alone = math.sqrt(own.variance(np.array(list(bias.weights.values()))))
+    assert bias.forecast != pytest.approx(alone, rel=1e-4)
 
 
 @pytest.mark.parametrize("model", ["blended", "ewma", "factor"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 
 import pytest
 
 from coordinator.core.evolve import evolve_output
+from coordinator.core.panes import count_accepted
 from coordinator.core.shards import shard_of
 from coordinator.log.memory import MemoryLog
+from schemas.control import Parameters
 from schemas.panes import PortfolioPaneClosed, SignalCounts, SourcePaneClosed
 from schemas.verdicts import SignalRejected, SignalRejection
 from tests.journals import DAY, SECOND, T0, Input, Inputs, events_of, outputs, run
@@ -115,6 +118,45 @@ def test_a_clock_that_is_ahead_opens_no_pane_of_the_future() -> None:
     (pane,) = events_of(run(inputs, end=T0 + DAY), SourcePaneClosed)
     assert (pane.begins_at, pane.counts.accepted, pane.counts.late) == (T0, 1, 0)
     assert pane.counts.rejected == (("future", 1),)
+
+
+def test_signals_of_any_order_find_their_pane_among_many_open_ones() -> None:
+    state = state_of()
+    state.clock = T0 + 60 * MINUTE
+    state.parameters = Parameters(pane_grace_ms=3_600_000)
+    minutes = [40, 3, 59, 3, 0, 21, 40, 58, 4, 40]
+    for minute in minutes:
+        count_accepted(state, "s", T0 + minute * MINUTE + 7)
+    panes = state.source_panes["s"]
+    assert list(panes.opened) == sorted(panes.opened)
+    counts = {(begin - T0) // MINUTE: one.accepted for begin, one in panes.opened.items()}
+    assert counts == Counter(minutes)
+    for minute in range(-1, 61):
+        pane = panes.at(T0 + (minute + 1) * MINUTE - 1)
+        assert (pane is not None) == (minute in minutes)
+
+
+def test_panes_of_another_length_never_overlap_those_that_are_open() -> None:
+    state = state_of()
+    state.clock = T0 + 10 * MINUTE
+    state.parameters = Parameters(pane_grace_ms=3_600_000)
+    for minute in (2, 6):
+        count_accepted(state, "s", T0 + minute * MINUTE)
+    state.parameters = Parameters(pane_ms=300_000, pane_grace_ms=3_600_000)
+    for minute in (4, 0, 2, 9, 5):
+        count_accepted(state, "s", T0 + minute * MINUTE + 7)
+    panes = state.source_panes["s"].opened
+    spans = [((a - T0) // MINUTE, (b.ends_at - T0) // MINUTE) for a, b in panes.items()]
+    assert spans == [(0, 2), (2, 3), (3, 5), (5, 6), (6, 7), (7, 10)]
+    assert [one.accepted for one in panes.values()] == [1, 2, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("length", "grace"), [(1_000, 60_001), (1_000, 3_600_000)])
+def test_more_open_panes_than_can_be_looked_through_are_refused(length: int, grace: int) -> None:
+    with pytest.raises(ValueError, match="pane_grace_ms is at most 60 times pane_ms"):
+        Parameters(pane_ms=length, pane_grace_ms=grace)
+    Parameters(pane_ms=length, pane_grace_ms=60 * length)
+    Parameters(pane_ms=60_000, pane_grace_ms=3_600_000)
 
 
 def test_what_was_shed_has_no_time_of_its_own_and_counts_now() -> None:

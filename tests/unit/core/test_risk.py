@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from coordinator.bootstrap import risk_model
 from coordinator.core.checkpoint import decode_state, encode_state
 from coordinator.core.ports import Floats
-from coordinator.core.risk import covariance_of, published_now, risk_settings
+from coordinator.core.risk import _repeated, covariance_of, published_now, risk_settings
 from coordinator.core.state import State
 from schemas.base import parse_time
 from schemas.control import Parameters
@@ -139,6 +140,15 @@ def test_an_unsound_model_is_refused_whole_and_says_which_number(
     (refused,) = events_of(run(inputs, end=T0 + 10 * DAY), InputRejected)
     assert (refused.event, refused.reason, refused.detail) == ("RiskModelPublished", reason, detail)
     assert state_after(inputs).published is None
+
+
+def test_the_name_that_is_told_twice_is_the_first_repeated_one_however_many_there_are() -> None:
+    assert _repeated(["A", "B", "C", "B", "A"]) == "B"
+    assert _repeated(["A", "B"]) is None
+    many = [f"N{i}" for i in range(50_000)]
+    began = process_time()
+    assert _repeated([*many, "N7"]) == "N7"
+    assert process_time() - began < 1.0  # comparing each with all before takes tens of seconds
 
 
 def test_a_model_of_an_earlier_time_does_not_take_a_later_ones_place() -> None:

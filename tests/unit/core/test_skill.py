@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from coordinator.core.skill import (
     calibrated,
     horizon_bucket,
     learned_skill,
+    skill_error,
     skill_interval,
 )
 from schemas.control import Parameters
@@ -59,6 +61,15 @@ def test_many_outcomes_say_what_the_skill_is_whatever_its_sign(rho: float) -> No
     assert learned_skill(skill, 5.0, USUAL) == pytest.approx(rho, abs=0.015)
     assert low < rho < high
     assert high - low == pytest.approx(2 * 1.96 / math.sqrt(40_400), rel=0.05)
+
+
+def test_the_error_is_the_posteriors_and_the_interval_is_made_of_it() -> None:
+    skill = told(0.1, 3_000)
+    ss = skill.by_horizon[horizon_bucket(5.0)].ss
+    error = skill_error(skill, 5.0, USUAL)
+    assert error == pytest.approx((USUAL.skill_count_prior + ss) ** -0.5, rel=1e-12)
+    low, high = skill_interval(skill, 5.0, USUAL)
+    assert high - low == pytest.approx(2 * NormalDist().inv_cdf(0.975) * error, rel=1e-7)
 
 
 def test_few_outcomes_move_the_prior_a_little() -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from coordinator.core.timers import owner_of
+import pytest
+
+from coordinator.core.clock import Timers
+from coordinator.core.panes import PORTFOLIO_PANE, SOURCE_PANE
+from coordinator.core.timers import KINDS, owner_of
 from schemas.books import PortfolioViewUpdated
 from tests.journals import DAY, HOUR, SECOND, T0, Inputs, events_of, run
+from tests.recorded import end_of, recorded
 
 
 def test_a_timer_belongs_to_its_portfolio_and_a_views_to_nobody() -> None:
@@ -12,6 +17,38 @@ def test_a_timer_belongs_to_its_portfolio_and_a_views_to_nobody() -> None:
     assert {owner_of(name) for name in names} == {"p"}
     assert owner_of("end-view\tA\ts\ts") is None
     assert owner_of("action\ta-1") is None
+
+
+def test_panes_come_after_all_other_timers_of_a_moment() -> None:
+    panes = {PORTFOLIO_PANE, SOURCE_PANE}
+    timers = Timers([(f"{kind}\tp", 5) for kind in KINDS])
+    fired = []
+    while (name := timers.first()) is not None:
+        fired.append(name.split("\t")[0])
+        timers.disarm(name)
+    assert set(fired[-2:]) == panes
+    assert fired == list(KINDS)
+
+
+def test_every_timer_that_is_armed_is_of_a_known_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    armed, arm = set(), Timers.arm
+
+    def noted(timers: Timers, name: str, deadline: int) -> None:
+        if "\t" in name or name in KINDS:  # others are bare names of idle portfolios
+            armed.add(name.split("\t", maxsplit=1)[0])
+        arm(timers, name, deadline)
+
+    monkeypatch.setattr(Timers, "arm", noted)
+    inputs = recorded(1)
+    run(inputs, shards=1, end=end_of(inputs))
+    make = Inputs()
+    schedule = {"kind": "interval", "every": 60}
+    more = [make.listed("A"), make.registered("s"), make.opened("p", schedule=schedule)]
+    more += [make.close({"A": 10.0}, T0), make.signal("s", "A", T0 + HOUR, horizon_sessions=1.0)]
+    more += [make.action("A", "split", T0 + 2 * HOUR, ratio="2", effective_at=T0 + 9 * DAY)]
+    more += [make.close({"A": 10.0 + n}, T0 + n * DAY) for n in range(1, 5)]
+    run(more, end=T0 + 5 * DAY)
+    assert armed == set(KINDS)
 
 
 def test_a_view_is_shown_on_its_grid_only_when_something_changed() -> None:

@@ -10,7 +10,7 @@ import pytest
 from coordinator.core.ports import Floats, RiskSettings
 from coordinator.learning import FadingCovariance
 from coordinator.learning.ewma import least_error_shrinkage
-from coordinator.learning.returns import Evidence
+from coordinator.learning.returns import Evidence, evidence, windowed
 
 PRIOR = RiskSettings(0.02, 0.3, 60.0, model="ewma", volatility_half_life=10.0,
                      correlation_half_life=30.0)  # fmt: skip
@@ -23,7 +23,8 @@ def normal(t: int, n: int, *, sigma: float = 0.01, seed: int = 0) -> Floats:
 
 def shrinkage_of(x: Floats, weights: Floats, rho: float) -> float:
     rows = x * np.sqrt(weights)[:, None]
-    return least_error_shrinkage(Evidence(rows, np.zeros(x.shape[1]), weights), rho)
+    whole = Evidence(rows, np.zeros(x.shape[1]), weights, np.zeros(x.shape))
+    return least_error_shrinkage(whole, rho)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +56,44 @@ def test_unequal_weights_follow_the_stated_sum() -> None:
     assert shrinkage_of(x, weights, 0.3) == pytest.approx(error / ((S - P) ** 2).sum(), rel=1e-12)
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.3])
+def test_the_stated_sum_has_what_holes_count_for(rho: float) -> None:
+    """Half the names listed late, single holes, a session without a return."""
+    returns, n, t = normal(40, 6, sigma=1.0, seed=4), 6, 40
+    returns[:20, 3:] = np.nan
+    returns[np.random.default_rng(1).random((t, n)) < 0.1] = np.nan
+    returns[30] = np.nan
+    weights = 2.0 ** (-np.arange(t)[::-1] / 30)
+    window = windowed(returns, replace(PRIOR, volatility_prior=1.0))
+    sigma = np.sqrt(np.nanvar(returns, axis=0))
+    seen = evidence(window, sigma, weights, rho=rho, prior=1e-12)
+    P = (1 - rho) * np.eye(n) + rho
+    each = []
+    for row in window.clipped / sigma:
+        known = row != 0.0
+        kept, gone = np.ix_(known, known), np.ix_(~known, ~known)
+        pull = P[np.ix_(~known, known)] @ np.linalg.inv(P[kept])
+        u = row.copy()
+        u[~known] = pull @ row[known]
+        E = np.outer(u, u)
+        E[gone] += P[gone] - pull @ P[np.ix_(known, ~known)]
+        each.append(E)
+    shares = weights / weights.sum()
+    S = sum(w * E for w, E in zip(shares, each, strict=True))
+    error = sum(w**2 * ((E - S) ** 2).sum() for w, E in zip(shares, each, strict=True))
+    expected = error / ((S - P) ** 2).sum()
+    assert 0.05 < expected < 0.95
+    assert least_error_shrinkage(seen, rho) == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_whole_window_follows_the_stated_formula() -> None:
     returns, t = normal(40, 4), 40
     age = np.arange(t)[::-1]
     fast, slow = 2.0 ** (-age / 10), 2.0 ** (-age / 30)
 
     def volatility(w: Floats) -> Floats:
-        q = 15 * w.mean()
-        found: Floats = np.sqrt((q * 0.02**2 + w @ returns**2) / (q + w.sum()))
+        q, m = PRIOR.weight_prior / 4, w.mean()
+        found: Floats = np.sqrt((q * m * 0.02**2 + w @ returns**2) / (q * m + w.sum()))
         return found
 
     u = returns / volatility(slow)

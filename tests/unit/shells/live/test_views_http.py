@@ -16,7 +16,7 @@ from projections.panes import PaneTables
 from projections.tables import Follower, Row, ViewTables
 from tests.journals import SECOND, T0, Inputs, run
 
-SIZES = (60, 3600)
+SIZES = (60, 3600, 7)
 MINUTE = 60 * SECOND
 
 
@@ -116,6 +116,15 @@ def test_what_cannot_be_asked_is_told_apart() -> None:
     assert [status for status, _ in answers] == [404, 404, 400, 400, 400, 400, 400]
     nobody = ViewPages(SIZES, shards=2)
     assert [status for status, _ in ask(nobody, "/sources", "/views/a/activity")] == [503, 503]
+
+
+def test_windows_that_would_cut_a_pane_in_two_are_refused() -> None:
+    answers = ask(
+        pages(), "/views/a/activity?size=7", "/views/a/activity?size=63&hop=7",
+        "/sources/s/activity?size=7",
+    )  # fmt: skip
+    told = "panes of this log are 60 s: give a multiple, 7 s is none"
+    assert answers == [(400, told)] * 3
 
 
 def test_without_windows_nothing_can_be_made() -> None:
