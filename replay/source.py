@@ -22,8 +22,9 @@ from coordinator.quality.reasons import NO_DECISIONS
 from replay.divergence import ABSENT, Difference
 from replay.errors import NothingToReplay, TimeOutOfRange
 from schemas.base import TIME_MAX
-from schemas.entries import decode_journal
+from schemas.entries import decode_journal, opening
 from schemas.journal import EngineStarted
+from schemas.portfolios import PortfolioOpened
 from schemas.registry import SchemaError
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Watch",
     "layout_of",
     "opened",
+    "portfolios_in",
     "shards_of",
     "span",
 ]
@@ -144,6 +146,20 @@ def _declared(reader: LogReader, journals: tuple[int, ...]) -> int:
     except SchemaError:
         event = None
     return event.shards if isinstance(event, EngineStarted) else max(journals) + 1
+
+
+def portfolios_in(reader: LogReader) -> tuple[str, ...]:
+    """Names of all portfolios that were opened in what the log still has, sorted."""
+    needles, found = opening(PortfolioOpened), set()
+    for topic, shard in reader.partitions():
+        if topic != "journal":
+            continue
+        for record in reader.read(topic, shard, begin_of(reader, topic, shard)):
+            if record.payload.startswith(needles):
+                event = decode_journal(record.payload).event
+                if isinstance(event, PortfolioOpened):
+                    found.add(event.portfolio)
+    return tuple(sorted(found))
 
 
 def shards_of(reader: LogReader) -> int:

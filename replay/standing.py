@@ -57,7 +57,7 @@ class Standing:
     """A shard's state after a position of its journal. time: of that record, ns UTC.
 
     rejected: the first inputs about a portfolio that changed nothing, of rejected_count that were
-    read; the journal was read from the position `since`.
+    read; the journal was read from the position `since`. at_end: no record follows.
     """
 
     state: State
@@ -66,6 +66,7 @@ class Standing:
     since: int
     rejected: tuple[InputRejected, ...]
     rejected_count: int
+    at_end: bool
 
 
 def standing(
@@ -129,7 +130,8 @@ def _folded(
             watch(engine.state, record)
         if progress is not None and done % _PROGRESS_RECORDS == 0:
             progress(record.position, total, time)
-    return Standing(engine.state, engine.position, time, start, tuple(rejected), count)
+    at_end = engine.position + 1 >= total
+    return Standing(engine.state, engine.position, time, start, tuple(rejected), count, at_end)
 
 
 def _rejection(output: bytes) -> InputRejected:

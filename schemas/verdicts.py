@@ -159,7 +159,8 @@ class ReliabilityBin(Model):
     hits: Annotated[int, Field(ge=0)]
     """Of them, those that went the signal's way."""
     hit_rate: Probability | None = None
-    """What they were calibrated to on average when they came; absent: there are none."""
+    """The mean of what their confidences were mapped to when they came, before their outcomes were
+    known; hits over outcomes is how often they were right. Absent: there are none."""
 
 
 class SourceCalibrated(OutputEvent):

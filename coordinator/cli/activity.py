@@ -10,6 +10,7 @@ import argparse
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import RenderableType
@@ -21,6 +22,7 @@ from coordinator.cli.console import (
     USAGE,
     clock_text,
     complain,
+    counted,
     print_json,
     progress,
     quiet_pipe,
@@ -49,11 +51,23 @@ _WIDTH = 190
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _LENGTH = re.compile(r"([1-9][0-9]{0,8})([smhd]?)")
 _NO_PANES = (
-    "no panes stand in the log's decisions: they were made before panes were counted, or none is "
-    "over yet; `coordinator backtest` decides a log anew"
+    "no panes stand in the log's decisions: it holds inputs alone, as after an import, or they "
+    "were made before panes were counted, or none is over yet; "
+    "`coordinator backtest --log LOG --out NEW` decides it, then ask NEW"
 )
-Told = list[tuple[str, list[dict[str, Any]]]]
-"""Names and their windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """The newest windows of one name, oldest first, and how many earlier ones are left out.
+
+    least: whether there may be more of these than were counted.
+    """
+
+    name: str
+    shown: list[dict[str, Any]]
+    left_out: int
+    least: bool
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -67,7 +81,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument(
         "--window", type=_seconds, default=86_400, metavar="LENGTH",
-        help="such as 90, 15m, 1h or 1d (default: 1d)",
+        help="such as 15m, 1h or 1d; a number without s, m, h or d is seconds (default: 1d)",
     )  # fmt: skip
     parser.add_argument(
         "--hop", type=_seconds, metavar="LENGTH",
@@ -122,13 +136,19 @@ def _show(tables: PaneTables, shape: Shape, args: argparse.Namespace) -> int:
     one = args.portfolio or args.source
     shown = [name for name in portfolios if name == (one or name) and args.source is None]
     heard = [name for name in sources if name == (one or name) and args.portfolio is None]
+    all_ = replace(shape, last=LAST_MAX)
     _tell(
         shape,
-        [(name, portfolio_windows(tables, name, shape)) for name in shown],
-        [(name, source_windows(tables, name, shape)) for name in heard],
+        [_newest(name, portfolio_windows(tables, name, all_), shape.last) for name in shown],
+        [_newest(name, source_windows(tables, name, all_), shape.last) for name in heard],
         as_json=args.json,
     )
     return OK
+
+
+def _newest(name: str, windows: list[dict[str, Any]], last: int) -> _Windows:
+    left_out = max(0, len(windows) - last)
+    return _Windows(name, windows[left_out:], left_out, least=len(windows) >= LAST_MAX)
 
 
 def _names(tables: PaneTables, kind: Kind) -> list[str]:
@@ -141,33 +161,54 @@ def _heard(tables: PaneTables) -> Iterator[str]:
         yield from (line["source"] for line in pane["heard"])
 
 
-def _tell(shape: Shape, portfolios: Told, sources: Told, *, as_json: bool) -> None:
+def _tell(
+    shape: Shape, portfolios: list[_Windows], sources: list[_Windows], *, as_json: bool
+) -> None:
     if as_json:
         print_json(
             {
                 "size_s": shape.size,
                 "hop_s": shape.hop,
-                "portfolios": [{"portfolio": name, "windows": all_} for name, all_ in portfolios],
-                "sources": [{"source": name, "windows": all_} for name, all_ in sources],
+                "portfolios": [_plain("portfolio", one) for one in portfolios],
+                "sources": [_plain("source", one) for one in sources],
             }
         )
         return
     screen = wide_output(_WIDTH)
     for part in (*_portfolios(portfolios), *_sources(sources)):
         screen.print(part)
+    for line in _left_out([*portfolios, *sources]):
+        screen.print(line)
 
 
-def _portfolios(told: Told) -> Iterator[RenderableType]:
+def _plain(kind: str, told: _Windows) -> dict[str, Any]:
+    return {kind: told.name, "windows": told.shown, "left_out": told.left_out}
+
+
+def _left_out(told: list[_Windows]) -> Iterator[RenderableType]:
+    """How many windows of whom are not shown, those of as many together."""
+    groups: dict[tuple[int, bool], list[str]] = {}
+    for one in told:
+        if one.left_out:
+            groups.setdefault((one.left_out, one.least), []).append(one.name)
+    for (count, least), names in groups.items():
+        more = (
+            f"{'at least ' if least else ''}{counted(count, 'earlier window')} left out (--last): "
+        )
+        yield Text.assemble((more, "dim"), safe(", ".join(names)))
+
+
+def _portfolios(told: list[_Windows]) -> Iterator[RenderableType]:
     right = (
-        "NAV", "gain", "gross", "largest", "net", "traded", "turnover", "rounds", "decided",
-        "signals", "new", "without effect", "conflicts", "fills", "late",
+        "NAV", "pnl", "gross", "gross\nmax", "net", "traded", "turnover", "rounds", "decisions",
+        "signals\nused", "signals\nnew", "signals\ndropped", "conflicts", "fills", "fills\nlate",
     )  # fmt: skip
     rows = table("portfolio", "from", *right, right=right)
-    for name, windows in told:
-        for one in windows:
+    for whose in told:
+        for one in whose.shown:
             closing, turnover = one["closing"], one["turnover"]
             rows.add_row(
-                safe(name), clock_text(one["begins_at"]), f"{float(closing['nav']):,.2f}",
+                safe(whose.name), clock_text(one["begins_at"]), f"{float(closing['nav']):,.2f}",
                 f"{float(one['pnl']):+,.2f}", f"{closing['gross']:.2%}", f"{one['gross_max']:.2%}",
                 f"{closing['net']:.2%}", f"{float(one['traded']):,.2f}",
                 _rate(turnover), *(f"{one[name]:,}" for name in _COUNTS),
@@ -183,14 +224,14 @@ _COUNTS = (
 )  # fmt: skip
 
 
-def _sources(told: Told) -> Iterator[RenderableType]:
+def _sources(told: list[_Windows]) -> Iterator[RenderableType]:
     right = (
-        "accepted", "rejected", "rate", "late", "used in rounds", "contested", "conflict rate",
+        "accepted", "rejected", "acceptance rate", "late", "used", "contested", "conflict rate",
         "conflicts",
     )  # fmt: skip
     rows = table("source", "from", *right, "rejected by reason", right=right)
-    for name, windows in told:
-        for one in windows:
+    for whose in told:
+        for one in whose.shown:
             signals, rounds = one["signals"], one["rounds"]
             judged = (
                 f"{signals['accepted']:,}", f"{sum(signals['rejected'].values()):,}",
@@ -202,7 +243,9 @@ def _sources(told: Told) -> Iterator[RenderableType]:
             ) if rounds else ("", "", "", "")  # fmt: skip
             reasons = signals["rejected"] if signals else {}
             text = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
-            rows.add_row(safe(name), clock_text(one["begins_at"]), *judged, *heard, safe(text))
+            rows.add_row(
+                safe(whose.name), clock_text(one["begins_at"]), *judged, *heard, safe(text)
+            )
     if told:
         yield rows
 

@@ -17,6 +17,7 @@ from coordinator.cli.console import (
     OTHER_ENGINE,
     clock_text,
     complain,
+    counted,
     output,
     print_json,
     progress,
@@ -103,7 +104,7 @@ def _show(report: LookaheadReport) -> None:
     console = output()
     console.print(rows)
     if silent:
-        shards = "1 shard" if len(silent) == 1 else f"{len(silent)} shards"
+        shards = counted(len(silent), "shard")
         console.print(f"{shards} without outputs at these times: nothing to compare")
     for cut in report.cuts:
         for one in cut.differences[:5]:

@@ -28,6 +28,7 @@ __all__ = [
     "Advance",
     "clock_text",
     "complain",
+    "counted",
     "output",
     "print_json",
     "printable",
@@ -83,6 +84,11 @@ def table(*columns: str, right: tuple[str, ...] = (), title: str | None = None) 
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
+
+
+def counted(count: int, thing: str) -> str:
+    """A count with its noun: 1 trade, 2 trades."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def clock_text(nanoseconds: int) -> str:

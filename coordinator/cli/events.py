@@ -23,6 +23,7 @@ from coordinator.cli.console import (
     OK,
     clock_text,
     complain,
+    counted,
     print_json,
     printable,
     quiet_pipe,
@@ -46,6 +47,10 @@ _ROUTINE_NEEDLES = (*opening(ClockTicked), *opening(RoundsPaced))
 """How records begin that the engine writes down for itself; shown with --all, or by type."""
 _TEXT_WIDTH = 160
 _NAMES_SHOWN = 20
+_LISTED = 3
+"""Names of a list that are told instead of counted, at most."""
+_WHY = ("reason", "detail")
+"""Fields that come first: what an event is about is no use without."""
 _NAMED = ("topic", "shard", "type", "portfolio", "source")
 _TIMES = ("_at", "_time", "until")
 """How fields that hold a time are named."""
@@ -251,15 +256,16 @@ def _is_copy(listed: Listed, wanted: Filter, *, first: int) -> bool:
 
 
 def _line(listed: Listed) -> str:
-    """Compact text: time, place, type, then the fields until the line is full."""
+    """Compact text: time, place, type, then the fields until the line is full; why comes first."""
     fields = []
     room = _TEXT_WIDTH
-    for name, value in listed.event.items():
-        text = f"{name}={_short(name, value)}"
-        room -= len(text) + 1
-        if room < 0:
-            fields.append("...")
+    first = [name for name in _WHY if listed.event.get(name)]
+    for name in (*first, *(name for name in listed.event if name not in first)):
+        text = f"{name}={_short(name, listed.event[name])}"
+        if len(text) >= room:
+            fields.append(text[:room] + "...")
             break
+        room -= len(text) + 1
         fields.append(text)
     place = f"{listed.topic}/{listed.shard}:{listed.position}"
     return printable(
@@ -273,10 +279,26 @@ def _short(name: str, value: object) -> str:
     if isinstance(value, float):
         return _four_digits(value)
     if isinstance(value, list):
-        return "1 item" if len(value) == 1 else f"{len(value)} items"
+        return _short_list(value)
     if isinstance(value, dict):
         return "{...}"
     return str(value) if value is not None else "-"
+
+
+def _short_list(values: list[Any]) -> str:
+    """How many there are; of tables the first, too, and a few names themselves."""
+    count = counted(len(values), "item")
+    if values and isinstance(values[0], dict):
+        parts = (f"{name}={_named(name, value)}" for name, value in values[0].items())
+        return f"{count}: {{{' '.join(parts)}}}"
+    return count
+
+
+def _named(name: str, value: object) -> str:
+    """A value of a table; of a few names the names themselves."""
+    if isinstance(value, list) and 0 < len(value) <= _LISTED:
+        return ",".join(map(str, value)) if isinstance(value[0], str) else _short(name, value)
+    return _short(name, value)
 
 
 def _four_digits(value: float) -> str:

@@ -7,7 +7,7 @@ unescaped: names come from sources and files of other people.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from coordinator.cli.console import (
     OK,
     clock_text,
     complain,
+    counted,
     output,
     print_json,
     quiet_pipe,
@@ -29,6 +30,7 @@ from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
 from coordinator.quality.reasons import ExplainError, explain_decision
+from coordinator.quality.unused import REASONS, either
 from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def _signals(told: Explanation, *, whole: bool) -> Iterator[RenderableType]:
     yield rows
     yield from _more(len(told.signals), _SIGNALS)
     if told.signals_dropped:
-        why = "dropped (direction 0, no skill left, no price, or another currency): "
+        why = f"dropped ({either(*REASONS)}): "
         yield Text.assemble(why, _listed(told.signals_dropped))
     yield Text(
         f"parts together {_bps(told.contributions)} (prior {_bps(told.prior_utility)}) "
@@ -126,29 +128,42 @@ def _signals(told: Explanation, *, whole: bool) -> Iterator[RenderableType]:
 
 def _conflicts(told: Explanation) -> Iterator[RenderableType]:
     yield _title(f"Conflicts: {told.conflicts_found}")
+    views = {one.signal: one.view for one in told.signals}
     for one in told.conflicts[:_CONFLICTS]:
         yield Text.assemble(
             (f"{one.kind.value} ", "yellow"), f"severity {one.severity:.2f}  ",
-            _listed(one.instruments), ": ", _listed(one.signals), " -> ", safe(one.resolution),
+            _listed(one.instruments), ": ", _sides(one.signals, views), " -> ",
+            safe(one.resolution),
         )  # fmt: skip
     yield from _more(told.conflicts_found, min(_CONFLICTS, len(told.conflicts)))
 
 
+def _sides(signals: tuple[str, ...], views: Mapping[str, float]) -> Text:
+    """Who expects it to rise and who to fall. views: by signal; one that is not there has none."""
+    up = [one for one in signals if views.get(one, 0.0) > 0.0]
+    down = [one for one in signals if views.get(one, 0.0) < 0.0]
+    rest = [one for one in signals if not views.get(one)]
+    named = (("up ", up), ("down ", down), ("", rest))
+    return Text("; ").join(Text.assemble(word, _listed(side)) for word, side in named if side)
+
+
 def _limits(told: Explanation) -> Iterator[RenderableType]:
-    at_zero = [one for one in told.binding if one.instrument and one.used == one.bound == 0.0]
-    shaping = [one for one in told.binding if one not in at_zero]
-    short = f"{len(at_zero)} names that may not go below zero"
+    at_zero = [one for one in told.binding if _is_at_zero(one)]
+    shaping = [one for one in told.binding if not _is_at_zero(one)]
+    short = f"{counted(len(at_zero), 'name')} that may not go below zero"
     yield _title(f"Binding limits: {len(shaping)}, and {short}")
     if shaping:
         right = ("used", "bound", "gain per 1% more")
         rows = table("limit", "of", *right, "kind", right=right)
-        for one in shaping[:_LIMITS]:
+        shown = [*filter(_matters, shaping)]
+        shown += [one for one in shaping if not _matters(one)][:_LIMITS]
+        for one in shown:
             rows.add_row(
                 safe(one.limit), safe(one.instrument or one.about or ""), _percent(one.used),
                 _percent(one.bound), _bps(one.shadow_price / 100), _kind(one),
             )  # fmt: skip
         yield rows
-        yield from _more(len(shaping), _LIMITS)
+        yield from _more(len(shaping), len(shown))
     if told.watched:
         room = (
             " ".join(part for part in (one.limit, one.instrument, one.about) if part)
@@ -156,6 +171,16 @@ def _limits(told: Explanation) -> Iterator[RenderableType]:
             for one in told.watched
         )
         yield Text.assemble(("with room: ", "dim"), _listed(tuple(room)))
+
+
+def _matters(one: LimitUse) -> bool:
+    """Whether it gave way, is broken, or forbids a name: such a line is never cut off."""
+    return one.given > 0.0 or one.limit == "restricted"
+
+
+def _is_at_zero(one: LimitUse) -> bool:
+    """Whether it only keeps a name that is not held from being sold short."""
+    return one.instrument is not None and one.used == one.bound == 0.0 and not _matters(one)
 
 
 def _kind(one: LimitUse) -> str:
@@ -170,7 +195,7 @@ def _kind(one: LimitUse) -> str:
 def _changes(told: Explanation) -> Iterator[RenderableType]:
     trades = sum(1 for one in told.changes if one.trade is not None)
     yield _title(
-        f"Before and after: {trades} trades, turnover {_percent(told.turnover)}, "
+        f"Before and after: {counted(trades, 'trade')}, turnover {_percent(told.turnover)}, "
         f"expected cost {_bps(told.cost)}"
     )
     rows = table(
@@ -243,8 +268,8 @@ def _more(total: int, shown: int) -> Iterator[Text]:
 
 
 def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}%"
+    return f"{100 * fraction:z.2f}%"
 
 
 def _bps(fraction: float) -> str:
-    return f"{10_000 * fraction:.2f}bp"
+    return f"{10_000 * fraction:z.2f}bp"

@@ -19,6 +19,7 @@ from coordinator.cli.console import (
     USAGE,
     clock_text,
     complain,
+    counted,
     output,
     print_json,
     progress,
@@ -174,7 +175,7 @@ def _show(report: ImportReport, log: Path) -> None:
         screen.print(safe(f"note: {note}"))
     bar = f"bars {report.bar or 'of unknown length'}"
     bars = bar if "PricesObserved" in dict(report.events) else "no bars"
-    screen.print(safe(f"sessions {report.session}, {bars}, {report.shards} shards"))
+    screen.print(safe(f"sessions {report.session}, {bars}, {counted(report.shards, 'shard')}"))
     screen.print(safe(f"{clock_text(report.first_at)} to {clock_text(report.last_at)} in {log}"))
 
 

@@ -1,7 +1,8 @@
 """`coordinator run --local`: the same engine in one process on one SQLite file, fed by JSON lines.
 
 Place in the flow: events in by stdin or a file, as they would stand on the input topics; decisions
-out on stdout as JSON lines; everything kept in the log. It must never hold a rule of the engine.
+out on stdout as JSON lines; everything kept in the log; dead letters counted on stderr at the end.
+It must never hold a rule of the engine.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import BinaryIO
 
 from pydantic_core import from_json
 
+from coordinator.cli.buried import Burials
 from coordinator.cli.console import DIFFERENT, FAILED, OK, OTHER_ENGINE, complain
 from coordinator.core.chain import ChainBroken
 from coordinator.core.engine import EngineError
@@ -80,6 +82,8 @@ class _Serving:
         self._until_end: bool = args.until_end
         self._shards: int = args.shards or 8
         self._shown = {n: log.end("decisions", n) for n in range(self._shards)}
+        self._burials = Burials(log)
+        self._log_path: Path = args.log
         self._lines: queue.Queue[bytes | None] = queue.Queue(LINES_MAX)
         self._fault = ""
         self._stop = threading.Event()
@@ -99,6 +103,7 @@ class _Serving:
                 break
         self._shell.stop()
         self._show()
+        self._burials.tell(self._log_path)
         if self._fault:
             complain(f"{self._input}: {self._fault}")
             return FAILED

@@ -18,14 +18,13 @@ from coordinator.cli.console import (
     FAILED,
     OK,
     clock_text,
-    complain,
     output,
     print_json,
     progress,
     safe,
     table,
 )
-from coordinator.cli.moments import in_log
+from coordinator.cli.moments import complain_of_nobody, in_log
 from replay.mandates import MandateChange, MandateHistory, mandate_history
 from replay.standing import Moment
 
@@ -53,7 +52,7 @@ def _show(reader: LogReader, args: argparse.Namespace) -> int:
             progress=lambda done, total, _: advance(done, total, ""),
         )
     if told is None:
-        complain(f"no portfolio {args.name!r} there at that moment")
+        complain_of_nobody(reader, args.name)
         return FAILED
     if args.json:
         print_json(told)

@@ -6,17 +6,18 @@ Place in the flow: shared by the commands that show portfolios, signals and sour
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from coordinator.cli.console import FAILED, complain, progress, quiet_pipe
+from coordinator.cli.console import FAILED, clock_text, complain, progress, quiet_pipe
 from coordinator.core.shards import shard_of
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
 from replay.errors import ReplayError
-from replay.source import shards_of
+from replay.source import portfolios_in, shards_of
 from replay.standing import Moment, Standing, standing
 from schemas.base import parse_time
 from schemas.registry import SchemaError
@@ -25,9 +26,19 @@ if TYPE_CHECKING:
     from coordinator.core.ports import LogReader
     from coordinator.core.state import Portfolio
 
-__all__ = ["add_moment", "in_log", "moment_of", "portfolio_there", "shown"]
+__all__ = [
+    "add_moment",
+    "complain_of_nobody",
+    "in_log",
+    "moment_of",
+    "portfolio_there",
+    "shown",
+]
 
-AT_HELP = "a position of the journal (included) or a time; default: the end"
+AT_HELP = (
+    "a time, or a position (included) of the journal of the shard that the name is at home on, as "
+    "the answer's first line tells it; default, and for what lies beyond it: the end"
+)
 _POSITION_DIGITS = 15
 """More are nanoseconds."""
 
@@ -56,16 +67,41 @@ def shown(args: argparse.Namespace, name: str, show: Callable[[Standing], int]) 
     name: somebody who is at home on the shard. FAILED, with a complaint, where the log cannot be
     read.
     """
-    return in_log(args, lambda reader: show(_stood(reader, name, args.at)))
+
+    def ask(reader: LogReader) -> int:
+        stood = _stood(reader, name, args.at)
+        _note_beyond(stood, args.at)
+        return show(stood)
+
+    return in_log(args, ask)
 
 
-def portfolio_there(stood: Standing, name: str) -> Portfolio | None:
-    """The portfolio of that name; None, after saying so, where there is none."""
-    portfolio = stood.state.portfolios.get(name)
+def portfolio_there(stood: Standing, args: argparse.Namespace) -> Portfolio | None:
+    """The portfolio of the name that was asked for; None, after saying so, where there is none."""
+    portfolio = stood.state.portfolios.get(args.name)
     if portfolio is None:
-        known = ", ".join(sorted(stood.state.portfolios)) or "none"
-        complain(f"no portfolio {name!r} there at that moment; on its shard there are: {known}")
+        with closing(open_reader(args.log)) as reader:
+            complain_of_nobody(reader, args.name)
     return portfolio
+
+
+def complain_of_nobody(reader: LogReader, name: str) -> None:
+    """Say that there was no such portfolio, and which the log tells of."""
+    known = ", ".join(portfolios_in(reader)) or "none"
+    complain(f"no portfolio {name!r} at that moment; the log tells of: {known}")
+
+
+def _note_beyond(stood: Standing, moment: Moment | None) -> None:
+    """Say on stderr where the log ends, if what was asked for lies beyond."""
+    if moment is None:
+        return
+    if moment.position is not None:
+        beyond = moment.position > stood.position
+    else:
+        beyond = stood.at_end and moment.time is not None and moment.time > stood.time
+    if beyond:
+        end = f"position {stood.position}, {clock_text(stood.time)}"
+        print(f"note: --at lies beyond the journal's end, which is shown: {end}", file=sys.stderr)
 
 
 def in_log(args: argparse.Namespace, show: Callable[[LogReader], int]) -> int:

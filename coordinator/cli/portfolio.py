@@ -68,7 +68,7 @@ def _show(stood: Stood, args: argparse.Namespace) -> int:
     from coordinator.bootstrap import risk_model  # noqa: PLC0415 - a wrong option must not wait for it
     from coordinator.quality.standing import measure  # noqa: PLC0415 - nor for the numeric libraries
 
-    portfolio = portfolio_there(stood, args.name)
+    portfolio = portfolio_there(stood, args)
     if portfolio is None:
         return FAILED
     try:
@@ -185,7 +185,7 @@ def _risk(told: Standing) -> Iterator[RenderableType]:
     risk, view = told.risk, told.view
     yield Text(
         f"gross {view.gross:.2%}  net {view.net:.2%}  concentration {view.concentration:.3f}"
-        f"  turnover so far {told.turnover:.2%}  drawdown {view.drawdown:.2%}"
+        f"  turnover so far {told.turnover:.1%} of present NAV  drawdown {view.drawdown:.2%}"
         f" (deepest {view.drawdown_max:.2%})"
     )
     if view.sectors:

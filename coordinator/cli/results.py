@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from coordinator.cli.console import safe, table
+from coordinator.cli.console import counted, safe, table
 from replay.ledger import Performance
 from replay.report import Summary
 from replay.report.words import spelled, with_meaning
@@ -38,7 +38,7 @@ def print_results(console: Console, summary: Summary, *, log: str) -> None:
         command = f"coordinator events --topic {topic} --log {shlex.quote(log)}"
         console.print(safe(f"dead letters of {topic.removesuffix('.dlq')}: {command}", "dim"))
     for one in summary.unfilled:
-        trades = "1 trade" if one.trades == 1 else f"{one.trades:,} trades"
+        trades = counted(one.trades, "trade")
         console.print()
         console.print(
             safe(
@@ -61,7 +61,7 @@ def print_results(console: Console, summary: Summary, *, log: str) -> None:
 
 def _counts(summary: Summary) -> Iterator[tuple[str, str]]:
     rejected = sum(count for _, count in summary.rejected)
-    yield "signals in", f"{summary.signals:,} from {len(summary.sources)} sources"
+    yield "signals in", f"{summary.signals:,} from {counted(len(summary.sources), 'source')}"
     yield "used", f"{summary.signals_used:,}"
     unused = f"{summary.signals_expired_unused:,} of them unused"
     yield "expired", f"{summary.signals_expired:,} ({unused})"
@@ -102,7 +102,7 @@ def _cells(row: Performance, *, wide: bool) -> Iterator[str]:
     yield f"{row.total_return:+.2%}"
     yield "-" if row.volatility is None else f"{row.volatility:.1%}"
     yield f"{row.drawdown:.2%}"
-    yield f"{row.turnover:.2f}"
+    yield f"{row.turnover:.0%}"
     if wide:
         yield f"{row.fees:.3%}"
         yield f"{row.spread:.3%}"

@@ -28,7 +28,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Starts a worker: router, engine, views, and the projections whose database "
         "is set, each a process of its own, until SIGTERM or Ctrl-C. Several workers share the "
         "shards. --only runs one part in this process. --local needs no server: it reads events "
-        "as JSON lines from stdin or a file, decides, and keeps everything in one SQLite log.",
+        "as JSON lines from stdin or a file, decides, and keeps everything in one SQLite log. Each "
+        "line is stamped with the time at which it is read, so old signals are stale and refused: "
+        "to play the past, use import and backtest.",
     )
     parser.add_argument(
         "--only", choices=PARTS, action="append", metavar="PART", help=f"one of {', '.join(PARTS)}"

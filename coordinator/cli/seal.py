@@ -20,6 +20,7 @@ from coordinator.cli.console import (
     FAILED,
     OK,
     complain,
+    counted,
     output,
     print_json,
     progress,
@@ -125,7 +126,7 @@ def _seal_file(args: argparse.Namespace) -> int:
             return FAILED
         todo = [number for number, place in places.items() if place < 0]
         if todo and not args.dry_run:
-            if not agreed(f"seal {len(todo)} shards of {args.log}", yes=args.yes):
+            if not agreed(f"seal {counted(len(todo), 'shard')} of {args.log}", yes=args.yes):
                 return FAILED
             shell = LocalShell(log, shards=len(numbers), clock=time.time_ns)
             shell.start()
@@ -158,7 +159,9 @@ def _seal_kafka(args: argparse.Namespace, settings: Settings) -> int:
         seals = {shard: place for shard, (_, place) in places.items() if place >= 0}
         owners = _owners(settings)
         if todo and not args.dry_run:
-            if not agreed(f"seal {len(todo)} shards at {settings.kafka.bootstrap}", yes=args.yes):
+            if not agreed(
+                f"seal {counted(len(todo), 'shard')} at {settings.kafka.bootstrap}", yes=args.yes
+            ):
                 return FAILED
             entry = encode_journal(Stamp("journal", "", 0, -1, time.time_ns()), _event(args.reason))
             positions = log.append([Append("journal", shard, entry) for shard in todo])

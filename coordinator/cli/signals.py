@@ -16,6 +16,7 @@ from rich.text import Text
 from coordinator.cli.console import (
     FAILED,
     OK,
+    counted,
     print_json,
     safe,
     table,
@@ -57,7 +58,7 @@ def _show(stood: Standing, args: argparse.Namespace) -> int:
     from coordinator.bootstrap import risk_model  # noqa: PLC0415 - numeric libraries
     from coordinator.quality.sources import signal_lines  # noqa: PLC0415 - numeric libraries
 
-    portfolio = portfolio_there(stood, args.name)
+    portfolio = portfolio_there(stood, args)
     if portfolio is None:
         return FAILED
     told = signal_lines(stood.state, portfolio, risk_model())
@@ -77,7 +78,7 @@ def _signals(told: Voices) -> Iterator[RenderableType]:
         return
     yield Text.assemble(
         ("portfolio ", "bold"), safe(told.portfolio, "bold cyan"),
-        f"  {len(told.lines)} live views, looking {told.horizon:g} sessions ahead",
+        f"  {counted(len(told.lines), 'live view')}, looking {told.horizon:g} sessions ahead",
     )  # fmt: skip
     right = ("confidence", "age", "of", "left", "score", "skill", "view", "own", "priority")
     rows = table("signal", "instrument", "says", *right, "", right=right)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-_WIDTH = 190
+_WIDTH = 210
+HALF, TENTH = 0.5, 0.1
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -66,7 +67,10 @@ def _show(stood: Standing, args: argparse.Namespace) -> int:
         print_json(told)
         return OK
     screen = wide_output(_WIDTH)
-    for part in _table(lines):
+    parts = [*_table(lines), *_mapped(lines)]
+    if args.name is not None:
+        parts += _curve(lines[0])
+    for part in parts:
         screen.print(part)
     return OK
 
@@ -76,7 +80,7 @@ def _table(lines: tuple[SourceLine, ...]) -> Iterator[RenderableType]:
         yield Text("no source is registered")
         return
     right = ("priority", "accepted", "rejected", "live", "horizon", "skill", "95 %", "outcomes")
-    columns = ("Brier stated", "calibrated")
+    columns = ("Brier stated", "calibrated", "usual confidence", "mapped to")
     rows = table(
         "source", "kind", *right, *columns, "errs like", "rejected by reason",
         right=(*right, *columns),
@@ -91,11 +95,48 @@ def _table(lines: tuple[SourceLine, ...]) -> Iterator[RenderableType]:
             safe(terms.source + muted), safe(terms.kind), f"{terms.priority:.2f}",
             f"{line.accepted:,}", f"{sum(count for _, count in line.rejected):,}",
             f"{line.live:,}", *_skill(first), _score(line.brier_stated),
-            _score(line.brier_calibrated), safe(alike), safe(reasons),
+            _score(line.brier_calibrated), _share(line.usual_confidence),
+            _share(line.usual_hit_rate), safe(alike), safe(reasons),
         )  # fmt: skip
         for other in others:
-            rows.add_row("", "", "", "", "", "", *_skill(other), "", "", "", "")
+            rows.add_row("", "", "", "", "", "", *_skill(other), *[""] * 6)
     yield rows
+
+
+def _mapped(lines: tuple[SourceLine, ...]) -> Iterator[RenderableType]:
+    """Whose views that state a confidence count the other way round, whatever the skill says."""
+    turned = [
+        line.terms.source
+        for line in lines
+        if line.usual_hit_rate is not None and line.usual_hit_rate < HALF
+    ]
+    if turned:
+        yield Text.assemble(
+            "\nviews that state a confidence count by the hit rate it is mapped to, not by the "
+            "skill; below 50% they count the other way round, as the usual ones do of: ",
+            safe(", ".join(turned)),
+        )  # fmt: skip
+
+
+def _curve(line: SourceLine) -> Iterator[RenderableType]:
+    """How often signals of each stated confidence were right, and what theirs was mapped to."""
+    if not line.reliability:
+        yield Text("\nno outcome of a signal with a stated confidence is known yet")
+        return
+    yield Text("\nreliability of its stated confidences")
+    right = ("outcomes", "hits", "were right", "calibrated to")
+    rows = table("confidence", *right, right=right)
+    for one in line.reliability:
+        rows.add_row(
+            f"{one.confidence_from:.0%} to {one.confidence_from + TENTH:.0%}",
+            f"{one.outcomes:,}", f"{one.hits:,}", f"{one.hits / one.outcomes:.1%}",
+            _share(one.hit_rate),
+        )  # fmt: skip
+    yield rows
+
+
+def _share(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:.1%}"
 
 
 def _skill(line: SkillLine) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ from schemas.verdicts import SignalRejection
 __all__ = ["Fault", "signal_fault"]
 
 Fault = tuple[SignalRejection, str]
+_HOUR = 60 * MINUTE
+_UNITS = ((24 * _HOUR, "days"), (_HOUR, "hours"), (MINUTE, "minutes"))
 UNKNOWN_SOURCE_REMEDY = "register it on control first: SourceRegistered"
 
 
@@ -47,12 +49,20 @@ def _time_fault(parameters: Parameters, stamp: Stamp, event: SignalIssued) -> Fa
     """Whether it comes too late, too early, or is over."""
     late = stamp.appended_at - event.event_time
     if late > parameters.lateness_ms_max * MILLISECOND:
-        return SignalRejection.STALE, f"{late // MILLISECOND} ms late"
+        return SignalRejection.STALE, f"{_length(late)} late"
     if -late > parameters.clock_skew_ms_max * MILLISECOND:
-        return SignalRejection.FUTURE, f"{-late // MILLISECOND} ms ahead"
+        return SignalRejection.FUTURE, f"{_length(-late)} ahead"
     if event.expires_at is not None and event.expires_at <= stamp.appended_at:
         return SignalRejection.EXPIRED, ""
     return None
+
+
+def _length(ns: int) -> str:
+    """A stretch of time in the largest unit of which it has two, or in milliseconds."""
+    for unit, name in _UNITS:
+        if ns >= 2 * unit:
+            return f"{ns // unit} {name}"
+    return f"{ns // MILLISECOND} ms"
 
 
 def _terms_fault(source: Source, event: SignalIssued) -> Fault | None:

@@ -23,11 +23,14 @@ def shortened(text: str, most: int = SHOWN_MAX) -> str:
 
 
 class ImportFailed(Exception):
-    """An import cannot go on. where: file or setting; what is wrong; remedy. Each is cut."""
+    """An import cannot go on. where: file or setting; what is wrong; remedy. Each is cut.
 
-    def __init__(self, where: str, what: str, *, remedy: str) -> None:
+    remedy: empty where what is wrong says it already.
+    """
+
+    def __init__(self, where: str, what: str, *, remedy: str = "") -> None:
         where, what, remedy = shortened(where), shortened(what), shortened(remedy, _REMEDY_MAX)
-        super().__init__(f"{where}: {what}; {remedy}")
+        super().__init__(f"{where}: {what}; {remedy}" if remedy else f"{where}: {what}")
         self.where = where
         self.what = what
         self.remedy = remedy

@@ -61,6 +61,12 @@ class Terms:
     valid_from: int | None = None
     factors: str | None = None
 
+    @property
+    def exposed_to(self) -> tuple[str, ...]:
+        """Names of the factors that it states an exposure to."""
+        stated = [] if self.factors is None else _exposures(self.factors)
+        return tuple(str(one["factor"]) for one in stated)
+
     def fields(self, *, currency: str) -> dict[str, object]:
         """As InstrumentListed has them; what is not given gets its default."""
         optional = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -16,6 +17,8 @@ from coordinator.importers.instruments import LOT_DEFAULT, TICK_DEFAULT
 from coordinator.importers.parts import Parts
 from coordinator.importers.prices import Prices
 from coordinator.importers.tables import Table
+from schemas.mandates import Mandate
+from schemas.market import MARKET_FACTOR
 
 __all__ = ["notes"]
 
@@ -137,17 +140,52 @@ def _portfolio_notes(parts: Parts) -> Iterator[str]:
             "opened because rows name them, with the default mandate and no cash in"
             f" {parts.currency}: {_some(book.named)}"
         )
-    heard, speak = rows.first_heard.keys(), set(rows.signals.sources)
+    known = _known(parts)
     for portfolio in book.portfolios:
-        idle = sorted(set(portfolio.mandate.universe) - heard)
-        mute = sorted(set(portfolio.mandate.sources) - speak)
-        if idle or mute:
-            yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(idle + mute)}"
+        strange = list(_strange(portfolio.mandate, known))
+        if strange:
+            yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(strange)}"
     if rows.positions.unplaced:
         yield (
             f"{rows.positions.unplaced} rejected rows of positions belong to reports that cannot be"
             " told, and these may lack them: what a report leaves out is not held"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Names that a mandate may mean."""
+
+    instruments: frozenset[str]
+    sources: frozenset[str]
+    sectors: frozenset[str]
+    factors: frozenset[str]
+
+
+def _known(parts: Parts) -> _Known:
+    """Instruments with rows, sources with signals; sectors and factors as instruments have them."""
+    terms = [item.terms for item in parts.listings]
+    return _Known(
+        frozenset((*parts.accepted.first_heard, *(one.instrument for one in terms))),
+        frozenset(parts.accepted.signals.sources),
+        frozenset(one.sector for one in terms if one.sector is not None),
+        frozenset((*(name for one in terms for name in one.exposed_to), MARKET_FACTOR)),
+    )
+
+
+def _strange(mandate: Mandate, known: _Known) -> Iterator[str]:
+    """Names that nothing has, after the field that names them where it is not the universe."""
+    yield from (name for name in mandate.universe if name not in known.instruments)
+    yield from (name for name in mandate.sources if name not in known.sources)
+    lists = [("restricted", mandate.restricted, known.instruments)]
+    lists += [
+        (field, mandate.about(field), known.instruments)
+        for field in ("positions", "must_hold", "lots")
+    ]
+    lists.append(("sectors", mandate.about("sectors"), known.sectors))
+    lists.append(("factors", mandate.about("factors"), known.factors))
+    for field, names, there in lists:
+        yield from (f"{field} {name}" for name in names if name not in there)
 
 
 def _listed_at(parts: Parts) -> dict[str, int]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 
@@ -31,6 +31,7 @@ from schemas.mandates import (
     PositionBound,
     SectorBound,
     SoftLimit,
+    SoftName,
 )
 from schemas.portfolios import Costs, PortfolioOpened, Schedule
 
@@ -186,10 +187,13 @@ def parse_book(tree: Mapping[str, Any], *, name: str, currency: str | None) -> B
                 remedy=f"use {', '.join(modes)}, or define it under [[parameters.modes]]",
             )
         if limits := contradiction(item.mandate, Market(window=2)):
+            fields = dict.fromkeys(limit.partition(" ")[0] for limit in limits)
+            softer = " or ".join(field for field in fields if field in get_args(SoftName))
+            soften = f", or name {softer} under [[portfolio.mandate.soft]]" if softer else ""
             raise ImportFailed(
                 f"{name} portfolio {item.portfolio}",
                 f"its limits cannot hold together: {', '.join(limits)}",
-                remedy="ease one of them, or name one under [[portfolio.mandate.soft]]",
+                remedy=f"ease one of them{soften}",
             )
     return Book(portfolios, parameters, sources)
 
@@ -211,7 +215,8 @@ def _portfolio(entry: _Table, where: str, currency: str | None) -> PortfolioOpen
             fields[key] = _with_sorted_entries(_with_sorted_lists(nested), f"{where}.{key}")
     if currency is not None:
         fields.setdefault("currency", currency)
-    return _parse(PortfolioOpened, {"event_id": "portfolio", "event_time": 0, **fields}, where)
+    head = {"event_id": "portfolio", "event_time": 0}
+    return _parse(PortfolioOpened, {**head, **fields}, where, given=entry)
 
 
 def _source(entry: _Table, where: str) -> SourceRegistered:
@@ -237,20 +242,41 @@ def _mode_name(entry: _Table) -> str:
     return mode if isinstance(mode, str) else ""
 
 
-def _parse(model: type[M], fields: _Table, where: str) -> M:
-    """The model of the fields, read as JSON so that the language's own rules hold."""
-    remedy = "give a value as the page on your own data describes it"
+def _parse(model: type[M], fields: _Table, where: str, *, given: _Table | None = None) -> M:
+    """The model of the fields, read as JSON so that the language's own rules hold.
+
+    given: the fields as they stand in the file, where the fields have them in another order.
+    """
     try:
         return model.model_validate_json(json.dumps(fields, allow_nan=False))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"]).replace("portfolio", "id") or "it"
+        first = error.errors(include_url=False)[0]
+        key = _key(first["loc"], fields, fields if given is None else given)
+        if first["type"] == "literal_error":
+            what = f"{key}: {first['input']!r} is none of those that there are"
+            remedy = f"use {first['ctx']['expected']}"
+            raise ImportFailed(where, what, remedy=remedy) from error
         told = first["msg"].removeprefix("Value error, ")
-        raise ImportFailed(where, f"{key}: {told}", remedy=remedy) from error
+        raise ImportFailed(where, f"{key}: {told}") from error
     except RecursionError as error:
-        raise ImportFailed(where, "a value is nested too deeply", remedy=remedy) from error
+        raise ImportFailed(where, "a value is nested too deeply") from error
     except (TypeError, ValueError) as error:
-        raise ImportFailed(where, f"a value is of no use here ({error})", remedy=remedy) from error
+        raise ImportFailed(where, f"a value is of no use here ({error})") from error
+
+
+def _key(path: tuple[int | str, ...], fields: _Table, given: _Table) -> str:
+    """A key's path as the file has it: entries are counted from 1 as they stand there."""
+    key, here, there = "", cast("Any", fields), cast("Any", given)
+    for part in path:
+        if isinstance(part, int):
+            one = here[part] if isinstance(here, list) and part < len(here) else None
+            place = there.index(one) if isinstance(there, list) and one in there else part
+            key += f" {place + 1}"
+            here = there = one
+        else:
+            key += f".{part}" if key else str(part).replace("portfolio", "id")
+            here, there = (x.get(part) if isinstance(x, dict) else None for x in (here, there))
+    return key or "it"
 
 
 def _entries(tree: Mapping[str, Any], key: str, name: str) -> list[tuple[str, _Table]]:

@@ -16,9 +16,16 @@ from coordinator.core.likeness import errors_between
 from coordinator.core.normalise import is_crossed
 from coordinator.core.ports import Floats, RiskModel
 from coordinator.core.priority import PARTS
-from coordinator.core.skill import Forecasts, horizon_bucket, learned_skill, skill_interval
+from coordinator.core.skill import (
+    Forecasts,
+    calibrated,
+    horizon_bucket,
+    learned_skill,
+    skill_interval,
+)
 from coordinator.core.state import Portfolio, Source, State, View
 from coordinator.core.views import arriving
+from coordinator.quality.unused import ALONE, FADED, FEW, HOLD, UNPRICED, UNRATED, either
 from schemas.control import SourceRegistered, StrategyRegistered
 from schemas.verdicts import ReliabilityBin
 
@@ -49,7 +56,9 @@ class SourceLine:
     now; last_at: its last signal, ns UTC. awaited: signals whose outcome is not known yet. alike:
     the source whose errors go most with its own, and by how much, 0 to 1. brier_stated: of its
     stated confidences, had they been probabilities; brier_calibrated: of what they were calibrated
-    to before each outcome.
+    to before each outcome. usual_confidence: the mean of those it stated and that are known to be
+    right or wrong; usual_hit_rate: what that is mapped to now: views that state a confidence are
+    judged by such a rate, and not by the skills.
     """
 
     terms: SourceRegistered
@@ -67,6 +76,8 @@ class SourceLine:
     confident: int
     brier_stated: float | None
     brier_calibrated: float | None
+    usual_confidence: float | None
+    usual_hit_rate: float | None
     reliability: tuple[ReliabilityBin, ...]
 
 
@@ -163,6 +174,7 @@ def _source_line(
     source = state.sources[name]
     known = source.skill.calibration
     count = known.outcomes
+    usual = known.c / known.weight if known.weight > 0.0 else None
     return SourceLine(
         terms=source.terms,
         strategies=tuple(source.by_strategy[name] for name in sorted(source.by_strategy)),
@@ -179,6 +191,8 @@ def _source_line(
         confident=count,
         brier_stated=known.brier_stated / count if count else None,
         brier_calibrated=known.brier_calibrated / count if count else None,
+        usual_confidence=usual,
+        usual_hit_rate=None if usual is None else calibrated(source.skill, usual, state.parameters),
         reliability=reliability(known),
     )
 
@@ -257,12 +271,12 @@ def _signal_line(state: State, view: View, told: _Weighed | None) -> SignalLine:
 def _without(state: State, view: View) -> str:
     """Why a live view has no effect."""
     if view.direction == 0:
-        return "says hold"
+        return HOLD
     names = (view.instrument, *(name for name, _ in view.against))
     if any(state.market.price_of(name) is None for name in names):
-        return "no price"
+        return UNPRICED
     if is_crossed(view, state.sources[view.source]):
-        return "too few names forecast to be compared, or no skill left"
+        return either(FADED, UNRATED, FEW)
     if view.form == "rank":
-        return "no skill left, no exchange rate, or nobody to be ranked with"
-    return "no skill left, or no exchange rate"
+        return either(FADED, UNRATED, ALONE)
+    return either(FADED, UNRATED)

@@ -57,6 +57,19 @@ def test_one_portfolio_as_json_by_tumbling_and_sliding_windows(
     assert told == [(1, 2), (2, 1), (29, 1)]
 
 
+def test_windows_that_are_left_out_are_counted(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--log", log, "--window", "1h", "--portfolio", "p")
+    assert ask(*words) == 0
+    assert "left out" not in capsys.readouterr().out
+    assert ask(*words, "--last", "1") == 0
+    assert "2 earlier windows left out (--last): p" in capsys.readouterr().out
+    assert ask(*words, "--last", "2", "--json") == 0
+    (portfolio,) = json.loads(capsys.readouterr().out)["portfolios"]
+    assert (len(portfolio["windows"]), portfolio["left_out"]) == (2, 1)
+
+
 def test_one_source_with_what_its_home_shard_and_the_rounds_say(
     log: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from schemas.entries import GENESIS, Stamp, encode_journal, encode_output
 from schemas.journal import ClockTicked
 from schemas.portfolios import CashMoved
 from schemas.signals import SignalIssued
-from tests.unit.replay.planted import allocation, closed
+from tests.unit.replay.planted import allocation, closed, conflict, conflicts
 
 SECOND = 1_000_000_000
 
@@ -99,6 +99,23 @@ def test_text_lines_are_short_and_harmless(log: str, capsys: pytest.CaptureFixtu
     assert "1970-01-01T00:00:01.000Z" in out
     assert "bad\\x1b" in out
     assert "\x1b" not in out
+
+
+def test_why_comes_first_and_what_is_too_long_is_cut_not_left_out() -> None:
+    rejected = {"source": "s", "signal_id": "x" * 150, "reason": "stale", "detail": "9 days late"}
+    line = events._line(events.Listed("decisions", 0, 0, 0, "SignalRejected", rejected))
+    assert " reason=stale detail=9 days late source=s signal_id=xxx" in line
+    assert line.endswith("x...")
+    letter = {"topic": "market", "where": "partition 0", "reason": "r" * 300, "payload": {}}
+    line = events._line(events.Listed("market.dlq", 0, 0, 0, "DeadLetter", letter))
+    assert " reason=rrr" in line
+    assert len(line) < 230
+
+
+def test_conflicts_show_the_first_of_them() -> None:
+    event = conflicts(conflict(), conflict(signals=("c/3",))).model_dump(mode="json")
+    line = events._line(events.Listed("decisions", 0, 0, 0, "ConflictsDetected", event))
+    assert "conflicts=2 items: {kind=opposite_direction instruments=A signals=a/1,b/2" in line
 
 
 def test_text_tells_times_as_dates_and_numbers_in_four_digits(

@@ -98,7 +98,7 @@ def test_dropped_signals_are_named_with_what_may_drop_them(
     export(made, tmp_path / "log")
     assert run("p:1", "--log", str(tmp_path / "log")) == 0
     [line] = [line for line in capsys.readouterr().out.splitlines() if "c/9" in line]
-    assert line.startswith("dropped (direction 0, no skill left, no price")
+    assert line.startswith("dropped (direction 0, no price, no exchange rate to the ")
 
 
 def test_how_much_a_decision_matters_and_how_soon_is_told(
@@ -169,3 +169,54 @@ def test_a_limit_says_what_it_is_of_whether_it_may_give_way_and_by_how_much(
     assert "sectors [b]Tech 32.00% 30.00% 1.00bp soft, priority 2, gave way by 2.00%" in text
     assert "net_max 50.00% 40.00% 2.00bp hard, broken by 10.00%" in text
     assert "with room: factors value 10.00% (bound 20.00%)" in text
+
+
+def binding(limit: str, instrument: str, *, used: float, given: float = 0.0) -> LimitUse:
+    """One that costs something."""
+    return LimitUse(
+        limit=limit, instrument=instrument, used=used, bound=used, shadow_price=0.5, given=given
+    )
+
+
+def test_what_gave_way_is_broken_or_restricted_is_shown_however_many_limits_bind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dear = [binding("position_max", f"DEAR{i}", used=0.1) for i in range(9)]
+    gave = [
+        LimitUse(limit="must_hold", instrument=f"GAVE{i}", used=0.0, bound=0.1, shadow_price=0.0,
+                 priority=1, given=0.1)
+        for i in range(6)
+    ]  # fmt: skip
+    forbidden = binding("restricted", "NEVER", used=0.0)
+    idle = binding("position_min", "IDLE", used=0.0)
+    made = output_log(allocation(limits=(*dear, idle, forbidden, *gave)), closed())
+    export(made, tmp_path / "log")
+    assert run("p:1", "--log", str(tmp_path / "log")) == 0
+    text = capsys.readouterr().out
+    assert "Binding limits: 16, and 1 name that may not go below zero" in text
+    assert all(f"GAVE{i}" in text for i in range(6))
+    assert "NEVER" in text
+    assert [f"DEAR{i}" in text for i in range(9)] == [True] * 4 + [False] * 5
+    assert "... and 5 more" in text
+
+
+def test_a_conflict_says_who_is_up_and_who_is_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up, down = use("a/1", "A"), use("b/2", "A").model_copy(update={"view": -0.01})
+    made = output_log(
+        conflicts(conflict().model_copy(update={"signals": ("a/1", "b/2", "c/3")})),
+        allocation(signals=(up, down), targets=(target("A"),)),
+        closed(),
+    )
+    export(made, tmp_path / "log")
+    assert run("p:1", "--log", str(tmp_path / "log")) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "A: up a/1; down b/2; c/3 -> " in text
+
+
+def test_no_figure_is_a_negative_nought(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = use("a/1", "A").model_copy(update={"own": -1e-9, "utility": -1e-9})
+    export(output_log(allocation(signals=(one,), targets=(target("A"),)), closed()), tmp_path / "l")
+    assert run("p:1", "--log", str(tmp_path / "l")) == 0
+    assert "-0.00" not in capsys.readouterr().out

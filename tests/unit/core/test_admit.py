@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from coordinator.core.admit import _length
+from coordinator.core.clock import MILLISECOND, MINUTE
 from coordinator.core.state import Source
 from schemas.decisions import RoundClosed
 from schemas.verdicts import InputRejected, InputRejection, SignalRejected, SignalRejection
@@ -120,3 +122,14 @@ def test_who_is_registered_anew_without_a_strategy_speaks_for_it_no_more() -> No
     inputs.append(make.registered("s", T0 + HOUR, strategies=["c"]))
     inputs += [make.signal("s", "A", NOON, strategy=name) for name in "abc"]
     assert reasons(inputs) == [S.UNKNOWN_STRATEGY, S.UNKNOWN_STRATEGY]
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (5_999 * MILLISECOND, "5999 ms"), (2 * MINUTE - 1, "119999 ms"), (2 * MINUTE, "2 minutes"),
+        (119 * MINUTE, "119 minutes"), (47 * 60 * MINUTE, "47 hours"), (9 * DAY + 1, "9 days"),
+    ],
+)  # fmt: skip
+def test_how_late_a_signal_is_is_told_in_a_unit_that_people_read(ns: int, text: str) -> None:
+    assert _length(ns) == text

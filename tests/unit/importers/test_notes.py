@@ -75,3 +75,41 @@ def test_what_is_held_without_prices_and_filled_before_its_listing_is_told(
         "1 fills come before their instrument is listed, the engine rejects them as"
         " unknown_instrument: AAA"
     ) in report.notes
+
+
+def test_names_in_every_list_of_a_mandate_that_nothing_has_are_told(tmp_path: Path) -> None:
+    mandate = """[portfolio.mandate]
+universe = ["AAA", "ABA"]
+restricted = ["AAB"]
+[[portfolio.mandate.positions]]
+instrument = "AAC"
+max = 0.05
+[[portfolio.mandate.sectors]]
+sector = "Enegry"
+max = 0.3
+[[portfolio.mandate.sectors]]
+sector = "Tech"
+max = 0.3
+[[portfolio.mandate.factors]]
+factor = "valeu"
+max = 1
+[[portfolio.mandate.factors]]
+factor = "market"
+max = 1
+[[portfolio.mandate.factors]]
+factor = "size"
+max = 1
+[[portfolio.mandate.must_hold]]
+instrument = "AAA"
+min = 0.01
+[[portfolio.mandate.lots]]
+instrument = "AAD"
+multiple = 10
+"""
+    terms = "instrument,sector,factors\nAAA,Tech,size=1\n"
+    report, _ = import_all(write_files(tmp_path, portfolios=BOOK + mandate, instruments=terms))
+    (told,) = [note for note in report.notes if "no row does" in note]
+    assert told == (
+        "one: its mandate names, but no row does: ABA, restricted AAB, positions AAC, lots AAD,"
+        " sectors Enegry, factors valeu"
+    )

@@ -114,7 +114,10 @@ def test_sources_of_the_file_keep_their_terms_and_others_are_registered(tmp_path
         (HEAD + "[portfolios]\nx = 1", "unknown key 'portfolios'"),
         (HEAD + "mandate = 3", "no table"),
         (HEAD + 'mode = "reckless"', "unknown mode 'reckless'"),
-        (HEAD + 'reports = "believe"', "reports: Input should be 'stop', 'trust_report'"),
+        (
+            HEAD + 'reports = "believe"',
+            "reports: 'believe' is none of those that there are; use 'stop', 'trust_report'",
+        ),
         (HEAD + HEAD, "'a' stands there twice"),
         (HEAD + '[[source]]\nsource = "x"\n[[source]]\nsource = "x"', "'x' stands there twice"),
         (HEAD + "[portfolio.mandate]\nposition_max = -1", "position_max"),
@@ -255,11 +258,15 @@ def test_limits_stand_in_any_order_and_come_sorted(tmp_path: Path) -> None:
         ("max = 0.3", "max = 30", "max = 30 is no share"),
         ("net_max = 0.6", "net_max = 60", "net_max = 60 is no share"),
         ('sector = "Energy"', 'sector = "Tech"', "'Tech' stands there twice"),
-        ('limit = "net_max"', 'limit = "lots"', "soft.0.limit: Input should be"),
+        (
+            'limit = "net_max"',
+            'limit = "lots"',
+            "mandate.soft 2.limit: 'lots' is none of those that there are; use 'position_min', ",
+        ),
         ("net_max = 0.6\n", "", "soft names net_max, which this mandate does not limit"),
         ("min = 0.05", "min = 0.5", "cannot hold together: position_max 0.1, must_hold C min 0.5"),
         ('instrument = "C"\nmin', 'instrument = "A"\nmin', "must_hold A min 0.05, restricted A"),
-        ("min = 0.1\n", "", "sectors.0: give min, max or both"),
+        ("min = 0.1\n", "", "mandate.sectors 2: give min, max or both"),
         ("[[portfolio.mandate.lots]]", "[portfolio.mandate.lots]", "lots is no list of tables"),
     ],
 )
@@ -270,3 +277,21 @@ def test_a_limit_that_cannot_be_meant_stops_the_import_by_name(
     with pytest.raises(ImportFailed) as stopped:
         load(tmp_path, HEAD + LIMITS.replace(old, new, 1))
     assert told in str(stopped.value)
+
+
+def test_only_what_may_give_way_is_offered_as_soft(tmp_path: Path) -> None:
+    never = LIMITS.replace('instrument = "C"\nmin', 'instrument = "A"\nmin', 1)
+    with pytest.raises(ImportFailed) as stopped:
+        load(tmp_path, HEAD + never)
+    assert stopped.value.what.endswith("must_hold A min 0.05, restricted A")
+    remedy = "ease one of them, or name must_hold under [[portfolio.mandate.soft]]"
+    assert stopped.value.remedy == remedy
+
+
+def test_all_that_may_be_soft_is_named_and_nothing_useless_follows(tmp_path: Path) -> None:
+    with pytest.raises(ImportFailed) as stopped:
+        load(tmp_path, HEAD + LIMITS.replace('limit = "net_max"', 'limit = "lots"'))
+    assert str(stopped.value).endswith("'days_to_liquidate_max' or 'must_hold'")
+    with pytest.raises(ImportFailed) as stopped:
+        load(tmp_path, HEAD + LIMITS.replace("min = 0.1\n", ""))
+    assert str(stopped.value).endswith("give min, max or both")
