@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.core.instrument import Instrument
-from coordinator.core.ports import Floats
+from coordinator.core.ports import DRIFT, Floats
 from schemas.mandates import Mandate
 
 __all__ = ["Boxes", "Ground", "Tiers", "boxes_of", "liquid", "still_to_reach"]
@@ -141,8 +141,8 @@ def boxes_of(ground: Ground) -> Boxes:
 
 def _count_orders(ground: Ground, lower: _Side, upper: _Side) -> None:
     """What has to be held, or sold, is not ordered twice: see `still_to_reach`."""
-    held_less = (ground.filled < lower.bound) | (lower.bound > 0.0)
-    held_more = (ground.filled > upper.bound) | (upper.bound < 0.0)
+    held_less = (ground.filled < lower.bound - DRIFT) | (lower.bound > 0.0)
+    held_more = (ground.filled > upper.bound + DRIFT) | (upper.bound < 0.0)
     for i in np.flatnonzero(held_less | held_more).tolist():
         held, low, high = (float(one[i]) for one in (ground.filled, ground.low, ground.high))
         least, most = float(lower.bound[i]), float(upper.bound[i])

@@ -57,9 +57,13 @@ def _lines(found: Situation, answer: Allocation, numbers: Floats) -> Iterator[di
     stated = _stated(found)
     for reading, (used, left, price) in zip(answer.limits, numbers.tolist(), strict=True):
         # Open orders may change it: told is the limit, and by how much it is broken till they fill.
-        bound = stated.get(_key(reading), left)
-        by_answer = reading.tier and abs(bound - left) <= DRIFT
-        given = reading.gave_way if by_answer else _passed(reading, used=used, bound=bound)
+        bound, held = stated.get(_key(reading), (left, left))
+        if abs(bound - left) <= DRIFT:
+            given = reading.gave_way if reading.tier else _passed(reading, used=used, bound=bound)
+        elif _passed(reading, used=held, bound=bound):
+            given = _passed(reading, used=used, bound=bound)
+        else:
+            given = 0.0  # broken by nothing that is held: only if of the open orders some fill
         if not _tells(reading, given, soft):
             continue
         label = reading.label or reading.instrument or ""
@@ -84,20 +88,29 @@ def _key(reading: LimitReading) -> _Key:
     return reading.limit, reading.label or None, reading.instrument or None, reading.side
 
 
-def _stated(found: Situation) -> dict[_Key, float]:
-    """The bounds that open orders may have changed, as the mandate states them."""
-    limits, names = found.limits, found.problem.instruments
-    stated: dict[_Key, float] = {("gross_max", None, None, "upper"): limits.gross_stated}
+def _stated(found: Situation) -> dict[_Key, tuple[float, float]]:
+    """The bounds that open orders may have changed, as the mandate states them, and what is held.
+
+    Held: of the limit's quantity, before any of the open orders fill.
+    """
+    limits, names, filled = found.limits, found.problem.instruments, found.problem.filled
+    gross = float(np.abs(filled).sum())
+    stated: dict[_Key, tuple[float, float]] = {
+        ("gross_max", None, None, "upper"): (limits.gross_stated, gross)
+    }
     for limit in limits.stated:
-        for label, lower, upper in zip(
-            limit.labels, limit.lower.tolist(), limit.upper.tolist(), strict=True
-        ):
-            stated[limit.name, label or None, None, "lower"] = lower
-            stated[limit.name, label or None, None, "upper"] = upper
+        if limit.kind not in ("linear", "gross"):
+            continue
+        held = limit.rows @ (filled if limit.kind == "linear" else np.abs(filled))
+        columns = (held.tolist(), limit.lower.tolist(), limit.upper.tolist())
+        for label, now, lower, upper in zip(limit.labels, *columns, strict=True):
+            stated[limit.name, label or None, None, "lower"] = lower, now
+            stated[limit.name, label or None, None, "upper"] = upper, now
     boxes = limits.boxes
     for i in np.flatnonzero((boxes.least != boxes.lower) | (boxes.most != boxes.upper)).tolist():
-        stated["position_min", None, names[i], "lower"] = float(boxes.least[i])
-        stated["position_max", None, names[i], "upper"] = float(boxes.most[i])
+        now = float(filled[i])
+        stated["position_min", None, names[i], "lower"] = float(boxes.least[i]), now
+        stated["position_max", None, names[i], "upper"] = float(boxes.most[i]), now
     return stated
 
 

@@ -104,13 +104,14 @@ def _floors(
 def _gross_left(ground: Ground, rows: Floats, most: Floats) -> Floats:
     """(k,) caps of gross exposure; of those that are broken, less what orders reduce already."""
     held = rows @ np.abs(ground.filled)
-    if not (held > most).any():
+    broken = held > most + DRIFT
+    if not broken.any():
         return most
     # A range that holds zero may end there.
     least = np.maximum(np.maximum(ground.low, -ground.high), 0.0)
     ends = rows @ least, rows @ np.maximum(ground.high, -ground.low)
     found = most.copy()
-    for k in np.flatnonzero(held > most).tolist():
+    for k in np.flatnonzero(broken).tolist():
         low, high = (float(one[k]) for one in ends)
         found[k] = -still_to_reach(-float(most[k]), held=-float(held[k]), low=-high, high=-low)
     return found

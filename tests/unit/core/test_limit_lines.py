@@ -167,3 +167,20 @@ def test_only_the_broken_side_of_a_limit_of_two_sides_says_given() -> None:
 def test_a_price_without_end_is_the_largest_that_can_be_told() -> None:
     (found,) = uses([LimitReading("net_max", None, 0.4, 0.4, 1.8e279)], net_max=0.4)
     assert found.shadow_price == 1e18
+
+
+def test_what_only_some_open_orders_could_break_is_not_said_to_be_broken() -> None:
+    state = planted(net_min=0.05, net_max=0.15)
+    state.portfolios["p"].open_trades = {
+        "1": OpenTrade("1", "p:1", "A", Decimal(-80)), "2": OpenTrade("2", "p:1", "B", Decimal(40)),
+    }  # fmt: skip
+    found = of(state)
+    floor, cap = found.problem.limits
+    readings = [
+        LimitReading("net_min", None, 0.02, float(floor.lower[0]), 0.0, side="lower"),
+        LimitReading("net_max", None, 0.18, float(cap.upper[0]), 0.0),
+    ]
+    assert floor.lower[0] < 0.02
+    assert cap.upper[0] > 0.18
+    told = limit_uses(found, answer(*readings))
+    assert [(one.bound, one.given) for one in told] == [(0.05, 0.0), (0.15, 0.0)]
