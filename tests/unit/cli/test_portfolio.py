@@ -46,6 +46,15 @@ def test_it_shows_money_holdings_gains_and_risk(
         assert word in text
 
 
+def test_nothing_is_shown_as_less_than_nought_by_nothing(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("p", "--log", log, "--at", str(T0)) == 0
+    text = capsys.readouterr().out
+    assert "charges +0.00" in text
+    assert "-0.00" not in text
+
+
 def test_json_has_everything_and_says_where_it_stands(
     log: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
