@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from coordinator.core.mandates import contradiction, strangers
+from coordinator.core.mandates import contradictions, strangers
 from coordinator.core.ports import LogReader, Record
 from coordinator.core.shards import shard_of
 from coordinator.core.state import State
@@ -56,7 +56,8 @@ class MandateHistory:
 
     since: the journal position that was read from; above 0, older ones are not in this log.
     strangers: names in the mandate in force that no instrument is or has yet. conflicts: soft and
-    hard limits of it that cannot all hold, so that some give way; empty where all can.
+    hard limits of it that cannot all hold, so that some give way; empty where all can. further:
+    other such sets that are left when the soft ones of those before have given way.
     """
 
     portfolio: str
@@ -65,6 +66,7 @@ class MandateHistory:
     versions: tuple[MandateVersion, ...]
     strangers: tuple[str, ...]
     conflicts: tuple[str, ...]
+    further: tuple[tuple[str, ...], ...]
 
 
 def mandate_history(
@@ -81,13 +83,15 @@ def mandate_history(
     if portfolio is None:
         return None
     market = stood.state.market
+    conflicts = contradictions(portfolio.mandate, market)
     return MandateHistory(
         portfolio=name,
         position=stood.position,
         since=stood.since,
         versions=found.in_order(),
         strangers=strangers(portfolio.mandate, market),
-        conflicts=contradiction(portfolio.mandate, market, soft=True),
+        conflicts=conflicts[0] if conflicts else (),
+        further=conflicts[1:],
     )
 
 

@@ -213,8 +213,8 @@ def _portfolios(told: list[_Windows]) -> Iterator[RenderableType]:
             closing, turnover = one["closing"], one["turnover"]
             rows.add_row(
                 safe(whose.name), clock_text(one["begins_at"]), f"{float(closing['nav']):,.2f}",
-                f"{float(one['pnl']):+,.2f}", f"{closing['gross']:.2%}", f"{one['gross_max']:.2%}",
-                f"{closing['net']:.2%}", f"{float(one['traded']):,.2f}",
+                f"{float(one['pnl']):+z,.2f}", f"{closing['gross']:.2%}", f"{one['gross_max']:.2%}",
+                f"{closing['net']:z.2%}", f"{float(one['traded']):,.2f}",
                 _rate(turnover), *(f"{one[name]:,}" for name in _COUNTS),
             )  # fmt: skip
     if told:

@@ -86,6 +86,8 @@ def _rendered(told: MandateHistory) -> Iterator[RenderableType]:
             ("cannot all hold, so the soft ones among them give way: ", "yellow"),
             safe(", ".join(told.conflicts)),
         )
+    for limits in told.further:
+        yield Text.assemble(("nor can: ", "yellow"), safe(", ".join(limits)))
 
 
 def _words(change: MandateChange) -> Text:

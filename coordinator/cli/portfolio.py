@@ -138,10 +138,10 @@ def _money(told: Standing) -> Iterator[RenderableType]:
     parts = (("settled", view.settled), ("reserved", view.reserved), ("available", view.available))
     yield Text(f"cash {view.cash:,.2f}  " + "  ".join(f"{n} {a:,.2f}" for n, a in parts))
     yield Text(
-        f"gain {gains.gain:+,.2f} on {gains.invested:,.2f} = realised {gains.realised:+,.2f}"
-        f"  unrealised {gains.unrealised:+,.2f}  income {gains.income:+,.2f}"
-        f"  charges {-gains.charges:+,.2f}  corrected {gains.corrected:+,.2f}"
-        f"  currencies {gains.currencies:+,.2f}"
+        f"gain {gains.gain:+z,.2f} on {gains.invested:,.2f} = realised {gains.realised:+z,.2f}"
+        f"  unrealised {gains.unrealised:+z,.2f}  income {gains.income:+z,.2f}"
+        f"  charges {-gains.charges:+z,.2f}  corrected {gains.corrected:+z,.2f}"
+        f"  currencies {gains.currencies:+z,.2f}"
     )
 
 
@@ -170,8 +170,8 @@ def _holdings(told: Standing) -> Iterator[RenderableType]:
         rows.add_row(
             safe(one.instrument), f"{one.quantity:,f}", f"{one.average_cost:,.4f}",
             "none" if one.price is None else f"{one.price:,.4f}", f"{one.value:,.2f}",
-            f"{one.weight:.2%}", "" if one.unrealised is None else f"{one.unrealised:+,.2f}",
-            f"{one.risk_share:.1%}",
+            f"{one.weight:z.2%}", "" if one.unrealised is None else f"{one.unrealised:+z,.2f}",
+            f"{one.risk_share:z.1%}",
             "" if one.sessions_to_sell is None else f"{one.sessions_to_sell:.2f}",
         )  # fmt: skip
     yield rows
@@ -184,19 +184,19 @@ def _holdings(told: Standing) -> Iterator[RenderableType]:
 def _risk(told: Standing) -> Iterator[RenderableType]:
     risk, view = told.risk, told.view
     yield Text(
-        f"gross {view.gross:.2%}  net {view.net:.2%}  concentration {view.concentration:.3f}"
+        f"gross {view.gross:.2%}  net {view.net:z.2%}  concentration {view.concentration:.3f}"
         f"  turnover so far {told.turnover:.1%} of present NAV  drawdown {view.drawdown:.2%}"
         f" (deepest {view.drawdown_max:.2%})"
     )
     if view.sectors:
         sectors = (
-            f"{one.sector or 'unknown'} {one.long:.1%}"
-            + (f" / {one.short:.1%}" if one.short else "")
+            f"{one.sector or 'unknown'} {one.long:z.1%}"
+            + (f" / {one.short:z.1%}" if one.short else "")
             for one in view.sectors
         )
         yield Text.assemble("sectors: ", safe(", ".join(sectors)))
     if told.factors:
-        factors = (f"{one.factor} {one.exposure:+.2f}" for one in told.factors)
+        factors = (f"{one.factor} {one.exposure:+z.2f}" for one in told.factors)
         yield Text.assemble("factors: ", safe(", ".join(factors)))
     yield Text(
         f"volatility {risk.volatility:.2%} a session, {risk.volatility_year:.1%} a year"

@@ -99,7 +99,7 @@ def _groups(summary: Summary) -> Iterator[tuple[str, Sequence[Performance]]]:
 
 
 def _cells(row: Performance, *, wide: bool) -> Iterator[str]:
-    yield f"{row.total_return:+.2%}"
+    yield f"{row.total_return:+z.2%}"
     yield "-" if row.volatility is None else f"{row.volatility:.1%}"
     yield f"{row.drawdown:.2%}"
     yield f"{row.turnover:.0%}"

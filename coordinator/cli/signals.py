@@ -117,4 +117,4 @@ def _numbers(line: SignalLine) -> tuple[str, ...]:
     score, skill, view, own, priority = numbers
     if score is None or skill is None or view is None or own is None or priority is None:
         return ("",) * len(numbers)
-    return (f"{score:+.2f}", f"{skill:+.3f}", f"{view:+.3%}", f"{own:+.3%}", f"{priority:.2f}")
+    return (f"{score:+z.2f}", f"{skill:+z.3f}", f"{view:+z.3%}", f"{own:+z.3%}", f"{priority:.2f}")

@@ -141,7 +141,7 @@ def _share(rate: float | None) -> str:
 
 def _skill(line: SkillLine) -> tuple[str, ...]:
     return (
-        f"{line.horizon:g}", f"{line.skill:+.3f}", f"{line.low:+.3f} to {line.high:+.3f}",
+        f"{line.horizon:g}", f"{line.skill:+z.3f}", f"{line.low:+z.3f} to {line.high:+z.3f}",
         f"{line.outcomes:,}",
     )  # fmt: skip
 

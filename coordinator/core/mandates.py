@@ -28,7 +28,7 @@ from schemas.mandates import Mandate
 from schemas.market import EXPOSURE_MOST, MARKET_FACTOR
 from schemas.verdicts import InputRejection
 
-__all__ = ["contradiction", "mandate_fault", "strangers"]
+__all__ = ["contradiction", "contradictions", "mandate_fault", "strangers"]
 
 TOLERANCE = 1e-6
 """Limits that miss each other by less, fraction of NAV, hold together: far above what the solver
@@ -36,6 +36,8 @@ is exact to (1e-7), so that no rounding decides, and far below what anybody writ
 SINGLE_MAX = 64
 """More limits than this are told by field, and minimal only as fields: a list of thousands would be
 gone through entry by entry while everybody waits."""
+CONTRADICTIONS_MAX = 8
+"""Sets that are told of one mandate whose soft limits cannot all hold."""
 
 _Program = tuple[list[Line], Floats, Floats]
 """Rows, and the least and largest of every column."""
@@ -56,18 +58,47 @@ def contradiction(mandate: Mandate, market: Market, *, soft: bool = False) -> tu
     soft: as if those that may give way were hard, too.
     """
     case = case_of(mandate, market, soft=soft)
-    everything = frozenset(range(len(case.terms)))
-    blamed = _blamed(case, everything)
+    blamed = _smallest(case, frozenset(range(len(case.terms))))
+    return () if blamed is None else _worded(case, blamed)
+
+
+def contradictions(mandate: Mandate, market: Market) -> tuple[tuple[str, ...], ...]:
+    """Sets of limits, soft ones taken for hard, of which none can hold together.
+
+    After each the soft ones in it are taken out and the rest is searched again, so a soft limit
+    stands in one set at most; CONTRADICTIONS_MAX of them.
+    """
+    case = case_of(mandate, market, soft=True)
+    hard = frozenset(map(str, case_of(mandate, market, soft=False).terms))
+    active, found = frozenset(range(len(case.terms))), list[tuple[str, ...]]()
+    while len(found) < CONTRADICTIONS_MAX:
+        blamed = _smallest(case, active)
+        if blamed is None:
+            break
+        found.append(_worded(case, blamed))
+        soft = frozenset(term for term in blamed if str(case.terms[term]) not in hard)
+        active -= soft or blamed
+    return tuple(found)
+
+
+def _smallest(case: Case, active: frozenset[int]) -> frozenset[int] | None:
+    """A smallest set of active terms that cannot hold together; None where all can."""
+    blamed = _blamed(case, active)
     if blamed is None:
-        return ()
+        return None
     if _blamed(case, blamed) is None:  # the multipliers were not exact enough
-        blamed = everything
+        blamed = active
     if len(blamed) > SINGLE_MAX:
         blamed = _filtered(case, blamed, _by_field(case, blamed))
     if len(blamed) > SINGLE_MAX:
-        fields = _by_field(case, blamed)
-        return tuple(_together(case, [t for t in field if t in blamed]) for field in fields)
-    blamed = _filtered(case, blamed, [(term,) for term in sorted(blamed)])
+        return blamed
+    return _filtered(case, blamed, [(term,) for term in sorted(blamed)])
+
+
+def _worded(case: Case, blamed: frozenset[int]) -> tuple[str, ...]:
+    """Each term in words; of more than can be named, each field."""
+    if len(blamed) > SINGLE_MAX:
+        return tuple(_together(case, terms) for terms in _by_field(case, blamed))
     return tuple(str(case.terms[term]) for term in sorted(blamed))
 
 

@@ -62,13 +62,13 @@ class Plot:
 
 def percent(value: float) -> str:
     """A fraction in percent, with a decimal where it is not whole."""
-    text = f"{value * 100:.1f}".removesuffix(".0")
+    text = f"{value * 100:z.1f}".removesuffix(".0")
     return f"{text}%".replace("-", "\u2212")
 
 
 def basis_points(value: float) -> str:
     """A fraction in basis points with its sign."""
-    return f"{value * 1e4:+.1f} bp".replace("-", "\u2212")
+    return f"{value * 1e4:+z.1f} bp".replace("-", "\u2212")
 
 
 def day(at: int, *, years: bool = False) -> str:

@@ -119,7 +119,7 @@ def _said(signal: SignalRow) -> str:
 
 
 def _percent(value: float | None, digits: int = 2) -> str:
-    return "\u2013" if value is None else f"{value * 100:.{digits}f}%".replace("-", _MINUS)
+    return "\u2013" if value is None else f"{value * 100:z.{digits}f}%".replace("-", _MINUS)
 
 
 def _moment(at: int) -> str:

@@ -46,6 +46,15 @@ def test_it_shows_money_holdings_gains_and_risk(
         assert word in text
 
 
+def test_nothing_is_shown_as_less_than_nought_by_nothing(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("p", "--log", log, "--at", str(T0)) == 0
+    text = capsys.readouterr().out
+    assert "charges +0.00" in text
+    assert "-0.00" not in text
+
+
 def test_json_has_everything_and_says_where_it_stands(
     log: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,8 +111,10 @@ def mandated(tmp_path_factory: pytest.TempPathFactory) -> str:
     inputs += [make.opened("q"), changed(T0 + HOUR, "q", gross_max=0.1)]
     inputs += [changed(T0 + 2 * HOUR, gross_max=0.7, sectors=[tech, {"sector": "[b]", "min": 0.1}])]
     inputs += [changed(T0 + 3 * HOUR, gross_max=0.1, net_min=0.5)]
-    soft = [{"limit": "gross_max", "priority": 2}]
-    inputs += [changed(T0 + 4 * HOUR, gross_max=0.1, net_min=0.5, sectors=[tech], soft=soft)]
+    soft = [{"limit": "gross_max", "priority": 2}, {"limit": "must_hold", "priority": 3}]
+    must = [{"instrument": "A", "min": 0.2}]
+    at = T0 + 4 * HOUR
+    inputs += [changed(at, gross_max=0.1, net_min=0.5, sectors=[tech], soft=soft, must_hold=must)]
     path = tmp_path_factory.mktemp("mandated") / "log"
     export(run(inputs, end=T0 + DAY), path)
     return str(path)
@@ -121,7 +132,11 @@ def test_the_versions_of_a_mandate_are_told_with_what_each_changed(
     assert versions[0]["changes"] == [{"field": "gross_max", "before": None, "after": 0.9}]
     assert [one["field"] for one in versions[1]["changes"]] == ["gross_max", "sectors"]
     assert (found["since"], found["strangers"]) == (0, [])
-    assert found["conflicts"] == ["net_min 0.5", "gross_max 0.1"]  # the second of them is soft
+    both = [found["conflicts"], *found["further"]]  # of each the second is soft
+    assert sorted(both) == [
+        ["net_min 0.5", "gross_max 0.1"],
+        ["position_max 0.1", "must_hold A min 0.2"],
+    ]
 
 
 def test_versions_are_shown_for_people_up_to_a_moment(
@@ -131,7 +146,9 @@ def test_versions_are_shown_for_people_up_to_a_moment(
     text = " ".join(capsys.readouterr().out.split())
     assert "gross_max 0.9 -> 0.7" in text
     assert "-(sector [b] min 0.1)" in text
-    assert "cannot all hold, so the soft ones among them give way: net_min 0.5" in text
+    assert "cannot all hold, so the soft ones among them give way: " in text
+    assert "nor can: " in text
+    assert "net_min 0.5, gross_max 0.1" in text
     assert ask("p", "--log", mandated, "--mandates", "--at", str(T0 + 2 * HOUR)) == 0
     early = " ".join(capsys.readouterr().out.split())
     assert "+(sector Tech max 0.3) +(sector [b] min 0.1)" in early

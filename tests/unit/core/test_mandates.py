@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from coordinator.core.checkpoint import decode_state, encode_state
-from coordinator.core.mandates import contradiction, mandate_fault, strangers
+from coordinator.core.mandates import contradiction, contradictions, mandate_fault, strangers
 from coordinator.core.market import Market
 from coordinator.log.memory import MemoryLog
 from schemas.books import PortfolioViewUpdated
@@ -128,6 +128,26 @@ def test_a_soft_limit_contradicts_nothing_unless_one_asks() -> None:
         assert contradiction(mandate, tech(1)) == ()
         found = contradiction(mandate, tech(1), soft=True)
         assert found == ("position_max 0.1", "must_hold A min 0.2")
+
+
+def test_every_set_of_soft_limits_that_cannot_hold_is_found_and_each_soft_one_once() -> None:
+    mandate = Mandate(
+        gross_max=0.2, net_min=0.3, position_max=0.05,
+        must_hold=(hold("A", 0.1), hold("B", 0.08), hold("C", 0.01)),
+        soft=(
+            SoftLimit(limit="must_hold", about="A", priority=2),
+            SoftLimit(limit="must_hold", about="B", priority=3),
+            SoftLimit(limit="net_min", priority=1),
+        ),
+    )  # fmt: skip
+    found = contradictions(mandate, Market(window=2))
+    assert sorted(found) == [
+        ("net_min 0.3", "gross_max 0.2"),
+        ("position_max 0.05", "must_hold A min 0.1"),
+        ("position_max 0.05", "must_hold B min 0.08"),
+    ]
+    assert found[0] == contradiction(mandate, Market(window=2), soft=True)
+    assert contradictions(Mandate(), Market(window=2)) == ()
 
 
 def test_a_long_list_is_told_as_one_and_the_detail_fits_its_event() -> None:
