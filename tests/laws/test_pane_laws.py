@@ -35,13 +35,18 @@ def rewritten(one: Input, body: dict[str, object]) -> Input:
     return replace(one, raw=replace(one.raw, payload=json.dumps(body).encode()))
 
 
+def allowed(grace: int, length: int) -> int:
+    """As much of the grace as parameters may have, ms."""
+    return min(grace, GRACE_PANES_MAX * length)
+
+
 def with_panes(inputs: Iterable[Input], *, length: int, grace: int) -> list[Input]:
     """The inputs, with these panes in every set of parameters."""
     made = []
     for one in inputs:
         body = json.loads(one.raw.payload)
         if body.get("type") == "ParametersChanged":
-            waits = min(grace, GRACE_PANES_MAX * length)
+            waits = allowed(grace, length)
             body["parameters"] |= {"pane_ms": length, "pane_grace_ms": waits}
         made.append(rewritten(one, body))
     return made
@@ -140,6 +145,7 @@ def test_whose_signals_were_contested_is_what_rounds_and_conflicts_say(
 def test_each_signal_counts_once_in_the_pane_of_its_time_or_as_late_when_that_is_over(
     seed: int, length: int, grace: int, rng: Random, longest: int
 ) -> None:
+    grace = allowed(grace, length)
     signals = delayed(recorded(seed), rng, longest)
     inputs = with_panes(
         (one for one in signals if b"SignalWithdrawn" not in one.raw.payload),

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from schemas.base import TIME_MAX, InputEvent
+from schemas.control import GRACE_PANES_MAX, Parameters
 from schemas.export import Document, reader_schema
 from schemas.mandates import Mandate
 from schemas.registry import EVENTS
@@ -147,6 +148,10 @@ def _fitted(name: str, fields: Document) -> Document:
             if "factors" in fields:
                 fields["factors"] = [told[name] for name in sorted(told)]
         case "ParametersChanged":
+            lengths, usual = fields["parameters"], Parameters()
+            most = GRACE_PANES_MAX * lengths.get("pane_ms", usual.pane_ms)
+            grace = lengths.get("pane_grace_ms", usual.pane_grace_ms)
+            lengths["pane_grace_ms"] = min(grace, most)
             modes = fields["parameters"].get("modes", [])
             kept = {preset["mode"]: preset for preset in modes}
             if kept:
