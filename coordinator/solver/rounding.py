@@ -32,8 +32,8 @@ _EXIT_SNAP = 1e-6
 _WHOLE_SNAP = 1e-9
 # An optimum certified to 0.01 bp of NAV says nothing about trades smaller than that.
 _DUST = 1e-6
-# A soft limit broken by less says nothing of lots.
-_GAVE_MIN = 1e-6
+# A basis point: a soft limit that lots broke further by less is none worth a word.
+_BY_LOTS_MIN = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _by_whole_lots(
     problem: AllocationProblem, found: Violations, allowed: Violations
 ) -> tuple[str, ...]:
     """A remark that names the soft limits which whole lots broke further, if any."""
-    more = found.further > allowed.further + _GAVE_MIN
+    more = found.further > allowed.further + _BY_LOTS_MIN
     rows = np.flatnonzero(more & ~found.hard).tolist()
     if not rows:
         return ()
