@@ -169,7 +169,7 @@ def appended(log: Log, inputs: tuple[Input, ...]) -> None:
 def test_what_was_appended_behind_the_seal_is_decided_by_the_next_build(tmp_path: Path) -> None:
     inputs, clock = recorded(4, 2), Clock()
     half = len(inputs) // 2
-    late, rest = inputs[half : half + 8], inputs[half + 8 :]
+    late, rest = inputs[half : half + 24], inputs[half + 24 :]
     with SqliteLog(tmp_path / "live.sqlite", clock=clock) as log:
         sealed = sealed_halfway(log, clock, inputs)
         seals = {shard: log.end("journal", shard) - 1 for shard in range(SHARDS)}
