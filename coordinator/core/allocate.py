@@ -31,6 +31,7 @@ from coordinator.core.views import heard, horizon_of, scored_views
 __all__ = ["Opinion", "Situation", "problem_digest", "situation"]
 
 BPS = 1e-4
+_NESTED = ("limits", "charges", "sleeves", "factors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +236,12 @@ def _problem(
 def problem_digest(problem: AllocationProblem) -> str:
     """SHA-256 over every number of the problem and of its limits, in the order of their fields."""
     found = hashlib.sha256()
-    parts = [getattr(problem, one.name) for one in fields(problem) if one.name != "limits"]
-    for limit in problem.limits:
-        parts += [getattr(limit, one.name) for one in fields(limit)]
+    parts = [getattr(problem, one.name) for one in fields(problem) if one.name not in _NESTED]
+    charged = () if problem.charges.none else (problem.charges,)
+    nested = (*problem.limits, *charged, problem.sleeves, problem.factors)
+    for one in nested:
+        if one is not None:
+            parts += [getattr(one, each.name) for each in fields(one)]
     for part in parts:
         found.update(_bytes_of(part))
         found.update(b"|")

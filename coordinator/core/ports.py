@@ -7,7 +7,7 @@ behind them. Nothing here does I/O or imports an adapter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -19,7 +19,9 @@ __all__ = [
     "AllocationProblem",
     "Allocator",
     "Append",
+    "Charges",
     "Floats",
+    "Force",
     "LimitKind",
     "LimitReading",
     "Log",
@@ -29,6 +31,7 @@ __all__ = [
     "RiskKind",
     "RiskModel",
     "RiskSettings",
+    "Sleeves",
     "Unreadable",
     "WeightLimit",
 ]
@@ -206,6 +209,55 @@ class WeightLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Charges:
+    """What the objective is charged with beside risk and linear costs; None or 0: not charged.
+
+    Arrays are (n,) and >= 0 unless said; rates are fractions of NAV over the horizon.
+    """
+
+    robustness: Floats | None = None  # per unit of |w|: how far mu may be mistaken
+    impact: Floats | None = None  # kappa2: times |trade| ** 1.5
+    impact_square: Floats | None = None  # times trade ** 2, in place of the former
+    borrow: Floats | None = None  # per unit held short
+    carry: Floats | None = None  # per unit of weight, either sign: paid where > 0
+    turnover: float = 0.0  # per unit of half the absolute weight traded, beside its costs
+    diversification: float = 0.0  # times half the sum of w_i^2 Sigma_ii
+    tracking: float = 0.0  # times half the variance of w - benchmark
+    benchmark: Floats | None = None  # weights, any sign; None: cash
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing is charged."""
+        return not any(getattr(self, one.name) is not None for one in _ARRAYS) and not (
+            self.turnover or self.diversification or self.tracking
+        )
+
+
+_ARRAYS = tuple(one for one in fields(Charges) if one.default is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sleeves:
+    """What each strategy of a portfolio would hold: the weights are targets @ sizes + house.
+
+    names: (s,) sorted. targets: (n, s) weights of one unit of a strategy's size; the unit is a
+    volatility of 1, fraction of NAV, in one session. size_max: (s,) >= 0, largest sizes; the
+    smallest is 0. wished: (s,) sizes the strategies want; wish_weight: (s,) >= 0, charged for the
+    squared difference to them. house_weight: half of it is charged per squared weight of the house
+    book. house_max: bound on the sum of the absolute weights of the house book, inf for none; it
+    gives way before any other soft limit.
+    """
+
+    names: tuple[str, ...]
+    targets: Floats
+    size_max: Floats
+    wished: Floats
+    wish_weight: Floats
+    house_weight: float
+    house_max: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
 class AllocationProblem:
     """One portfolio's allocation at one moment; every number is a fraction of NAV unless said.
 
@@ -235,6 +287,9 @@ class AllocationProblem:
     turnover_max: float  # half the absolute weight traded in this decision
     trade_min: float  # smallest |trade| worth doing, full exits are free of it
     limits: tuple[WeightLimit, ...] = ()  # hard and soft ones beside the bounds above
+    charges: Charges = Charges()
+    sleeves: Sleeves | None = None
+    factors: RiskEstimate | None = None  # the covariance in this form, where it has one
 
     @property
     def start(self) -> Floats:
@@ -263,6 +318,17 @@ class LimitReading(NamedTuple):
     gave_way: float = 0.0
 
 
+class Force(NamedTuple):
+    """One term's or limit's pull on each trade, at the continuous answer.
+
+    name: of the term or limit. pulls: (n,) gain of the objective per unit of weight bought, > 0
+    towards buying. At the optimum the pulls of all forces on an instrument add up to 0.
+    """
+
+    name: str
+    pulls: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class Allocation:
     """The allocator's answer: always there, with the rung of the ladder that gave it.
@@ -287,6 +353,8 @@ class Allocation:
     violation_before: float
     limits: tuple[LimitReading, ...]
     remarks: tuple[str, ...]  # why lower rungs were taken, in words
+    sizes: Floats = field(default_factory=lambda: np.zeros(0))  # (s,) of the sleeves
+    forces: tuple[Force, ...] = ()
 
 
 class Allocator(Protocol):

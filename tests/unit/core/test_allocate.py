@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coordinator.core.allocate import Situation, problem_digest, situation
-from coordinator.core.ports import WeightLimit
+from coordinator.core.ports import Charges, RiskEstimate, Sleeves, WeightLimit
 from coordinator.core.state import OpenTrade, State
 from coordinator.learning import ChosenRisk
 from schemas.control import Parameters
@@ -93,7 +93,8 @@ def test_every_number_of_a_problem_is_in_its_digest() -> None:
     state.portfolios["p"].mandate = Mandate(net_max=0.5, volatility_max=0.2)
     problem = of(state).problem
     digests = {problem_digest(problem)}
-    for name in problem.__slots__:
+    plain = [name for name in problem.__slots__ if name not in ("charges", "sleeves", "factors")]
+    for name in plain:
         part = getattr(problem, name)
         if isinstance(part, np.ndarray):
             changed: Any = part + 1e-12
@@ -101,9 +102,31 @@ def test_every_number_of_a_problem_is_in_its_digest() -> None:
             changed = part[:1] + part[:1]
         else:
             changed = part + 1e-12 * max(part, 1.0)
-        fields: dict[str, Any] = {name: changed}
-        digests.add(problem_digest(replace(problem, **fields)))
-    assert len(digests) == 1 + len(problem.__slots__)
+        other: dict[str, Any] = {name: changed}
+        digests.add(problem_digest(replace(problem, **other)))
+    assert len(digests) == 1 + len(plain)
+
+
+def test_every_number_of_charges_sleeves_and_factors_is_in_the_digest() -> None:
+    problem = of(planted()).problem
+    n = len(problem.instruments)
+    sleeves = Sleeves(("s/a",), np.ones((n, 1)), np.ones(1), np.ones(1), np.ones(1), 1.0, 1.0)
+    factors = RiskEstimate(np.ones((2, n)), np.ones(n), 0.5, 10.0, 2)
+    digests = {problem_digest(problem)}
+    for one in fields(Charges):
+        changed: Any = np.ones(n) if one.default is None else 1.0
+        digests.add(problem_digest(replace(problem, charges=Charges(**{one.name: changed}))))
+    count = len(fields(Charges))
+    assert len(digests) == 1 + count
+    wholes: dict[str, Any] = {"sleeves": sleeves, "factors": factors}
+    for name, whole in wholes.items():
+        for one in fields(whole):
+            part = getattr(whole, one.name)
+            changed = (*part, "x") if isinstance(part, tuple) else part + 1e-12
+            other: dict[str, Any] = {name: replace(whole, **{one.name: changed})}
+            digests.add(problem_digest(replace(problem, **other)))
+        count += len(fields(whole))
+    assert len(digests) == 1 + count
 
 
 def test_every_number_of_a_limit_is_in_the_digest_also_of_many_instruments() -> None:
