@@ -66,36 +66,24 @@ def problem_of(  # noqa: PLR0913 - a problem has that many numbers, most of them
     if expected.ndim != 1:
         raise ProblemError("mu", f"has shape {expected.shape}", remedy="give (n,)")
     n = len(expected)
-    held = _vector("weights", weights, n)
     names = tuple(f"x{i}" for i in range(n)) if instruments is None else tuple(instruments)
     if len(names) != n:
         raise ProblemError("instruments", f"are {len(names)}", remedy=f"give {n} names")
+    held = _vector("weights", weights, n)
+    vectors = {
+        "working_buys": working_buys, "working_sells": working_sells, "cost_buy": cost_buy,
+        "cost_sell": cost_sell, "position_min": position_min, "position_max": position_max,
+        "trade_max": trade_max, "lot_weight": lot_weight,
+    }  # fmt: skip
     return AllocationProblem(
-        instruments=names,
-        nav=nav,
-        mu=expected,
+        instruments=names, nav=nav, mu=expected, risk_aversion=risk_aversion, filled=held,
         covariance=_covariance(covariance, factors, n),
-        risk_aversion=risk_aversion,
-        filled=held,
-        working_buys=_vector("working_buys", working_buys, n),
-        working_sells=_vector("working_sells", working_sells, n),
         cash=1.0 - float(held.sum()) if cash is None else cash,
-        lot_weight=_vector("lot_weight", lot_weight, n),
         exit_odd_lot=np.broadcast_to(np.asarray(exit_odd_lot, dtype=np.bool_), (n,)).copy(),
-        cost_buy=_vector("cost_buy", cost_buy, n),
-        cost_sell=_vector("cost_sell", cost_sell, n),
-        trade_max=_vector("trade_max", trade_max, n),
-        position_min=_vector("position_min", position_min, n),
-        position_max=_vector("position_max", position_max, n),
-        gross_max=gross_max,
-        cash_floor=cash_floor,
-        turnover_max=turnover_max,
-        trade_min=trade_min,
-        limits=tuple(limits),
-        charges=charges,
-        sleeves=sleeves,
-        factors=factors,
-    )
+        gross_max=gross_max, cash_floor=cash_floor, turnover_max=turnover_max, trade_min=trade_min,
+        limits=tuple(limits), charges=charges, sleeves=sleeves, factors=factors,
+        **{name: _vector(name, value, n) for name, value in vectors.items()},
+    )  # fmt: skip
 
 
 def _covariance(covariance: ArrayLike | None, factors: RiskEstimate | None, n: int) -> Floats:
