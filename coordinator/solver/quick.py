@@ -70,8 +70,8 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
 
 
 def _exact(problem: AllocationProblem, room: Room, found: Solution) -> Solution:
-    """The answer to digits in which its forces add up: sizes make the last ones dear."""
-    if problem.sleeves is None or has_curved_cost(problem) or is_balanced(problem, room, found):
+    """The answer to digits in which its forces add up, where it has not got them already."""
+    if has_curved_cost(problem) or is_balanced(problem, room, found):
         return found
     return polish(problem, room, found)[0]
 
