@@ -20,6 +20,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -30,7 +31,7 @@ from coordinator.core.ports import Floats
 from tests.bench.qp import Inputs
 from tests.bench.stated import CLARABEL, Options, Solve
 
-__all__ = ["REMEDY", "WITHOUT_COSTS", "installed", "libraries", "without_costs"]
+__all__ = ["REMEDY", "WITHOUT_COSTS", "installed", "known", "libraries", "without_costs"]
 
 REMEDY = "the peers are not installed: run ops/setup --bench, then .venv-bench/bin/python"
 MODULES = ("cvxportfolio", "pypfopt", "riskfolio", "skfolio")
@@ -162,29 +163,51 @@ def _pypfopt(solver: str) -> Callable[[Inputs], Solve]:
     return make
 
 
-def _skfolio(first: Inputs) -> Solve:
-    optimization, prior = import_module("skfolio.optimization"), import_module("skfolio.prior")
-    returns = np.zeros((2, len(first.mu)))
+class _Moments:
+    """Means and a covariance that no one copies."""
+
+    def __init__(self, mu: Floats, covariance: Floats) -> None:
+        self.mu, self.covariance = mu, covariance
+
+    def __deepcopy__(self, memo: Any) -> _Moments:
+        return self
+
+
+def known(mu: Floats, covariance: Floats) -> Any:
+    """An estimator of skfolio's that gives the means and the covariance as they are."""
+    return _prior()(_Moments(mu, covariance))
+
+
+@cache
+def _prior() -> Any:
+    prior = import_module("skfolio.prior")
 
     class Known(prior.BasePrior):  # type: ignore[name-defined,misc]  # No types there.
-        """The means and the covariance as they are given."""
+        """Estimates nothing."""
 
-        def __init__(self, given: Inputs | None = None) -> None:
-            self.given = given
+        def __init__(self, moments: _Moments | None = None) -> None:
+            self.moments = moments
 
         def fit(self, X: Any, y: Any = None, **_: Any) -> Any:
-            if self.given is None:
-                raise ValueError("give the inputs")
+            if self.moments is None:
+                raise ValueError("give the moments")
             self.return_distribution_ = prior.ReturnDistribution(
-                mu=self.given.mu, covariance=self.given.covariance, returns=returns
+                mu=self.moments.mu, covariance=self.moments.covariance, returns=np.asarray(X)
             )
             return self
+
+    return Known
+
+
+def _skfolio(first: Inputs) -> Solve:
+    optimization = import_module("skfolio.optimization")
+    returns = np.zeros((2, len(first.mu)))
 
     def solve(given: Inputs) -> Floats:
         model = optimization.MeanRisk(
             objective_function=optimization.ObjectiveFunction.MAXIMIZE_UTILITY,
-            risk_aversion=given.gamma / 2, prior_estimator=Known(given), min_weights=0.0,
-            max_weights=given.cap, budget=1.0, transaction_costs=given.cost,
+            risk_aversion=given.gamma / 2, prior_estimator=known(given.mu, given.covariance),
+            min_weights=0.0, max_weights=given.cap, budget=1.0, transaction_costs=given.cost,
             previous_weights=given.start, solver="CLARABEL",
         )  # fmt: skip
         with warnings.catch_warnings():
