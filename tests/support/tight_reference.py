@@ -119,9 +119,8 @@ class Tight:
         """The objective as an expression of the trades."""
         p, z = self.problem, self.trades
         w, c = p.start + z, self.problem.charges
-        goal: cp.Expression = p.mu @ w - p.risk_aversion / 2 * cp.sum_squares(
-            _root(p.covariance).T @ w
-        )
+        root = _root(p.covariance).T
+        goal: cp.Expression = p.mu @ w - p.risk_aversion / 2 * cp.sum_squares(root @ w)
         goal -= p.cost_buy @ cp.pos(z) + p.cost_sell @ cp.neg(z)
         if c.robustness is not None:
             goal -= c.robustness @ cp.abs(w)
@@ -133,6 +132,7 @@ class Tight:
             goal -= c.borrow @ cp.neg(w)
         if c.carry is not None:
             goal -= c.carry @ w
+        away = w if c.benchmark is None else w - c.benchmark
         away = w if c.benchmark is None else w - c.benchmark
         goal -= c.turnover * cp.norm1(z) / 2
         goal -= c.diversification / 2 * (np.diag(p.covariance) @ cp.square(w))
