@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from coordinator.bootstrap import risk_model
-from coordinator.core.ports import AllocationProblem, Floats, LimitKind, WeightLimit
+from coordinator.core.ports import AllocationProblem, Charges, Floats, LimitKind, WeightLimit
 from coordinator.core.risk import risk_settings
 from schemas.control import Parameters
 from tests.bench.residuals import load
@@ -47,7 +47,10 @@ class World:
 
 @dataclass(frozen=True)
 class Mandate:
-    """What one portfolio may do. rows: its limits beside those that every problem has."""
+    """What one portfolio may do. rows: its limits beside those that every problem has.
+
+    charged: whether the objective is charged with everything that it can be.
+    """
 
     name: str
     risk_aversion: float
@@ -56,6 +59,7 @@ class Mandate:
     gross: float
     turnover: float
     rows: Callable[[World], tuple[WeightLimit, ...]]
+    charged: bool = False
 
 
 def real(folder: Path) -> World:
@@ -106,6 +110,7 @@ def decisions(
             trade_max=np.where(halted, 0.0, adv), position_min=np.full(names, mandate.low),
             position_max=np.full(names, mandate.high), gross_max=mandate.gross, cash_floor=0.0,
             turnover_max=mandate.turnover, trade_min=0.0, limits=limits,
+            charges=_charges(covariance, adv) if mandate.charged else Charges(),
         )  # fmt: skip
         decided: list[Floats] = []
         yield problem, decided.append
@@ -121,6 +126,16 @@ def _returns(world: World, session: int) -> Floats:
     closes = world.closes[session - WINDOW : session + 1]
     found: Floats = closes[1:] / closes[:-1] - 1.0
     return found
+
+
+def _charges(covariance: Floats, adv: Floats) -> Charges:
+    """Everything at once; impact by the root law, adv as a multiple of NAV."""
+    spread, n = np.sqrt(np.diag(covariance)), len(adv)
+    return Charges(
+        robustness=0.02 * spread, impact=spread / np.sqrt(HORIZON) / np.sqrt(adv),
+        borrow=np.linspace(0.0, 1e-3, n), carry=np.linspace(-2e-4, 2e-4, n), turnover=1e-4,
+        diversification=1.0, tracking=2.0, benchmark=np.full(n, 1.0 / n),
+    )  # fmt: skip
 
 
 def _mu(world: World, session: int, covariance: Floats, rng: np.random.Generator) -> Floats:
@@ -197,4 +212,5 @@ MANDATES = (
     Mandate("market neutral", 3.0, -0.05, 0.05, 2.0, 0.1, _neutral),
     Mandate("little turnover, soft floors", 3.0, 0.0, 0.1, 1.0, 0.03, _soft),
     Mandate("groups' gross, soft volatility", 1.0, -0.05, 0.05, 1.5, 0.2, _groups),
+    Mandate("charged with everything", 3.0, -0.05, 0.1, 1.5, 0.5, _balanced, charged=True),
 )

@@ -61,9 +61,10 @@ def draw(*, rounds: int) -> Iterator[Strategies]:
 
 
 def charges_impact(given: Inputs) -> bool:
-    """Whether the allocator's answers tell of impact."""
-    forces = CvxAllocator(SolverSettings()).allocate(problem_of(given)).forces
-    return any("impact" in one.name for one in forces)
+    """Whether what the allocator says its answer is worth is less impact."""
+    answer = CvxAllocator(SolverSettings()).allocate(problem_of(given))
+    told = qp.worth(given, given.start + answer.continuous)
+    return abs(told - answer.objective_continuous) <= qp.TOLERANCE
 
 
 def knows_sleeves(given: Strategies) -> bool:

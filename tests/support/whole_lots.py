@@ -16,8 +16,8 @@ from coordinator.core.ports import AllocationProblem, Floats, WeightLimit
 __all__ = ["Proven", "best_lots", "small"]
 
 SECONDS_MAX = 60.0
-SCALE = 1e4
-"""The objective in basis points: SCIP's tolerances are absolute."""
+PERCENT, SCALE = 100.0, 1e4
+"""Weights in percent and the objective in basis points: SCIP's tolerances are absolute."""
 NAMES = 10
 
 
@@ -75,7 +75,7 @@ def best_lots(problem: AllocationProblem) -> Proven:
     return Proven(
         value=model.getPrimalbound() / SCALE,
         bound=model.getDualbound() / SCALE,
-        trades=np.rint(found / lots) * lots,
+        trades=np.rint(found / PERCENT / lots) * lots,
     )
 
 
@@ -92,37 +92,37 @@ def _stated(p: AllocationProblem) -> tuple[Model, list[object]]:
     model.hideOutput()
     model.setParam("limits/time", SECONDS_MAX)
     model.setParam("limits/absgap", 1e-4)
-    model.setParam("numerics/feastol", 1e-7)
     reach = np.floor(p.trade_max / p.lot_weight + 1e-9)
     counts = [model.addVar(vtype="I", lb=-float(most), ub=float(most)) for most in reach]
     buys = [model.addVar(lb=0.0) for _ in range(n)]
     sells = [model.addVar(lb=0.0) for _ in range(n)]
     sizes = [model.addVar(lb=0.0) for _ in range(n)]
     along = [model.addVar(lb=None) for _ in range(n)]
-    trades = [float(p.lot_weight[i]) * counts[i] for i in range(n)]
-    weights = [float(p.filled[i]) + trades[i] for i in range(n)]
+    trades = [PERCENT * float(p.lot_weight[i]) * counts[i] for i in range(n)]
+    weights = [PERCENT * float(p.filled[i]) + trades[i] for i in range(n)]
     root = np.linalg.cholesky(p.covariance)
     for i in range(n):
         model.addCons(buys[i] - sells[i] == trades[i])
-        model.addCons(weights[i] <= float(p.position_max[i]) + 1e-12)
-        model.addCons(weights[i] >= float(p.position_min[i]) - 1e-12)
+        model.addCons(weights[i] <= PERCENT * float(p.position_max[i]))
+        model.addCons(weights[i] >= PERCENT * float(p.position_min[i]))
         model.addCons(sizes[i] >= weights[i])
         model.addCons(sizes[i] >= -weights[i])
         model.addCons(along[i] == quicksum(float(root[j, i]) * weights[j] for j in range(n)))
     fees = quicksum(
         float(p.cost_buy[i]) * buys[i] + float(p.cost_sell[i]) * sells[i] for i in range(n)
     )
-    model.addCons(quicksum(sizes) <= p.gross_max)
-    model.addCons(quicksum(buys) + quicksum(sells) <= 2.0 * p.turnover_max)
-    model.addCons(p.cash - quicksum(trades) - fees >= p.cash_floor)
+    model.addCons(quicksum(sizes) <= PERCENT * p.gross_max)
+    model.addCons(quicksum(buys) + quicksum(sells) <= 2.0 * PERCENT * p.turnover_max)
+    model.addCons(quicksum(trades) + fees <= PERCENT * (p.cash - p.cash_floor))
     for limit in p.limits:
         for row, lower, upper in zip(limit.rows, limit.lower, limit.upper, strict=True):
             used = quicksum(float(row[i]) * weights[i] for i in range(n))
-            model.addCons(used <= float(upper))
-            model.addCons(used >= float(lower))
+            model.addCons(used <= PERCENT * float(upper))
+            model.addCons(used >= PERCENT * float(lower))
+    # Percent squared are basis points, as SCALE makes of the rest.
     variance, goal = model.addVar(lb=0.0), model.addVar(lb=None)
-    model.addCons(quicksum(one * one for one in along) * SCALE <= variance)
+    model.addCons(quicksum(one * one for one in along) <= variance)
     gained = quicksum(float(p.mu[i]) * weights[i] for i in range(n)) - fees
-    model.addCons(goal <= SCALE * gained - p.risk_aversion / 2 * variance)
+    model.addCons(goal <= SCALE / PERCENT * gained - p.risk_aversion / 2 * variance)
     model.setObjective(goal, "maximize")
     return model, trades
