@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_steps_of_a_rule_that_changed_are_taken_up_at_the_nearest() -> None:
 # -- volatility ------------------------------------------------------------------------------------
 
 
-def market_of(*sessions: dict[str, float | None]) -> State:
+def market_of(*sessions: Mapping[str, float | None]) -> State:
     """Closes of two names, one a session."""
     make = Inputs()
     closes = [make.close(prices, T0 + day * DAY) for day, prices in enumerate(sessions)]

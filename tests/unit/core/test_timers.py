@@ -43,7 +43,7 @@ def test_every_timer_that_is_armed_is_of_a_known_kind(monkeypatch: pytest.Monkey
     run(inputs, shards=1, end=end_of(inputs))
     make = Inputs()
     schedule = {"kind": "interval", "every": 60}
-    rules = {"adaptation": {"drawdown": {}}}
+    rules: dict[str, dict[str, object]] = {"adaptation": {"drawdown": {}}}
     more = [make.listed("A"), make.registered("s")]
     more += [make.make("control", "ParametersChanged", T0, parameters=rules)]
     more += [make.opened("p", schedule=schedule)]
