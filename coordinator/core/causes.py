@@ -146,10 +146,7 @@ def volatility_asked(state: State, rule: VolatilityRule) -> Asked:
     short, long = market_volatilities(state, rule)
     ratio = short / long if 0.0 < long < math.inf and short < math.inf else 1.0
     low, high = _steps(ratio**rule.exponent, step=rule.step, least=rule.least, most=rule.most)
-    words = (
-        f"market volatility {short:.4g} over {rule.sessions} sessions is {ratio:.4g} times the "
-        f"{long:.4g} of its long run; exponent {rule.exponent:g}"
-    )
+    words = f"market volatility {short:.4g}, {ratio:.4g} times its long run of {long:.4g}"
     return Asked(low, high, words)
 
 
@@ -206,8 +203,5 @@ def quality_asked(state: State, rule: QualityRule | None, source: Source, strate
     low, high = _steps(
         1.0 + sure / parameters.skill_prior, step=rule.step, least=rule.least, most=rule.most
     )
-    words = (
-        f"skill {skill:.4g} at {horizon:g} sessions, known to {error:.4g}, beside a prior of "
-        f"{parameters.skill_prior:g}: {rule.deviations:g} deviations count for nothing"
-    )
+    words = f"skill {skill:.4g}, known to {error:.4g}, beside a prior of {parameters.skill_prior:g}"
     return Asked(low, high, words)

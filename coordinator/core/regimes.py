@@ -40,13 +40,14 @@ class Regimes:
     def take(
         self, event: RegimeDeclared, rule: RegimeRule | None, *, at: int, session: int
     ) -> bool:
-        """Whether it may change anything: a regime of the table that is not older than the last."""
-        if rule is None or all(one.regime != event.regime for one in rule.regimes):
+        """Whether it may change anything: a regime of the table, later than the last one of it."""
+        table = () if rule is None else tuple(one.regime for one in rule.regimes)
+        if event.regime not in table:
             return False
         said = Declared(
             event.event_time, event.regime, event.probability, event.event_id, at, session
         )
-        if self.said is not None and said <= self.said:
+        if self.said is not None and self.said.regime in table and said <= self.said:
             return False
         self.said = said
         return True

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from coordinator.core.engine import Engine
 from coordinator.core.route import Router
 from coordinator.core.shard import Shard
 from coordinator.log.memory import MemoryLog
@@ -34,6 +35,7 @@ class Play:
     shards: int
     inputs: Inputs = field(default_factory=Inputs)
     log: MemoryLog = field(default_factory=lambda: MemoryLog(clock=zero_clock))
+    engines: list[Engine] = field(default_factory=list)
     owners: list[Shard] = field(default_factory=list)
     read: dict[int, int] = field(default_factory=dict)
     due: list[tuple[int, str, Trade, str]] = field(default_factory=list)
@@ -46,7 +48,8 @@ class Play:
         router = Router(self.log, shards=self.shards)
         opening = started(shards=self.shards)
         router.write(opening, shards=range(self.shards), journal_time=T0)
-        self.owners = [Shard(self.log, engine(n, self.shards)) for n in range(self.shards)]
+        self.engines = [engine(n, self.shards) for n in range(self.shards)]
+        self.owners = [Shard(self.log, one) for one in self.engines]
         for owner in self.owners:
             owner.recover()
         shares = [{"portfolio": name, "share": share} for name, share in PARTS.items()]
@@ -134,8 +137,8 @@ class Play:
         """Trades that the engine gave up are open no more."""
         alive = {
             trade_id
-            for owner in self.owners
-            for portfolio in owner.engine.state.portfolios.values()  # type: ignore[attr-defined]
+            for one in self.engines
+            for portfolio in one.state.portfolios.values()
             for trade_id in portfolio.open_trades
         }
         self.open = {name: kept for name, kept in self.open.items() if name in alive}

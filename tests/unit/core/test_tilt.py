@@ -110,6 +110,16 @@ def test_the_latest_declaration_counts(more: list[tuple[str, float]], left: floa
     assert not events_of(run(inputs), InputRejected)
 
 
+def test_what_was_declared_under_another_table_hinders_nothing() -> None:
+    make = Inputs()
+    calm = {"adaptation": {"regime": {"regimes": [CALM | {"risk_aversion": 0.5}]}}}
+    inputs = [*world(make, REGIMES), declared(make, T0 + 2 * HOUR)]
+    inputs.append(make.make("control", "ParametersChanged", T0 + 3 * HOUR, parameters=calm))
+    assert factors(state_after(inputs)) == {}
+    inputs.append(declared(make, T0 + 4 * HOUR, "calm", event_time=T0 + HOUR))
+    assert factors(state_after(inputs)) == {"regime/risk_aversion": 0.5}
+
+
 def test_latest_is_by_its_own_time_not_by_arrival() -> None:
     make = Inputs()
     late = declared(make, T0 + 2 * HOUR, "calm", event_time=T0)
