@@ -5,10 +5,12 @@ Keyed by name.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from schemas.adaptation import Adaptation
 from schemas.base import Amount, Currency, InputEvent, Model, Name, Origin, Probability, Text
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "SourceRegistered",
     "StrategyMuted",
     "StrategyRegistered",
+    "VolumeShare",
 ]
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -158,6 +161,18 @@ class PriorityWeights(Model):
         return self
 
 
+VolumePart = Annotated[float, Field(gt=0, le=1)]
+
+
+class VolumeShare(Model):
+    """How much of an average session's volume one portfolio may trade."""
+
+    portfolio: Name
+    """Whose share."""
+    share: VolumePart
+    """Of every instrument's average volume of a session, a fraction."""
+
+
 class Parameters(Model):
     """Every number the engine's rules use, in the log, so that history replays under its own."""
 
@@ -281,12 +296,39 @@ class Parameters(Model):
         ModePreset(mode="conservative", risk_aversion=20.0),
     )
     """Presets by name."""
+    adaptation: Adaptation = Adaptation()
+    """Rules by which risk aversion, turnover and budgets move with regime, volatility, drawdown and
+    signal quality; without one they stay where they are."""
+    firm_volume_share: VolumePart | None = None
+    """Share of an average session's volume that all portfolios together may trade in a session, of
+    each instrument; absent: no bound, and mandates bound single decisions alone."""
+    volume_shares: Annotated[tuple[VolumeShare, ...], Field(max_length=100_000)] = ()
+    """How the firm's share is divided, sorted by portfolio; together no more than it. A portfolio
+    without an entry trades nothing while there is a firm's share."""
 
     @model_validator(mode="after")
     def _few_open_panes(self) -> Self:
         """A source's open panes are looked through for each of its signals."""
         if self.pane_grace_ms > GRACE_PANES_MAX * self.pane_ms:
             message = f"pane_grace_ms is at most {GRACE_PANES_MAX} times pane_ms"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _shares_within_the_firms(self) -> Self:
+        """Checked as a whole, in decimals: a tenth three times is three tenths."""
+        names = [one.portfolio for one in self.volume_shares]
+        if names != sorted(set(names)):
+            message = "volume_shares must be sorted by portfolio and unique"
+            raise ValueError(message)
+        if self.firm_volume_share is None:
+            if names:
+                message = "volume_shares divide a firm_volume_share: state it"
+                raise ValueError(message)
+            return self
+        together = sum((Decimal(repr(one.share)) for one in self.volume_shares), Decimal(0))
+        if together > Decimal(repr(self.firm_volume_share)):
+            message = f"volume_shares are {together} together, above firm_volume_share"
             raise ValueError(message)
         return self
 

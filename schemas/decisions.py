@@ -328,6 +328,9 @@ class AllocationDecided(PortfolioOutput):
     """What would have to be the same for the same decision."""
     mandate_version: Annotated[int, Field(ge=1)] | None = None
     """Under which of its portfolio's mandates, counted from 1; absent: not told by older builds."""
+    tilt: tuple[tuple[Reference, Finite], ...] = ()
+    """Multipliers that were in force and not 1, sorted by name: the rule's cause and what it moved,
+    such as "drawdown/risk_aversion" or "signal_quality/source/strategy"."""
 
 
 class TradesExpired(PortfolioOutput):

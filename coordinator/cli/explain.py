@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "render", "run"]
 
-_SIGNALS, _CHANGES, _CONFLICTS, _LIMITS = 10, 8, 4, 4
+_SIGNALS, _CHANGES, _CONFLICTS, _LIMITS, _MOVED = 10, 8, 4, 4, 8
 _BESIDE = 70
 """Columns that stand beside a signal's id in its table."""
 
@@ -99,6 +99,13 @@ def _head(told: Explanation) -> Iterator[RenderableType]:
     if told.priority_parts:
         parts = (f"{name} {part:.2f}" for name, part in told.priority_parts)
         yield Text.assemble(("priority of ", "dim"), ", ".join(parts))
+    for one in told.moved[:_MOVED]:
+        since = "" if one.since is None else f" since {clock_text(one.since)}"
+        rule = "" if one.rule is None else f": {one.rule}"
+        yield Text.assemble(
+            ("moved ", "dim"), safe(one.name), f" x{one.multiplier:g}{since}", safe(rule)
+        )
+    yield from _more(len(told.moved), _MOVED)
 
 
 def _signals(told: Explanation, *, whole: bool) -> Iterator[RenderableType]:

@@ -26,6 +26,7 @@ from coordinator.core.ports import AllocationProblem, Floats, RiskModel
 from coordinator.core.priority import Priorities, priorities
 from coordinator.core.risk import covariance_of
 from coordinator.core.state import Portfolio, State, View
+from coordinator.core.tilt import NEUTRAL, Tilt, tilt_of
 from coordinator.core.views import heard, horizon_of, scored_views
 
 __all__ = ["Opinion", "Situation", "problem_digest", "situation"]
@@ -54,7 +55,7 @@ class Situation:
     prices: (n,) last prices, each in its own currency; unit: (n,) weight of one unit. rows: views
     that count; without: live views that do not. apart:
     conflicts between the views; priorities: of the rows. limits: as the mandate states them,
-    and what open orders leave of them.
+    and what open orders leave of them. tilt: the multipliers in force.
     """
 
     problem: AllocationProblem
@@ -68,6 +69,7 @@ class Situation:
     priorities: Priorities
     worth: Valuation
     limits: Limits
+    tilt: Tilt = NEUTRAL
 
     @property
     def boxes(self) -> Boxes:
@@ -92,8 +94,11 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     prices = state.market.price[state.market.columns(names)]
     mu = opinion.combination.mu
     unit = prices * _rates(state, portfolio, names) / worth.nav
-    problem = _problem(state, portfolio, worth, names, unit, covariance, mu)
-    problem, limits = bounded(state, portfolio, worth, problem, unit=unit, horizon=horizon)
+    tilt = tilt_of(state, portfolio)
+    problem = _problem(state, portfolio, worth, names, unit, covariance, mu, tilt)
+    problem, limits = bounded(
+        state, portfolio, worth, problem, unit=unit, horizon=horizon, turnover=tilt.turnover
+    )
     return Situation(
         problem,
         prices,
@@ -106,6 +111,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
         opinion.priorities,
         worth,
         limits,
+        tilt,
     )
 
 
@@ -199,6 +205,7 @@ def _problem(
     unit: Floats,
     covariance: Floats,
     mu: Floats,
+    tilt: Tilt,
 ) -> AllocationProblem:
     mandate, costs, nav = portfolio.mandate, portfolio.costs, worth.nav
     n = len(names)
@@ -214,7 +221,7 @@ def _problem(
         nav=nav,
         mu=mu,
         covariance=covariance,
-        risk_aversion=portfolio.risk_aversion,
+        risk_aversion=portfolio.risk_aversion * tilt.aversion,
         filled=held,
         working_buys=may_fill[:, 0] * unit,
         working_sells=may_fill[:, 1] * unit,

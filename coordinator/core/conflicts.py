@@ -20,6 +20,7 @@ from coordinator.core.budgets import overruns
 from coordinator.core.match import Combination, error_correlation
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.core.state import Source
+from coordinator.core.tilt import NEUTRAL, Tilt
 from schemas.control import Parameters
 from schemas.decisions import ConflictKind
 
@@ -79,6 +80,7 @@ def find_conflicts(
     parameters: Parameters,
     *,
     rates: Mapping[str, float],
+    tilt: Tilt = NEUTRAL,
 ) -> list[Conflict]:
     """All conflicts of a round of at least the reported severity, the most severe first.
 
@@ -91,7 +93,7 @@ def find_conflicts(
     own = [
         *_forbidden(combination, problem),
         *_capacity(combination, problem),
-        *_beyond_budget(combination, problem, sources, rates),
+        *_beyond_budget(combination, problem, sources, rates, tilt),
     ]
     found = [*apart.conflicts, *(c for c in own if c.severity >= parameters.conflict_severity_min)]
     return sorted(found, key=lambda c: (-c.severity, c.kind, c.picks))
@@ -293,10 +295,11 @@ def _beyond_budget(
     problem: AllocationProblem,
     sources: Mapping[str, Source],
     rates: Mapping[str, float],
+    tilt: Tilt,
 ) -> list[Conflict]:
     """Strategies whose wishes exceed their capital or risk budget, with their largest wishes."""
     board, found = combination.board, []
-    for over in overruns(combination, problem, sources, rates=rates):
+    for over in overruns(combination, problem, sources, rates=rates, tilt=tilt):
         wished = np.abs(over.wishes[board.pick[list(over.rows)]])
         largest = sorted(zip((-wished).tolist(), over.rows, strict=True))[:CAPACITY_NAMES_MAX]
         rows = tuple(sorted(row for _, row in largest))

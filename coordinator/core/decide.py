@@ -13,6 +13,7 @@ from coordinator.core.book import money, value
 from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.conflicts import find_conflicts
+from coordinator.core.firm import firm_remarks
 from coordinator.core.limit_lines import limit_uses
 from coordinator.core.lines import (
     BREACH_MIN,
@@ -62,6 +63,7 @@ def close_round(
         state.sources,
         state.parameters,
         rates=_capital_rates(state, portfolio),
+        tilt=found.tilt,
     )
     reported = conflicts[: state.parameters.conflicts_max]
     events: list[OutputEvent] = []
@@ -174,9 +176,10 @@ def _decision(
         signals=signal_uses(found, answer, after),
         prior_utility=0.0,
         limits=limit_uses(found, answer),
-        solver=_report(found, answer),
+        solver=_report(found, answer, firm_remarks(state, portfolio)),
         identity=_identity(state, portfolio, found),
         mandate_version=portfolio.mandate_version,
+        tilt=found.tilt.parts,
     )
 
 
@@ -224,7 +227,8 @@ def _profile(found: Situation, weights: Floats, *, cash: float) -> Profile:
     )
 
 
-def _report(found: Situation, answer: Allocation) -> SolverReport:
+def _report(found: Situation, answer: Allocation, more: tuple[str, ...]) -> SolverReport:
+    """more: remarks on what was asked, beside those on the answer."""
     empty = found.limits.empty
     remarks = (f"left out, of no instrument of this decision: {listed(empty)}",) if empty else ()
     return SolverReport(
@@ -236,7 +240,7 @@ def _report(found: Situation, answer: Allocation) -> SolverReport:
         objective_continuous=answer.objective_continuous,
         violation=max(answer.violation, 0.0),
         violation_before=max(answer.violation_before, 0.0),
-        remarks=(*answer.remarks, *remarks),
+        remarks=(*answer.remarks, *remarks, *more),
     )
 
 

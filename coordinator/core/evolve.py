@@ -42,6 +42,7 @@ from coordinator.core.rounds import (
 )
 from coordinator.core.shown import seen_as
 from coordinator.core.state import OpenTrade, Portfolio, Source, State
+from coordinator.core.tilt import look_again, take_move, take_regime
 from schemas import control, market, orders, outcomes, portfolios
 from schemas.base import Event
 from schemas.books import (
@@ -62,6 +63,7 @@ from schemas.journal import EngineSealed, EngineStarted, RoundsPaced
 from schemas.panes import PortfolioPaneClosed, SourcePaneClosed
 from schemas.signals import SignalIssued
 from schemas.verdicts import (
+    ParametersAdapted,
     RecordQuarantined,
     SignalExpired,
     SignalRejected,
@@ -74,6 +76,9 @@ def evolve_input(state: State, stamp: Stamp, event: Event) -> None:
     """Apply an accepted input."""
     if type(event) is SignalIssued:
         take_view(state, stamp, event)
+        return
+    if type(event) is market.RegimeDeclared:
+        take_regime(state, stamp, event)
         return
     change = _INPUTS.get(type(event))
     if change is not None:
@@ -134,6 +139,7 @@ def _opened(state: State, event: portfolios.PortfolioOpened) -> None:
     note_idle(state, portfolio)
     arm_view(state, portfolio)
     arm_interval(state, portfolio)
+    look_again(state, portfolio)
 
 
 def _preset(parameters: control.Parameters, mode: str) -> float | None:
@@ -214,6 +220,7 @@ def _parameters(state: State, event: control.ParametersChanged) -> None:
         portfolio.risk_aversion = (
             _preset(event.parameters, portfolio.mode) or portfolio.risk_aversion
         )
+    look_again(state)
 
 
 def _paused(state: State, event: control.CoordinationPaused) -> None:
@@ -352,6 +359,7 @@ _OUTPUTS: dict[type[Event], Change] = {
     ReconciliationDiffered: take_difference,
     HoldingChanged: change_holding,
     CorporateActionTaken: take_action,
+    ParametersAdapted: take_move,
     RecordQuarantined: _quarantined,
     PortfolioPaneClosed: portfolio_pane_said,
     SourcePaneClosed: source_pane_said,

@@ -22,6 +22,7 @@ from coordinator.core.movements import Movements
 from coordinator.core.outcomes import Outcomes
 from coordinator.core.published import Published
 from coordinator.core.recall import Recall
+from coordinator.core.regimes import Regimes
 from coordinator.core.remembered import Remembered
 from coordinator.core.skill import Skill
 from coordinator.core.tallies import PortfolioPanes, SourcePanes
@@ -234,7 +235,9 @@ class Portfolio:
     """A portfolio's book, mandate and rounds.
 
     accounts: by currency, its own always among them. cost: of each position, in the instrument's
-    currency. invested: money put in less taken out, each at the rate of its day.
+    currency. invested: money put in less taken out, each at the rate of its day. adapted:
+    multipliers that are not 1, by "cause/weight", see `tilt`. dealt: units of each instrument that
+    filled in the session dealt_in, counted while there is a firm's share of volumes, see `firm`.
     """
 
     name: str
@@ -264,6 +267,9 @@ class Portfolio:
     reported: bool = False  # a positions report was taken
     view_shown: tuple[str, ...] = ()
     mandate_version: int = 1  # counts the mandates that were accepted
+    adapted: dict[str, float] = field(default_factory=dict)
+    dealt: dict[str, Decimal] = field(default_factory=dict)
+    dealt_in: int = 0
 
     @classmethod
     def opened(cls, event: PortfolioOpened, *, risk_aversion: float) -> Portfolio:
@@ -334,6 +340,8 @@ class State:
         self.movements: dict[str, Movements] = {}  # by portfolio
         self.biases: dict[str, Bias] = {}  # by portfolio
         self.published: Published | None = None
+        self.regimes = Regimes()
+        self.adapted_strategies: dict[tuple[str, str], float] = {}  # not 1, by source and strategy
         self.outcomes = Outcomes()
         self.portfolio_panes: dict[str, PortfolioPanes] = {}
         self.source_panes: dict[str, SourcePanes] = {}  # of those at home on this shard

@@ -13,6 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from coordinator.quality.moved import Moved
 from schemas.base import Model, parse_time
 from schemas.decisions import (
     AllocationDecided,
@@ -84,6 +85,8 @@ class Explanation(Model):
     mode: str
     mandate_version: int | None
     """Which of its portfolio's mandates it was made under; absent: an older build did not tell."""
+    moved: tuple[Moved, ...]
+    """Multipliers it was made under that are not 1, each with the rule that moved it."""
     nav: Decimal
     horizon_sessions: float
     valid_sessions: int
@@ -130,6 +133,7 @@ def explain(
     conflicts: Sequence[ConflictLine],
     closed: RoundClosed | None,
     place: Place,
+    moved: tuple[Moved, ...] = (),
 ) -> Explanation:
     """The reasons of one decision. conflicts and closed are those of the same decision_id."""
     binding = sorted(filter(_binds, decision.limits), key=_weight_of_limit)
@@ -142,6 +146,7 @@ def explain(
         opened_at=None if closed is None else parse_time(closed.opened_at),
         mode=decision.mode,
         mandate_version=decision.mandate_version,
+        moved=moved,
         nav=decision.nav,
         horizon_sessions=decision.horizon_sessions,
         valid_sessions=decision.valid_sessions,

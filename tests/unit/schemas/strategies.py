@@ -156,7 +156,24 @@ def _fitted(name: str, fields: Document) -> Document:
             kept = {preset["mode"]: preset for preset in modes}
             if kept:
                 fields["parameters"]["modes"] = [kept[mode] for mode in sorted(kept)]
+            _rules(fields["parameters"])
     return fields
+
+
+def _rules(fields: Document) -> None:
+    """Rules of adaptation, and shares of volumes, that can stand beside each other."""
+    rules = fields.get("adaptation") or {}
+    if rules.get("regime"):
+        rows = {row["regime"]: row for row in rules["regime"]["regimes"]}
+        rules["regime"]["regimes"] = [{"regime": name} for name in sorted(rows)]
+    if rules.get("volatility"):
+        rules["volatility"] |= {"sessions": 5, "sessions_long": 9}
+    if rules.get("drawdown"):
+        rules["drawdown"] |= {"begins": 0.1, "full": 0.3}
+    parts = {one["portfolio"]: one for one in fields.get("volume_shares", ())}
+    if parts:
+        fields["firm_volume_share"] = 1.0
+        fields["volume_shares"] = [{"portfolio": name, "share": 0.25} for name in sorted(parts)]
 
 
 def _mandate(fields: Document) -> None:
