@@ -41,7 +41,7 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 5
+FORMAT = 6
 _PORTFOLIO = TypeAdapter(Portfolio)
 _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])
