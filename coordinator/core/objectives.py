@@ -38,7 +38,6 @@ SESSIONS_YEAR = 252.0
 IMPACT_MOST = 1e3
 """No impact coefficient is larger: a millionth of NAV would cost all that it is worth."""
 VOLUME_LEAST = 1e-18
-_NOTHING = Charges()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,17 +176,17 @@ def _rates(
 
 
 def charged(problem: AllocationProblem, aims: Aims, parameters: Parameters) -> AllocationProblem:
-    """The problem with all that its aims charge; the very same one where that is nothing."""
+    """The problem with all that its aims charge, whatever it was charged with before."""
     charges = charges_of(problem, aims, parameters)
-    return problem if charges is problem.charges else replace(problem, charges=charges)
+    return problem if charges.none and problem.charges.none else replace(problem, charges=charges)
 
 
 def charges_of(problem: AllocationProblem, aims: Aims, parameters: Parameters) -> Charges:
-    """The charges of a problem; the shared `Charges()` where there are none."""
+    """The charges of a problem; `Charges()` where there are none."""
     preset, expenses = aims.preset, aims.expenses
     exact, square = _impact_charges(expenses.impact, preset.cost_weight, parameters)
     more = preset.cost_weight - 1.0
-    found = Charges(
+    return Charges(
         robustness=_scaled(np.sqrt(np.diag(problem.covariance)), preset.robustness),
         impact=exact,
         impact_square=square,
@@ -200,7 +199,6 @@ def charges_of(problem: AllocationProblem, aims: Aims, parameters: Parameters) -
         linear_buy=_scaled(problem.cost_buy, more),
         linear_sell=_scaled(problem.cost_sell, more),
     )
-    return _NOTHING if found.none else found
 
 
 def _impact_charges(
