@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from coordinator.core.ports import AllocationProblem, Charges, Floats
+from coordinator.core.ports import NO_CHARGES, AllocationProblem, Charges, Floats
 from coordinator.core.state import Portfolio, State
 from coordinator.core.words import listed
 from schemas.control import ModePreset, Parameters
@@ -182,11 +182,11 @@ def charged(problem: AllocationProblem, aims: Aims, parameters: Parameters) -> A
 
 
 def charges_of(problem: AllocationProblem, aims: Aims, parameters: Parameters) -> Charges:
-    """The charges of a problem; `Charges()` where there are none."""
+    """The charges of a problem; `NO_CHARGES` where there are none."""
     preset, expenses = aims.preset, aims.expenses
     exact, square = _impact_charges(expenses.impact, preset.cost_weight, parameters)
     more = preset.cost_weight - 1.0
-    return Charges(
+    found = Charges(
         robustness=_scaled(np.sqrt(np.diag(problem.covariance)), preset.robustness),
         impact=exact,
         impact_square=square,
@@ -199,6 +199,7 @@ def charges_of(problem: AllocationProblem, aims: Aims, parameters: Parameters) -
         linear_buy=_scaled(problem.cost_buy, more),
         linear_sell=_scaled(problem.cost_sell, more),
     )
+    return NO_CHARGES if found.none else found
 
 
 def _impact_charges(

@@ -213,8 +213,7 @@ class WeightLimit:
 class Charges:
     """What the objective is charged with beside risk and linear costs; None or 0: not charged.
 
-    Arrays are (n,) and >= 0 unless said; rates are fractions of NAV over the horizon. linear_buy
-    and linear_sell are weighed by the objective alone: cash pays cost_buy and cost_sell.
+    Arrays are (n,) and >= 0 unless said; rates are fractions of NAV over the horizon.
     """
 
     linear_buy: Floats | None = None  # per unit bought, either sign, beside cost_buy
@@ -228,8 +227,6 @@ class Charges:
     diversification: float = 0.0  # times half the sum of w_i^2 Sigma_ii
     tracking: float = 0.0  # times half the variance of w - benchmark
     benchmark: Floats | None = None  # weights, any sign; None: cash
-    linear_buy: Floats | None = None  # per unit bought, beside cost_buy; >= -cost_buy
-    linear_sell: Floats | None = None  # per unit sold, beside cost_sell; >= -cost_sell
 
     @property
     def none(self) -> bool:

@@ -7,14 +7,13 @@ every problem has, and no further limits, no sleeves and no lots.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 
 import cvxpy as cp
 import numpy as np
 
-from coordinator.core.ports import Allocation, AllocationProblem, Charges, Floats
+from coordinator.core.ports import Allocation, AllocationProblem, Floats
 
-__all__ = ["ReferenceAllocator", "charge", "honours_charges", "objective"]
+__all__ = ["ReferenceAllocator", "charge", "objective"]
 
 TOLERANCE = 1e-9
 
@@ -100,19 +99,3 @@ def _total(problem: AllocationProblem, side: str) -> Floats:
     own, more = getattr(problem, f"cost_{side}"), getattr(problem.charges, f"linear_{side}")
     total: Floats = own if more is None else np.maximum(own + more, 0.0)
     return total
-
-
-@cache
-def honours_charges() -> bool:
-    """Whether this build's own solver weighs what a problem is charged with.
-
-    Until it does, tests that need it are left out; a robustness charge above every expected return
-    leaves nothing worth holding.
-    """
-    from coordinator.solver import CvxAllocator, SolverSettings  # noqa: PLC0415 - asked once
-    from tests.unit.solver.conftest import build  # noqa: PLC0415 - asked once
-
-    plain = build(4)
-    much = replace(plain, charges=Charges(robustness=np.full(4, 10.0)))
-    answer = CvxAllocator(SolverSettings()).allocate(much)
-    return bool(np.abs(much.start + answer.continuous).sum() < 1e-6)

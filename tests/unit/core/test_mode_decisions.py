@@ -1,7 +1,6 @@
 """What each weight of a mode does to decisions under it; the modes come from a file.
 
-Judged with an allocator that is the plain model in cvxpy, and with the engine's own as soon as that
-weighs what a problem is charged with.
+Judged with an allocator that is the plain model in cvxpy, and with the engine's own.
 """
 
 from __future__ import annotations
@@ -24,20 +23,15 @@ from coordinator.solver import CvxAllocator, SolverSettings, pin_threads
 from replay.problems import situation_at
 from schemas.decisions import AllocationDecided
 from tests.journals import DAY, HOUR, SECOND, T0, Input, Inputs, events_of, run
-from tests.support.charged_reference import ReferenceAllocator, honours_charges
+from tests.support.charged_reference import ReferenceAllocator, objective
 
 NAMES = ("A", "B", "C", "D", "E", "F")
 DAYS = 25
+KINDS = ("reference", "own")
 FREE: dict[str, Any] = {"fee_bps": 2.0, "half_spread_bps": 3.0, "impact": 1.0}
 HEAD = '[[portfolio]]\nid = "p"\ncash = "1000000"\ncurrency = "USD"\nmode = "own"\n'
 WIDE = {"position_min": -0.6, "position_max": 0.8, "gross_max": 3.0, "turnover_max": 3.0}
 BENCHMARK = [{"instrument": name, "weight": 1.0 / 8.0} for name in NAMES]
-
-
-def allocators() -> list[Any]:
-    # Waits for the solver: of itself `own` comes in once a charged problem is solved as charged.
-    waits = pytest.mark.skipif(not honours_charges(), reason="the solver weighs no charges yet")
-    return [pytest.param("reference", id="reference"), pytest.param("own", marks=waits, id="own")]
 
 
 def made_by(kind: str) -> Callable[[int, int], Engine]:
@@ -145,7 +139,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("modes")
 
 
-@pytest.mark.parametrize("kind", allocators())
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("weight", "values", "measure"), SWEEPS, ids=[one[0] for one in SWEEPS])
 def test_more_of_a_weight_is_never_more_of_what_it_is_against(
     folder: Path, kind: str, weight: str, values: tuple[float, ...], measure: Any
@@ -162,7 +156,7 @@ def names(decision: AllocationDecided) -> float:
     return float(np.abs(held).sum() ** 2 / (held @ held))
 
 
-@pytest.mark.parametrize("kind", allocators())
+@pytest.mark.parametrize("kind", KINDS)
 def test_robustness_holds_less_and_diversification_spreads_what_is_held(
     folder: Path, kind: str
 ) -> None:
@@ -174,19 +168,19 @@ def test_robustness_holds_less_and_diversification_spreads_what_is_held(
     assert names(plain) < names(spread[0]) < names(spread[1])
 
 
-@pytest.mark.parametrize("kind", allocators())
+@pytest.mark.parametrize("kind", KINDS)
 def test_robustness_beyond_every_opinion_leaves_cash(folder: Path, kind: str) -> None:
     _, decision = decided(kind, folder, (("robustness", 1.0),))
     assert decision.after.gross == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", allocators())
+@pytest.mark.parametrize("kind", KINDS)
 def test_nothing_but_tracking_holds_the_benchmark(folder: Path, kind: str) -> None:
     _, decision = decided(kind, folder, (("tracking", 1e5), ("cost_weight", 0.0)))
     assert weights_of(decision) == pytest.approx(np.full(len(NAMES), 1.0 / 8.0), abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", allocators())
+@pytest.mark.parametrize("kind", KINDS)
 def test_carry_that_is_received_draws_and_carry_that_is_paid_repels(
     folder: Path, kind: str
 ) -> None:
@@ -218,9 +212,19 @@ def test_a_decision_tells_what_impact_and_holding_are_expected_to_cost(folder: P
     assert decision.after.cash == pytest.approx(1.0 - trades.sum() - decision.cost, abs=1e-9)
 
 
-def test_under_no_charge_the_engines_own_solver_and_the_plain_model_agree(folder: Path) -> None:
-    weights = (("cost_weight", 1.0),)
-    found = [
-        weights_of(decided(kind, folder, weights, impact=0.0)[1]) for kind in ("own", "reference")
-    ]
-    assert found[0] == pytest.approx(found[1], abs=1e-5)
+EVERYTHING = (
+    ("cost_weight", 1.5), ("holding_weight", 2.0), ("robustness", 0.004),
+    ("turnover_price_bps", 3.0), ("diversification", 2.0), ("tracking", 3.0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("weights", [(), EVERYTHING], ids=["costs alone", "everything"])
+def test_the_engines_own_trades_are_worth_as_much_as_the_plain_models(
+    folder: Path, weights: tuple[tuple[str, float], ...]
+) -> None:
+    log, decision = decided("own", folder, weights, borrow_bps_year=100.0)
+    _, _, found = situation_at(log, decision.decision_id)
+    assert found.problem.charges.impact is not None
+    own = objective(found.problem, weights_of(decision))
+    assert own == pytest.approx(decision.solver.objective, abs=1e-9)
+    assert own >= ReferenceAllocator().allocate(found.problem).objective - 1e-8

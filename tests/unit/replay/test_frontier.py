@@ -14,7 +14,6 @@ from schemas.control import ModePreset
 from schemas.decisions import AllocationDecided
 from tests.journals import HOUR, SECOND, T0, Inputs, events_of, run
 from tests.recorded import end_of, recorded
-from tests.support.charged_reference import honours_charges
 
 AT = T0 + HOUR
 
@@ -79,8 +78,6 @@ def test_four_equal_positions_are_four_names_and_without_a_benchmark_nothing_is_
     assert all(point.tracking is not None and point.tracking > 0.0 for point in tracked.points)
 
 
-# Waits for the solver: comes in once a charged problem is solved as charged.
-@pytest.mark.skipif(not honours_charges(), reason="the solver weighs no charges yet")
 @pytest.mark.parametrize(
     ("over", "measure"),
     [("turnover_price", "turnover"), ("cost", "cost"), ("tracking", "tracking")],
