@@ -129,12 +129,25 @@ class CoordinationResumed(ControlEvent):
 
 
 class ModePreset(Model):
-    """What a mode means."""
+    """What a mode means: how much the objective counts each thing beside the expected return."""
 
     mode: Name
     """Name that portfolios refer to."""
     risk_aversion: Positive
     """gamma of the objective; larger is more cautious."""
+    cost_weight: Annotated[float, Field(ge=0, le=1_000)] = 1.0
+    """Times the expected costs of trading, linear ones and impact; 0: they do not count."""
+    holding_weight: Annotated[float, Field(ge=0, le=1_000)] = 1.0
+    """Times the expected costs of holding: borrow and carry."""
+    robustness: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """How far each expected return may be mistaken, as a share of the instrument's volatility over
+    the horizon: charged per unit of absolute weight."""
+    turnover_price_bps: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """Charged per unit of turnover, half the absolute weight traded, beside what trading costs."""
+    diversification: Weight = 0.0
+    """Times half the sum of squared weights times variances: spreads what is held."""
+    tracking: Weight = 0.0
+    """Times half the variance of the difference to the mandate's benchmark; cash without one."""
 
 
 class PriorityWeights(Model):
@@ -290,6 +303,13 @@ class Parameters(Model):
     """Reported cash may differ by this much, money: what custodians round away."""
     volume_sessions: Annotated[int, Field(ge=1, le=250)] = 20
     """Sessions that an average daily volume is taken over."""
+    volume_prior: Annotated[float, Field(gt=0, le=1e15)] | None = None
+    """Value traded in a session that is assumed where no volume is known, in the portfolio's
+    currency; absent: no impact is charged there, and the decision says so."""
+    impact_exact_max: Annotated[int, Field(ge=0, le=10_000)] = 250
+    """Of more instruments than that, a problem charges impact by a square, not by the 3/2 power."""
+    impact_reference: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Traded weight at which the square charges as much as the 3/2 power."""
     modes: Annotated[tuple[ModePreset, ...], Field(min_length=1, max_length=100)] = (
         ModePreset(mode="aggressive", risk_aversion=3.0),
         ModePreset(mode="balanced", risk_aversion=8.0),

@@ -307,7 +307,7 @@ class AllocationDecided(PortfolioOutput):
     turnover: Annotated[float, Field(ge=0)]
     """Half the absolute weight traded."""
     cost: Finite
-    """Expected cost of the trades, fraction of NAV."""
+    """Expected cost of the trades, fraction of NAV: fees, spread, tax and impact."""
     targets: tuple[Target, ...]
     """Sorted by instrument."""
     trades: tuple[Trade, ...]
@@ -331,6 +331,11 @@ class AllocationDecided(PortfolioOutput):
     tilt: tuple[tuple[Reference, Finite], ...] = ()
     """Multipliers that were in force and not 1, sorted by name: the rule's cause and what it moved,
     such as "drawdown/risk_aversion" or "signal_quality/source/strategy"."""
+    cost_impact: Finite = 0.0
+    """How much of the cost is market impact."""
+    cost_holding: Finite = 0.0
+    """Expected cost of holding what is held after the trades, over the horizon: borrow and carry;
+    below 0 where more is received than paid. No part of the cost."""
 
 
 class TradesExpired(PortfolioOutput):

@@ -203,7 +203,7 @@ def _changes(told: Explanation) -> Iterator[RenderableType]:
     trades = sum(1 for one in told.changes if one.trade is not None)
     yield _title(
         f"Before and after: {counted(trades, 'trade')}, turnover {_percent(told.turnover)}, "
-        f"expected cost {_bps(told.cost)}"
+        f"expected cost {_bps(told.cost)}{_costs(told)}"
     )
     rows = table(
         "instrument", "before", "wanted", "after", "trade", "at", "urgency", "opinion",
@@ -221,6 +221,12 @@ def _changes(told: Explanation) -> Iterator[RenderableType]:
             _percent(side.volatility), str(side.positions),
         )  # fmt: skip
     yield totals
+
+
+def _costs(told: Explanation) -> str:
+    """What there is of impact and of holding."""
+    impact = f" (impact {_bps(told.cost_impact)})" if told.cost_impact else ""
+    return f"{impact}, holding {_bps(told.cost_holding)}" if told.cost_holding else impact
 
 
 def _change(one: Change) -> tuple[RenderableType, ...]:

@@ -131,8 +131,11 @@ def _rate(state: State, event: market.RatesObserved) -> None:
 
 
 def _opened(state: State, event: portfolios.PortfolioOpened) -> None:
-    preset = _preset(state.parameters, event.mode) or 0.0
-    portfolio = Portfolio.opened(event, risk_aversion=preset)
+    preset = _preset(state.parameters, event.mode)
+    if preset is None:
+        message = f"{event.portfolio}: no mode {event.mode!r}, which its intake should have seen"
+        raise LookupError(message)
+    portfolio = Portfolio.opened(event, preset=preset)
     state.portfolios[event.portfolio] = portfolio
     await_panes(state, portfolio)
     note_mandate(state, portfolio)
@@ -142,8 +145,8 @@ def _opened(state: State, event: portfolios.PortfolioOpened) -> None:
     look_again(state, portfolio)
 
 
-def _preset(parameters: control.Parameters, mode: str) -> float | None:
-    return next((p.risk_aversion for p in parameters.modes if p.mode == mode), None)
+def _preset(parameters: control.Parameters, mode: str) -> control.ModePreset | None:
+    return next((preset for preset in parameters.modes if preset.mode == mode), None)
 
 
 def _mandate(state: State, event: portfolios.MandateChanged) -> None:
@@ -151,7 +154,7 @@ def _mandate(state: State, event: portfolios.MandateChanged) -> None:
     portfolio.mandate = event.mandate
     portfolio.mandate_version += 1
     portfolio.mode = event.mode or portfolio.mode
-    portfolio.risk_aversion = _preset(state.parameters, portfolio.mode) or portfolio.risk_aversion
+    portfolio.preset = _preset(state.parameters, portfolio.mode) or portfolio.preset
     portfolio.schedule = event.schedule or portfolio.schedule
     portfolio.costs = event.costs or portfolio.costs
     portfolio.reports = event.reports or portfolio.reports
@@ -217,9 +220,7 @@ def _parameters(state: State, event: control.ParametersChanged) -> None:
     )
     for name in sorted(state.portfolios):
         portfolio = state.portfolios[name]
-        portfolio.risk_aversion = (
-            _preset(event.parameters, portfolio.mode) or portfolio.risk_aversion
-        )
+        portfolio.preset = _preset(event.parameters, portfolio.mode) or portfolio.preset
     look_again(state)
 
 

@@ -27,7 +27,7 @@ from coordinator.core.remembered import Remembered
 from coordinator.core.skill import Skill
 from coordinator.core.tallies import PortfolioPanes, SourcePanes
 from schemas.canonical import canonical_bytes, digest
-from schemas.control import Parameters, SourceRegistered, StrategyRegistered
+from schemas.control import ModePreset, Parameters, SourceRegistered, StrategyRegistered
 from schemas.decisions import Trigger
 from schemas.entries import GENESIS
 from schemas.market import CorporateActionAnnounced
@@ -247,7 +247,7 @@ class Portfolio:
     schedule: Schedule
     costs: Costs
     reports: ReportPolicy
-    risk_aversion: float  # of its mode, kept when the parameters drop that mode
+    preset: ModePreset  # of its mode, kept when the parameters drop that mode
     accounts: dict[str, Account]
     invested: Decimal
     growth: Growth
@@ -272,7 +272,7 @@ class Portfolio:
     dealt_in: int = 0
 
     @classmethod
-    def opened(cls, event: PortfolioOpened, *, risk_aversion: float) -> Portfolio:
+    def opened(cls, event: PortfolioOpened, *, preset: ModePreset) -> Portfolio:
         """As it starts: with money and nothing else."""
         start = Account(cash=event.cash, paid_in=event.cash)
         return cls(
@@ -283,11 +283,16 @@ class Portfolio:
             event.schedule,
             event.costs,
             event.reports,
-            risk_aversion,
+            preset,
             {event.currency: start},
             event.cash,
             Growth(nav=float(event.cash)),
         )
+
+    @property
+    def risk_aversion(self) -> float:
+        """gamma of its mode."""
+        return self.preset.risk_aversion
 
     @property
     def cash(self) -> Decimal:

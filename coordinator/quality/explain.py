@@ -114,6 +114,10 @@ class Explanation(Model):
     after: Profile
     turnover: float
     cost: float
+    cost_impact: float
+    """How much of the cost is market impact."""
+    cost_holding: float
+    """Of holding what is held after the trades, over the horizon; no part of the cost."""
     prior_utility: float
     contributions: float
     """Sum of the signals' and the prior's parts: equals after.expected_return."""
@@ -164,6 +168,8 @@ def explain(
         after=decision.after,
         turnover=decision.turnover,
         cost=decision.cost,
+        cost_impact=decision.cost_impact,
+        cost_holding=decision.cost_holding,
         prior_utility=decision.prior_utility,
         contributions=sum((one.utility for one in decision.signals), decision.prior_utility),
         solver=decision.solver,
