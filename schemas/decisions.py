@@ -22,6 +22,7 @@ from schemas.base import (
     Text,
     Timestamp,
 )
+from schemas.impact import Impact
 
 __all__ = [
     "AllocationDecided",
@@ -328,6 +329,10 @@ class AllocationDecided(PortfolioOutput):
     """What would have to be the same for the same decision."""
     mandate_version: Annotated[int, Field(ge=1)] | None = None
     """Under which of its portfolio's mandates, counted from 1; absent: not told by older builds."""
+    impact_before: Impact | None = None
+    """Losses, exposure, liquidity and diversification without the trades; absent: as above."""
+    impact_after: Impact | None = None
+    """The same with them."""
 
 
 class TradesExpired(PortfolioOutput):

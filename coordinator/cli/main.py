@@ -29,6 +29,7 @@ COMMANDS = {
     "replay": "replay",
     "explain": "explain",
     "portfolio": "portfolio",
+    "impact": "impact",
     "sources": "sources",
     "activity": "activity",
     "signals": "signals",

@@ -13,6 +13,7 @@ from coordinator.core.book import money, value
 from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.conflicts import find_conflicts
+from coordinator.core.impact_lines import impacts
 from coordinator.core.limit_lines import limit_uses
 from coordinator.core.lines import (
     BREACH_MIN,
@@ -151,6 +152,7 @@ def _decision(
         state, portfolio, found, answer, cost=cost, decision_id=decision_id(portfolio)
     )
     priority, parts = _priority(state, found, answer, cost=float(cost.sum()))
+    impact_before, impact_after = impacts(state, portfolio, found, answer)
     return AllocationDecided(
         decided_at=state.clock,
         portfolio=portfolio.name,
@@ -177,6 +179,8 @@ def _decision(
         solver=_report(found, answer),
         identity=_identity(state, portfolio, found),
         mandate_version=portfolio.mandate_version,
+        impact_before=impact_before,
+        impact_after=impact_after,
     )
 
 
