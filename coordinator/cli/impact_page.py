@@ -120,7 +120,7 @@ def _exposures(told: Analysis) -> Iterator[RenderableType]:
 def _limits(told: Analysis) -> Iterator[RenderableType]:
     broken = [one for one in told.limits if one.given_after > 0.0]
     mended = len(told.limits) - len(broken)
-    words = f"Limits broken after, should any open orders fill or none: {len(broken)}"
+    words = f"Limits broken after, whichever open orders fill: {len(broken)}"
     words += f", mended: {mended}" if mended else ""
     yield Text(f"\n{words}", style="bold red" if broken else "bold")
     if not told.limits:

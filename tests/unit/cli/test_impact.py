@@ -58,7 +58,7 @@ def test_trades_are_shown_with_risk_exposure_costs_and_broken_limits(
     text = " ".join(capsys.readouterr().out.split())
     for word in ("impact of the trades asked about on p", "3 trades", "volatility a year",
                  "effective bets", "95% 1 session", "Tech[x]", "factors: market",
-                 "open orders fill or none: 2", "position_max B=1 10.00%", "position_min A 0.00%",
+                 "whichever open orders fill: 2", "position_max B=1 10.00%", "position_min A 0.00%",
                  "of volume", "sessions to sell: at 10% of the volume"):  # fmt: skip
         assert word in text
     assert "-0.00" not in text
