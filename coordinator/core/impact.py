@@ -183,7 +183,8 @@ def trading(setting: Setting, trades: Floats) -> Trading:
     size = np.abs(trades)
     known = (setting.volume > 0.0) & (size > 0.0)
     shares = np.full(len(trades), np.nan)
-    np.divide(size, setting.volume, out=shares, where=known)
+    with np.errstate(over="ignore"):
+        np.divide(size, setting.volume, out=shares, where=known)
     shares = np.minimum(shares, LARGEST)
     slope = setting.coefficient * setting.volatilities * np.sqrt(shares)
     return Trading(shares, np.where(known, np.minimum(slope * size, LARGEST), 0.0))
@@ -228,8 +229,8 @@ def _standard_tail(level: float) -> tuple[float, float]:
 
 def effective_names(weights: Floats) -> float | None:
     """Inverse of the Herfindahl index of the shares of gross exposure; None: nothing is held."""
-    gross = float(np.abs(weights).sum())
-    return gross**2 / float((weights**2).sum()) if gross > 0.0 else None
+    squares = float((weights**2).sum())
+    return float(np.abs(weights).sum()) ** 2 / squares if squares > 0.0 else None
 
 
 def diversification_ratio(weights: Floats, alone: Floats, volatility: float) -> float | None:
@@ -244,8 +245,9 @@ def diversification_ratio(weights: Floats, alone: Floats, volatility: float) -> 
 
 def sessions_to_sell(held: Floats, volume: Floats, participation: float) -> Floats:
     """(n,) sessions; NaN where no volume is known. held, volume: units, or fractions of NAV."""
-    reach = np.where(volume > 0.0, volume * participation, np.nan)
-    return np.minimum(np.abs(held) / reach, LARGEST)
+    reach = volume * participation
+    with np.errstate(over="ignore"):
+        return np.minimum(np.abs(held) / np.where(reach > 0.0, reach, np.nan), LARGEST)
 
 
 def _by_sector(groups: Groups, weights: Floats) -> Floats:

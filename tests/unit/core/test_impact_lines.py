@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from coordinator.core.allocate import situation
+from coordinator.core.impact import effective_names
 from coordinator.core.impact_lines import RISKS_MAX, impacts, setting_of
 from coordinator.core.ports import Allocation
 from coordinator.learning import ChosenRisk
@@ -108,10 +109,15 @@ def test_a_trade_is_measured_against_the_volume_and_an_unknown_one_by_nothing() 
     assert idle.sectors[0].long > 0.1
 
 
-def test_a_volume_next_to_nothing_takes_as_long_as_can_be_told() -> None:
-    found = last(world(Inputs(), 1, volume=1e-300))
+@pytest.mark.parametrize("volume", [1e-300, 5e-308])
+def test_a_volume_next_to_nothing_takes_as_long_as_can_be_told(volume: float) -> None:
+    found = last(world(Inputs(), 1, volume=volume))
     assert found.days_to_sell_max == 1e18
     assert found.volume_share_max == 1e18
+
+
+def test_weights_too_small_to_be_squared_are_no_names() -> None:
+    assert effective_names(np.array([1e-200, 1e-220])) is None
 
 
 def test_an_instrument_that_is_listed_anew_is_in_its_new_sector_from_then_on() -> None:
