@@ -39,17 +39,11 @@ Identity = tuple[str, str, str]
 
 def build_engine(*, shard: int, shards: int) -> Engine:
     """An engine with the solver and the risk model of this build."""
-    pin_threads()
-    return Engine(
-        shard=shard,
-        shards=shards,
-        allocator=allocator(),
-        risk_model=risk_model(),
-    )
+    return Engine(shard=shard, shards=shards, allocator=allocator(), risk_model=risk_model())
 
 
 def allocator() -> Allocator:
-    """The solver of this build; `pin_threads` comes first, as in `build_engine`."""
+    """The solver of this build."""
     pin_threads()
     return CvxAllocator(SolverSettings())
 

@@ -21,13 +21,11 @@ from coordinator.core.bounding import multiples_of
 from coordinator.core.lines import instrument_lines
 from coordinator.core.ports import LogReader
 from coordinator.core.state import Portfolio, State
+from coordinator.quality.explain import Explanation
 from coordinator.quality.impact import Analysis, Trades, analyse
-from coordinator.quality.reasons import Recorded
 from replay.broken import broken_limits
 from replay.errors import CannotMeasure
-from replay.source import Progress
-from replay.standing import Moment, standing
-from schemas.decisions import AllocationDecided
+from replay.problems import situation_at
 
 __all__ = ["Order", "asked", "of_decision", "would_decide"]
 
@@ -114,21 +112,15 @@ def would_decide(state: State, portfolio: Portfolio) -> Analysis:
     )
 
 
-def of_decision(
-    reader: LogReader, recorded: Recorded, *, progress: Progress | None = None
-) -> Analysis:
+def of_decision(reader: LogReader, explained: Explanation) -> Analysis:
     """What a recorded decision made of its portfolio, from the state that it was made from.
 
-    Raises CannotMeasure, and what `standing` raises.
+    Raises what `situation_at` raises.
     """
-    decision, place = recorded.decision, recorded.place
-    moment = Moment(position=place.position, decision=decision.decision_id)
-    state = standing(reader, place.shard, moment, progress=progress).state
-    portfolio = state.portfolios[decision.portfolio]
-    found = _situation(state, portfolio, also=[one.instrument for one in decision.targets])
-    trades = _decided(found, decision)
-    remarks = decision.solver.remarks
-    if problem_digest(found.problem) != decision.identity.problem:
+    state, portfolio, found = situation_at(reader, explained.decision_id)
+    trades = _decided(found, explained)
+    remarks = explained.solver.remarks
+    if problem_digest(found.problem) != explained.identity.problem:
         remarks = (_OTHER_PROBLEM, *remarks)
     return analyse(
         state,
@@ -137,21 +129,20 @@ def of_decision(
         trades,
         question="decision",
         limits=broken_limits(found, trades.trades),
-        decision_id=decision.decision_id,
-        remarks=(f"rung {decision.solver.rung.value}", *remarks),
+        decision_id=explained.decision_id,
+        remarks=(f"rung {explained.solver.rung.value}", *remarks),
     )
 
 
-def _decided(found: Situation, decision: AllocationDecided) -> Trades:
-    """Weights, trades and units as they were recorded."""
-    names = found.problem.instruments
-    before = {one.instrument: one.weight_before for one in decision.targets}
-    orders = {one.instrument: one for one in decision.trades}
-    start = np.array([before.get(name, 0.0) for name in names])
-    trades = np.array([orders[name].weight if name in orders else 0.0 for name in names])
-    return Trades(
-        start, trades, [orders[name].quantity if name in orders else ZERO for name in names]
-    )
+def _decided(found: Situation, explained: Explanation) -> Trades:
+    """Weights and units as they were recorded; what is not told of is not held."""
+    changes = {one.instrument: one for one in explained.changes}
+    told = [changes.get(name) for name in found.problem.instruments]
+    start = np.array([0.0 if one is None else one.before for one in told])
+    after = np.array([0.0 if one is None or one.trade is None else one.after for one in told])
+    quantities = [ZERO if one is None or one.trade is None else one.trade for one in told]
+    traded = np.array([bool(one) for one in quantities])
+    return Trades(start, np.where(traded, after - start, 0.0), quantities)
 
 
 def _situation(state: State, portfolio: Portfolio, *, also: Iterable[str] = ()) -> Situation:

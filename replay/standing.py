@@ -8,7 +8,7 @@ begins at the newest recorded state that it can read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -27,7 +27,7 @@ from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import decode_output, opening
 from schemas.verdicts import InputRejected, RecordQuarantined
 
-__all__ = ["Moment", "Standing", "Watch", "standing"]
+__all__ = ["Decided", "Moment", "Standing", "Watch", "restore_newest", "standing"]
 
 Watch = Callable[[State, Record], None]
 """Sees the state after each record of the journal, some of them more than once."""
@@ -40,15 +40,10 @@ REJECTED_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The end of what is folded: a journal position, or a time in ns UTC; neither: everything.
-
-    decision: one that the record at the position led to; the state is then that which it was made
-    from, before it and the record changed anything.
-    """
+    """The end of what is folded: a journal position, or a time in ns UTC; neither: everything."""
 
     position: int | None = None
     time: int | None = None
-    decision: str | None = None
 
     def holds(self, record: Record) -> bool:
         """Whether the record lies no later."""
@@ -114,20 +109,17 @@ def _folded(
 ) -> Standing:
     engine = build_engine(shard=shard, shards=shards_of(reader))
     if watch is None or begin_of(reader, "journal", shard):
-        _restore(engine, reader, shard, moment)
+        restore_newest(engine, reader, shard, moment)
     engine.state.follows = True
-    decided = _Decided(reader, shard, after=engine.position)
+    decided = Decided(reader, shard, after=engine.position)
     time, total, done = engine.clock, reader.end("journal", shard), 0
     rejected: list[InputRejected] = []
     count = 0
     start = max(engine.position + 1, begin_of(reader, "journal", shard))
     for record in takewhile(moment.holds, reader.read("journal", shard, start)):
-        failing = failures.get(record.position, {})
-        before = _up_to(moment.decision, decided.by(record.position), engine, failing)
-        try:
-            followed = engine.follow(record, before, failures=failing)
-        except _Reached:
-            return Standing(engine.state, engine.position, engine.clock, start, (), 0, at_end=False)
+        followed = engine.follow(
+            record, decided.by(record.position), failures=failures.get(record.position, {})
+        )
         for output in followed:
             if output.startswith(_REJECTED) and (one := _rejection(output)).portfolio == about:
                 count += 1
@@ -138,9 +130,6 @@ def _folded(
             watch(engine.state, record)
         if progress is not None and done % _PROGRESS_RECORDS == 0:
             progress(record.position, total, time)
-    if moment.decision is not None:
-        message = f"decision {moment.decision!r} does not follow from position {moment.position}"
-        raise CannotFollow(message)
     at_end = engine.position + 1 >= total
     return Standing(engine.state, engine.position, time, start, tuple(rejected), count, at_end)
 
@@ -153,13 +142,11 @@ def _rejection(output: bytes) -> InputRejected:
     return event
 
 
-def _restore(engine: Engine, reader: LogReader, shard: int, moment: Moment) -> None:
+def restore_newest(engine: Engine, reader: LogReader, shard: int, moment: Moment) -> None:
     """Begin at the newest state of no later than the moment that this build can read."""
     if moment.time is not None:
         return
     last = reader.end("journal", shard) if moment.position is None else moment.position
-    if moment.decision is not None:
-        last -= 1  # what was written down after the record has the decision in it
     for state in RecordedStates(reader, shard).newest(last):
         try:
             engine.restore(state)
@@ -182,22 +169,7 @@ def _due(event: Event) -> _Due:
     raise TypeError(message)
 
 
-class _Reached(Exception):
-    """The state is the one that was asked for."""
-
-
-def _up_to(
-    decision: str | None, decided: Iterator[_Due], engine: Engine, failures: Mapping[str, str]
-) -> Iterator[_Due]:
-    """Those before a decision, then Reached: with the timers fired that came before it."""
-    for time, timer, event in decided:
-        if isinstance(event, AllocationDecided) and event.decision_id == decision:
-            engine.reach(time, timer, failures=failures)
-            raise _Reached
-        yield time, timer, event
-
-
-class _Decided:
+class Decided:
     """What was decided in a shard, by the journal position that caused it."""
 
     def __init__(self, reader: LogReader, shard: int, *, after: int) -> None:

@@ -10,7 +10,7 @@ import argparse
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from coordinator.cli.console import FAILED, OK, USAGE, complain, output, print_json, progress
+from coordinator.cli.console import FAILED, OK, USAGE, complain, output, print_json
 from coordinator.cli.moments import add_moment, in_log, portfolio_there, shown
 
 if TYPE_CHECKING:
@@ -81,20 +81,17 @@ def _of_portfolio(stood: Standing, args: argparse.Namespace) -> int:
 
 
 def _of_decision(args: argparse.Namespace) -> int:
-    from coordinator.quality.reasons import ExplainError, recorded_decision  # noqa: PLC0415 - nor for this
+    from coordinator.quality.reasons import ExplainError, explain_decision  # noqa: PLC0415 - nor for this
     from replay.impact import of_decision  # noqa: PLC0415 - nor for the solver
 
     def ask(reader: LogReader) -> int:
         try:
-            recorded = recorded_decision(reader, args.decision)
+            explained = explain_decision(reader, args.decision)
         except ExplainError as error:
             complain(error)
             return FAILED
-        with progress("reading the journal") as advance:
-            told = of_decision(
-                reader, recorded, progress=lambda done, total, _: advance(done, total, "")
-            )
-        return _show(told, recorded.place.position, recorded.place.journal_time, args)
+        place = explained.place
+        return _show(of_decision(reader, explained), place.position, place.journal_time, args)
 
     return in_log(args, ask)
 

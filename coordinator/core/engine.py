@@ -195,12 +195,12 @@ class Engine:
         """
         self._out, self._at = [], record.position
         for time, timer, event in decided:
-            self.reach(time, timer, failures=failures)
+            self.approach(time, timer, failures=failures)
             evolve_output(self.state, event)
         return self.step(record, failures=failures)
 
-    def reach(self, time: int, timer: str, *, failures: Mapping[str, str] = NO_FAILURES) -> None:
-        """Fire what is due before that time and timer, and be there: nothing else changes."""
+    def approach(self, time: int, timer: str, *, failures: Mapping[str, str] = NO_FAILURES) -> None:
+        """Everything that is due before a timer of that time, ns: as it stood when that fired."""
         self._fire_timers((time, timer), failures)
         self._advance(time)
 

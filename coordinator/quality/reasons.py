@@ -24,11 +24,9 @@ __all__ = [
     "DecisionNotFound",
     "ExplainError",
     "NothingDecided",
-    "Recorded",
     "RoundWithoutDecision",
     "Unfounded",
     "explain_decision",
-    "recorded_decision",
 ]
 
 _NEAR = 5
@@ -121,27 +119,11 @@ class _Found:
     conflicts: tuple[ConflictLine, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """One decision as it was said, what was said with it, and where it stands."""
-
-    decision: AllocationDecided
-    conflicts: tuple[ConflictLine, ...]
-    closed: RoundClosed | None
-    place: Place
-
-
 def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
     """The reasons of one decision.
 
     Raises DecisionNotFound, RoundWithoutDecision, NothingDecided, Unfounded, SchemaError, LogError.
     """
-    one = recorded_decision(reader, decision_id)
-    return explain(one.decision, conflicts=one.conflicts, closed=one.closed, place=one.place)
-
-
-def recorded_decision(reader: LogReader, decision_id: str) -> Recorded:
-    """One decision as the log has it. Raises as `explain_decision` does."""
     found = _search(reader, decision_id)
     if found.decision is None or found.entry is None or found.record is None:
         if found.closed is not None:
@@ -161,7 +143,7 @@ def recorded_decision(reader: LogReader, decision_id: str) -> Recorded:
         content=entry.content,
         entry=entry.hash,
     )
-    return Recorded(found.decision, found.conflicts, found.closed, place)
+    return explain(found.decision, conflicts=found.conflicts, closed=found.closed, place=place)
 
 
 def _search(reader: LogReader, decision_id: str) -> _Found:

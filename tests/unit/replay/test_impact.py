@@ -12,9 +12,10 @@ import pytest
 from coordinator.core.state import Portfolio, State
 from coordinator.log.memory import MemoryLog
 from coordinator.quality.impact import Analysis, LimitLine
-from coordinator.quality.reasons import recorded_decision
-from replay.errors import CannotFollow, CannotMeasure
+from coordinator.quality.reasons import explain_decision
+from replay.errors import CannotMeasure
 from replay.impact import Order, asked, of_decision, would_decide
+from replay.problems import situation_at
 from replay.standing import Moment, standing
 from schemas.decisions import AllocationDecided
 from schemas.impact import Impact
@@ -48,7 +49,7 @@ def as_decided(told: Analysis, decision: AllocationDecided) -> None:
 
 def test_every_recorded_decision_is_measured_from_the_state_that_it_was_made_from() -> None:
     for decision in DECISIONS[::3]:
-        told = of_decision(LOG, recorded_decision(LOG, decision.decision_id))
+        told = of_decision(LOG, explain_decision(LOG, decision.decision_id))
         as_decided(told, decision)
         units = {one.instrument: one.quantity for one in told.names if one.quantity}
         assert units == {one.instrument: one.quantity for one in decision.trades}
@@ -57,7 +58,7 @@ def test_every_recorded_decision_is_measured_from_the_state_that_it_was_made_fro
 def test_a_hard_limit_that_is_broken_after_a_decision_is_the_one_that_it_tells_of() -> None:
     seen = 0
     for decision in DECISIONS[::3]:
-        told = of_decision(LOG, recorded_decision(LOG, decision.decision_id))
+        told = of_decision(LOG, explain_decision(LOG, decision.decision_id))
         hard = [one for one in told.limits if one.priority is None]
         after = max((one.given_after for one in hard), default=0.0)
         before = max((one.given_before for one in hard), default=0.0)
@@ -72,21 +73,15 @@ def test_of_a_log_of_another_build_weights_are_as_recorded_and_it_says_so() -> N
     _, log = golden_log()
     decisions = events_of(log, AllocationDecided, shards=SHARDS)
     for decision in decisions[:2]:
-        told = of_decision(log, recorded_decision(log, decision.decision_id))
+        told = of_decision(log, explain_decision(log, decision.decision_id))
         assert told.turnover == pytest.approx(decision.turnover, abs=1e-9)
         assert told.after.gross == pytest.approx(decision.after.gross, abs=1e-9)
 
 
-def test_a_decision_that_the_position_did_not_lead_to_is_refused() -> None:
-    with pytest.raises(CannotFollow, match="does not follow from position 9"):
-        standing(LOG, 0, Moment(position=9, decision="p-limits:1000"))
-
-
 def test_what_would_be_decided_is_what_was_decided_from_the_same_state() -> None:
     for decision in DECISIONS[1::7]:
-        place = recorded_decision(LOG, decision.decision_id).place
-        state = standing(LOG, 0, Moment(place.position, decision=decision.decision_id)).state
-        told = would_decide(state, state.portfolios[decision.portfolio])
+        state, portfolio, _ = situation_at(LOG, decision.decision_id)
+        told = would_decide(state, portfolio)
         units = {one.instrument: one.quantity for one in told.names if one.quantity}
         assert units == {one.instrument: one.quantity for one in decision.trades}
         as_decided(told, decision)
