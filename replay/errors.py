@@ -7,6 +7,7 @@
     ├── CannotFollow      a journal that no engine takes
     ├── EngineFailed      another environment's engine could not be run, or said nothing of use
     ├── TimeOutOfRange    a journal record's time is none that an event can have
+    ├── CannotMeasure     what was asked about a portfolio has no answer: nothing is known of it
     ├── NoCheckpoint      asked to start from a checkpoint, and there is none that can be used
     └── NotVerified       an audit found that the log's decisions do not follow from its own journal
 
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "CannotFollow",
+    "CannotMeasure",
     "EngineFailed",
     "IdentityDifference",
     "NoCheckpoint",
@@ -86,6 +88,10 @@ class EngineFailed(ReplayError):
 
 class CannotFollow(ReplayError):
     """A journal that no engine takes: it does not begin as one, or ends in a record that fails."""
+
+
+class CannotMeasure(ReplayError):
+    """A portfolio without a value, or an instrument without a name, a price or a rate."""
 
 
 class OtherEngine(ReplayError):

@@ -22,6 +22,7 @@ from schemas.base import (
     Timestamp,
 )
 from schemas.decisions import PortfolioOutput
+from schemas.impact import SectorLine
 from schemas.market import ActionKind
 
 __all__ = [
@@ -65,17 +66,6 @@ class CurrencyLine(Model):
     """Bought with other currencies, less what was sold for them."""
     corrected: Balance
     """What positions reports corrected, at its price."""
-
-
-class SectorLine(Model):
-    """A portfolio's exposure to one sector."""
-
-    sector: Name | None = None
-    """Absent: instruments whose sector is not known."""
-    long: Annotated[float, Field(ge=0)]
-    """Sum of its positive weights."""
-    short: Annotated[float, Field(le=0)]
-    """Sum of its negative weights."""
 
 
 class Holding(Model):

@@ -22,6 +22,7 @@ from schemas.base import (
     Text,
     Timestamp,
 )
+from schemas.impact import Impact
 
 __all__ = [
     "AllocationDecided",
@@ -336,6 +337,10 @@ class AllocationDecided(PortfolioOutput):
     cost_holding: Finite = 0.0
     """Expected cost of holding what is held after the trades, over the horizon: borrow and carry;
     below 0 where more is received than paid. No part of the cost."""
+    impact_before: Impact | None = None
+    """Losses, exposure, liquidity and diversification without the trades; absent: as above."""
+    impact_after: Impact | None = None
+    """The same with them."""
 
 
 class TradesExpired(PortfolioOutput):

@@ -23,6 +23,7 @@ from coordinator.core.state import State
 from coordinator.learning import ChosenRisk
 from coordinator.log.memory import MemoryLog
 from coordinator.solver import CvxAllocator, SolverSettings, pin_threads
+from replay.standing import Moment, standing
 from schemas.base import Event
 from schemas.entries import OutputEntry
 from schemas.journal import ClockTicked, EngineStarted
@@ -218,8 +219,9 @@ def state_after(inputs: Sequence[Input], *, end: int | None = None, follows: boo
     """
     ends = inputs[-1].at + SECOND if end is None else end
     log = lay(inputs, MemoryLog(clock=zero_clock), shards=1, end=ends)
+    if follows:
+        return standing(log, 0, Moment()).state
     made = engine(0, 1)
-    made.state.follows = follows
     Shard(log, made, checkpoint_every=1 << 60).recover()
     return made.state
 

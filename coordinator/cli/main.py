@@ -30,6 +30,7 @@ COMMANDS = {
     "explain": "explain",
     "frontier": "frontier",
     "portfolio": "portfolio",
+    "impact": "impact",
     "sources": "sources",
     "activity": "activity",
     "signals": "signals",

@@ -7,6 +7,7 @@ nothing; the answer comes through the Allocator port.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import Any
@@ -82,13 +83,18 @@ class Situation:
         return self.limits.boxes
 
 
-def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situation | None:
-    """The portfolio's situation now; None without positive NAV or a price of what is held."""
+def situation(
+    state: State, portfolio: Portfolio, risk_model: RiskModel, *, also: Iterable[str] = ()
+) -> Situation | None:
+    """The portfolio's situation now; None without positive NAV or a price of what is held.
+
+    also: instruments that somebody asks about, beside those that a round would look at.
+    """
     worth = value(portfolio, state.market)
     if worth.nav <= 0 or worth.unpriced:
         return None
     views = heard(state, portfolio)
-    names = _instruments(state, portfolio, views)
+    names = _instruments(state, portfolio, views, also)
     picks = {name: i for i, name in enumerate(names)}
     judged = [view for view in views if view.direction != 0 and _is_judged(view, picks)]
     horizon = horizon_of(judged, portfolio, state.parameters)
@@ -181,12 +187,14 @@ def _is_judged(view: View, picks: dict[str, int]) -> bool:
     return view.instrument in picks and all(name in picks for name, _ in view.against)
 
 
-def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple[str, ...]:
+def _instruments(
+    state: State, portfolio: Portfolio, views: list[View], also: Iterable[str]
+) -> tuple[str, ...]:
     """Priced ones that are judged, held, traded, wanted or compared with; a rate leads home."""
     named = {view.instrument for view in views} | set(portfolio.positions)
     named |= {name for view in views for name, _ in view.against}
     named |= {trade.instrument for trade in portfolio.open_trades.values()}
-    named |= wanted(portfolio.mandate)
+    named |= wanted(portfolio.mandate) | set(also)
     named |= {one.instrument for one in portfolio.mandate.benchmark}
     market = state.market
     known, price = market.instruments, market.price

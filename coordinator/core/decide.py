@@ -14,6 +14,7 @@ from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.conflicts import find_conflicts
 from coordinator.core.firm import firm_remarks
+from coordinator.core.impact_lines import impacts
 from coordinator.core.limit_lines import limit_uses
 from coordinator.core.lines import (
     BREACH_MIN,
@@ -156,6 +157,7 @@ def _decision(
     )
     paid = float(cost.sum())
     priority, parts = _priority(state, found, answer, cost=paid)
+    impact_before, impact_after = impacts(state, portfolio, found, answer)
     return AllocationDecided(
         decided_at=state.clock,
         portfolio=portfolio.name,
@@ -185,6 +187,8 @@ def _decision(
         tilt=found.tilt.parts,
         cost_impact=float(impact.sum()),
         cost_holding=found.aims.expenses.of_holding(after),
+        impact_before=impact_before,
+        impact_after=impact_after,
     )
 
 

@@ -36,6 +36,7 @@ from schemas.portfolios import Costs, Mandate, PortfolioOpened, ReportPolicy, Sc
 if TYPE_CHECKING:
     from coordinator.core.allocate import Opinion
     from coordinator.core.bias import Bias
+    from coordinator.core.impact import Groups
     from coordinator.core.match import Weighing
     from coordinator.core.views import Columns
 
@@ -59,6 +60,8 @@ WEIGHINGS_MAX = 4
 """Weighings of views kept for the next rounds, as large."""
 COLUMNS_MAX = 8
 """Columns of views kept for the next rounds: of that many sets of instruments."""
+GROUPS_MAX = 16
+"""Sectors and factors kept: of that many sets of instruments."""
 
 
 def _holds(names: tuple[str, ...], name: str) -> bool:
@@ -369,6 +372,7 @@ class State:
         self.opinions: Recall[Opinion] = Recall(entries_max=OPINIONS_MAX)
         self.weighings: Recall[Weighing] = Recall(entries_max=WEIGHINGS_MAX)
         self.columns: Recall[Columns] = Recall(entries_max=COLUMNS_MAX)
+        self.groups: Recall[Groups] = Recall(entries_max=GROUPS_MAX)
 
     def may_decide(self, portfolio: Portfolio) -> bool:
         """Whether neither it nor everything is paused, and it is not closed."""

@@ -12,19 +12,26 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 
 from coordinator.core.book import Valuation, money, value
 from coordinator.core.clock import SESSIONS_A_YEAR
+from coordinator.core.impact import (
+    diversification_ratio,
+    effective_names,
+    normal_tail,
+    risk_parts,
+    sessions_to_sell,
+)
 from coordinator.core.ports import Floats, RiskModel
 from coordinator.core.risk import covariance_of
 from coordinator.core.shown import portfolio_view
 from coordinator.core.state import Portfolio, State
 from coordinator.core.tilt import tilt_of
 from coordinator.quality.risk import ModelFigures, model_figures
+from coordinator.quality.tails import SESSIONS_MIN, past_tail
 from schemas.books import Holding, PortfolioViewUpdated
 from schemas.market import MARKET_FACTOR
 from schemas.portfolios import Mandate
@@ -41,9 +48,6 @@ __all__ = [
 
 LEVEL = 0.95
 """Of value at risk and expected shortfall."""
-SESSIONS_MIN = 20
-"""Fewer sessions than this tell nothing of a tail, nor of a beta."""
-_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ def measure(
     view = portfolio_view(portfolio, state.market, at=state.clock)
     worth = value(portfolio, state.market)
     covariance = _covariance(state, portfolio, worth, risk_model)
-    shares = _risk_shares(worth.weights, covariance)
+    _, _, shares = risk_parts(worth.weights, covariance)
     speed = _sessions_to_sell(state, worth, participation)
     paused = portfolio.paused or state.paused
     return Standing(
@@ -259,50 +263,33 @@ def _covariance(
     )
 
 
-def _risk_shares(weights: Floats, covariance: Floats) -> Floats:
-    """(k,) part of each holding in the variance; zeros where there is none."""
-    marginal = covariance @ weights
-    variance = float(weights @ marginal)
-    shares: Floats = weights * marginal / variance if variance > 0 else np.zeros(len(weights))
-    return shares
-
-
 def _sessions_to_sell(state: State, worth: Valuation, participation: float) -> list[float | None]:
     volume = state.market.average_volume(worth.instruments)
-    sessions = np.abs(worth.quantities) / np.where(volume > 0, volume * participation, np.nan)
+    sessions = sessions_to_sell(worth.quantities, volume, participation)
     return [one if math.isfinite(one) else None for one in sessions.tolist()]
 
 
 def _risk(state: State, portfolio: Portfolio, worth: Valuation, covariance: Floats) -> RiskFigures:
     weights = worth.weights
-    variance = max(float(weights @ covariance @ weights), 0.0)
-    volatility = math.sqrt(variance)
-    quantile = _NORMAL.inv_cdf(LEVEL)
+    volatility, _, _ = risk_parts(weights, covariance)
     returns = np.nan_to_num(state.market.returns_in(portfolio.currency, worth.instruments))
     past = returns @ weights
-    var, shortfall = _tail(past) if len(weights) else (None, None)
-    gross = float(np.abs(weights).sum())
-    alone = float(np.abs(weights) @ np.sqrt(np.diag(covariance)))
+    var, shortfall = normal_tail(volatility, LEVEL)
+    past_var, past_shortfall = past_tail(past, LEVEL) if len(weights) else (None, None)
     return RiskFigures(
         sessions=len(past),
         volatility=volatility,
         volatility_year=volatility * math.sqrt(SESSIONS_A_YEAR),
-        var=quantile * volatility,
-        shortfall=_NORMAL.pdf(quantile) / (1.0 - LEVEL) * volatility,
-        var_historical=var,
-        shortfall_historical=shortfall,
+        var=var,
+        shortfall=shortfall,
+        var_historical=past_var,
+        shortfall_historical=past_shortfall,
         beta=_beta(state, past) if len(weights) else None,
-        effective_holdings=gross**2 / float((weights**2).sum()) if gross > 0 else None,
-        diversification_ratio=alone / volatility if volatility > 0 else None,
+        effective_holdings=effective_names(weights),
+        diversification_ratio=diversification_ratio(
+            weights, np.sqrt(np.diag(covariance)), volatility
+        ),
     )
-
-
-def _tail(past: Floats) -> tuple[float | None, float | None]:
-    """Historical value at risk and expected shortfall, from the worst sessions."""
-    if len(past) < SESSIONS_MIN:
-        return None, None
-    worst = np.sort(past)[: max(1, math.floor(len(past) * (1.0 - LEVEL) + 1e-9))]
-    return max(0.0, -float(worst[-1])), max(0.0, -float(worst.mean()))
 
 
 def _beta(state: State, past: Floats) -> float | None:
