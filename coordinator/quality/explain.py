@@ -20,6 +20,7 @@ from schemas.decisions import (
     Identity,
     LimitUse,
     Profile,
+    QualityScored,
     RoundClosed,
     SignalUse,
     SolverReport,
@@ -117,6 +118,10 @@ class Explanation(Model):
     solver: SolverReport
     identity: Identity
     place: Place
+    quality: float | None = None
+    """How good it was, 0 to 1; absent where the log does not tell."""
+    quality_parts: tuple[tuple[str, float], ...] = ()
+    """Name and value of each part of that, by name."""
 
 
 def _weight_of_limit(one: LimitUse) -> tuple[bool, bool, float]:
@@ -130,8 +135,9 @@ def explain(
     conflicts: Sequence[ConflictLine],
     closed: RoundClosed | None,
     place: Place,
+    quality: QualityScored | None = None,
 ) -> Explanation:
-    """The reasons of one decision. conflicts and closed are those of the same decision_id."""
+    """The reasons of one decision. conflicts, closed and quality are those of its decision_id."""
     binding = sorted(filter(_binds, decision.limits), key=_weight_of_limit)
     return Explanation(
         decision_id=decision.decision_id,
@@ -164,6 +170,8 @@ def explain(
         solver=decision.solver,
         identity=decision.identity,
         place=place,
+        quality=None if quality is None else quality.score,
+        quality_parts=() if quality is None else quality.parts,
     )
 
 
