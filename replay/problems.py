@@ -24,7 +24,7 @@ from replay.standing import Decided, Due, Failures, Moment, restore_newest, step
 from schemas.base import parse_time
 from schemas.decisions import AllocationDecided
 
-__all__ = ["situation_at"]
+__all__ = ["other_problem", "situation_at", "situation_of"]
 
 _PROGRESS_RECORDS = 256
 
@@ -39,23 +39,29 @@ def situation_at(
     not the recorded one, CannotFollow for a journal that no engine takes, LogError for a log that
     cannot be read.
     """
-    told = told_of(reader, decision_id)
+    return situation_of(reader, told_of(reader, decision_id), progress=progress)
+
+
+def situation_of(
+    reader: LogReader, told: Told, *, progress: Progress | None = None
+) -> tuple[State, Portfolio, Situation]:
+    """The same of a decision that was found already."""
     state = stepping_over(lambda failures: _before(reader, told, failures, progress))
     portfolio = state.portfolios.get(told.decision.portfolio)
     if portfolio is None:
-        raise _other(told, "its portfolio is not there")
+        raise other_problem(told, "its portfolio is not there")
     if told.closed is not None:
         opened = parse_time(told.closed.opened_at)
         portfolio.round = Round(told.closed.trigger, opened)
     found = situation(state, portfolio, risk_model())
     if found is None:
-        raise _other(told, "its portfolio has no value or no prices")
+        raise other_problem(told, "its portfolio has no value or no prices")
     if problem_digest(found.problem) != told.decision.identity.problem:
-        raise _other(told, "its problem is another one")
+        raise other_problem(told, "its problem is another one")
     return state, portfolio, found
 
 
-def _other(told: Told, found: str) -> OtherProblem:
+def other_problem(told: Told, found: str) -> OtherProblem:
     """What is wrong, and whether another engine is why."""
     made = told.decision.identity
     recorded: Identity = (made.build, made.dependencies, made.fingerprint)

@@ -158,7 +158,7 @@ def portfolio_digest(portfolio: Portfolio) -> str:
 def _portfolio_bytes(portfolio: Portfolio) -> bytes:
     """One spelling: books in the order of their keys, whatever order they were filled in."""
     tree = _PORTFOLIO.dump_python(portfolio, mode="json")
-    for book in ("accounts", "cost", "positions", "open_trades"):
+    for book in ("accounts", "cost", "positions", "open_trades", "traded_last"):
         tree[book] = dict(sorted(tree[book].items()))
     return to_json(tree)
 

@@ -264,6 +264,7 @@ class Portfolio:
     reported: bool = False  # a positions report was taken
     view_shown: tuple[str, ...] = ()
     mandate_version: int = 1  # counts the mandates that were accepted
+    traded_last: dict[str, float] = field(default_factory=dict)  # last trades decided, of NAV
 
     @classmethod
     def opened(cls, event: PortfolioOpened, *, risk_aversion: float) -> Portfolio:

@@ -69,6 +69,10 @@ class Change(Model):
     """The combined opinion over the horizon."""
     opinions: tuple[SignalUse, ...]
     """The signals about it, the weightiest part of the opinion first."""
+    forces: tuple[tuple[str, float], ...] = ()
+    """What pulled on the trade, the strongest first: gain of the objective per unit bought."""
+    residual: float | None = None
+    """What all forces add up to; absent where none are known."""
 
 
 class Explanation(Model):
@@ -206,6 +210,8 @@ def _changes(decision: AllocationDecided) -> tuple[Change, ...]:
                 urgency=None if trade is None else trade.urgency,
                 expected_return=target.expected_return,
                 opinions=tuple(about),
+                forces=target.forces,
+                residual=target.residual,
             )
         )
     return tuple(sorted(changes, key=lambda one: (-abs(one.after - one.before), one.instrument)))
