@@ -72,6 +72,8 @@ class LeaveOut(Model):
     turnover: float
     objective: float
     trades: int
+    rung: str
+    """How its answer was found."""
     sources: tuple[LeftOut, ...]
     """The one that moved most first."""
 
@@ -106,6 +108,7 @@ def leave_out(
         turnover=whole.turnover,
         objective=whole.solver.objective,
         trades=len(whole.trades),
+        rung=whole.solver.rung.value,
         sources=tuple(sorted(found, key=lambda one: (-_moved(one), one.source))),
     )
 

@@ -30,6 +30,7 @@ from coordinator.cli.leave_out import run_without
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
+from coordinator.quality.explain import NEGLIGIBLE
 from coordinator.quality.reasons import ExplainError, explain_decision
 from coordinator.quality.unused import REASONS, either
 from replay.errors import ReplayError
@@ -237,6 +238,8 @@ def _balance(told: Explanation) -> Iterator[RenderableType]:
     known = [one for one in told.changes if one.residual is not None]
     if not known:
         return
+    # Where nothing changes, what held everything is what there is to tell.
+    known = [one for one in known if _changed(one)] or known
     largest = max(abs(one.residual or 0.0) for one in known)
     yield _title(f"What pulled, for all of NAV bought: adds up to 0 within {largest:.1g}")
     for one in known[:_CHANGES]:
@@ -249,6 +252,10 @@ def _balance(told: Explanation) -> Iterator[RenderableType]:
             "; ", _listed(others) if others else "nothing else",
         )  # fmt: skip
     yield from _more(len(known), _CHANGES)
+
+
+def _changed(one: Change) -> bool:
+    return one.trade is not None or abs(one.wanted - one.before) > NEGLIGIBLE
 
 
 def _change(one: Change) -> tuple[RenderableType, ...]:

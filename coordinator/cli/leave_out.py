@@ -72,16 +72,18 @@ def _lines(told: LeaveOut) -> Iterator[RenderableType]:
             f"{1e4 * one.objective_change:+z.2f}bp", str(len(one.changes)),
         )  # fmt: skip
     yield rows
-    yield from map(_otherwise, told.sources)
+    for one in told.sources:
+        yield _otherwise(one, told.rung)
 
 
-def _otherwise(one: LeftOut) -> Text:
+def _otherwise(one: LeftOut, usual: str) -> Text:
+    """usual: the rung of the decision, which is not told again."""
     if not one.changes:
         return Text.assemble("without ", safe(one.source), ": the same trades")
     shown = Text("; ").join(map(_change, one.changes[:_CHANGES]))
     left = len(one.changes) - _CHANGES
     more = f" and {left} more (--json has all)" if left > 0 else ""
-    rung = "" if one.rung == "solved" else f" (rung {one.rung or 'none'})"
+    rung = "" if one.rung == usual else f" (rung {one.rung or 'none'})"
     return Text.assemble("without ", safe(one.source), f"{rung}: ", shown, more)
 
 

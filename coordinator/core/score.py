@@ -48,8 +48,8 @@ def quality_scored(
     after = found.problem.start + answer.trades
     wishes = _wishes(found)
     expected = _expected(found, after, decision)
-    worth = max(expected + decision.cost, GAIN_LEAST)
-    gap = getattr(answer, "gap", 0.0) if answer.rung in CERTIFIED else math.inf
+    worth = max(answer.objective_continuous - answer.objective_before, GAIN_LEAST)
+    gap = answer.gap if answer.rung in CERTIFIED else math.inf
     parts = {
         "conflict": _gone_along(found.combination.utility(after)),
         "limits": _kept(answer),

@@ -27,7 +27,7 @@ from schemas.decisions import (
     Target,
 )
 
-__all__ = ["Change", "Explanation", "Place", "explain"]
+__all__ = ["NEGLIGIBLE", "Change", "Explanation", "Place", "explain"]
 
 NEGLIGIBLE = 1e-9
 """Shadow prices and weights below this are nought, whatever the solver's last digits say."""

@@ -14,7 +14,7 @@ from decimal import Decimal
 from coordinator.core.ports import Floats
 from coordinator.core.state import Portfolio
 from schemas.base import InputEvent
-from schemas.control import Parameters
+from schemas.control import CoordinationPaused, CoordinationResumed, Parameters
 from schemas.decisions import AllocationDecided, QualityScored
 from schemas.entries import decode_output, opening
 from schemas.journal import ClockTicked
@@ -101,13 +101,18 @@ class Decider(Player):
                     cash=Decimal(cash), mandate=mandate, mode=mode,
                 )  # fmt: skip
 
+        yield CoordinationPaused(event_id="stop", event_time=at)
+
     def decide(self, session: int) -> None:
-        """The sources speak, and the rounds that this opens end."""
+        """The sources speak, and everybody decides: at no other time, whatever prices break."""
+        self.speak(session)
         self.made.clear()
         self.scores.clear()
-        self.speak(session)
         at = at_clock(self.prices.days[session], SPEAK) + SECOND
+        self.tell(CoordinationResumed(event_id=f"go-{session}", event_time=at), at)
+        at += SECOND
         self.tell(ClockTicked(event_id=f"tick-{session}", event_time=at), at)
+        self.tell(CoordinationPaused(event_id=f"stop-{session}", event_time=at), at)
 
 
 def _fills(portfolio: Portfolio, opens: dict[str, float], at: int) -> list[OrderFilled]:

@@ -21,10 +21,11 @@ FORCES = (("opinion", 0.004), ("risk", -0.0025), ("position_max", -0.001), ("[b]
 @pytest.fixture
 def planted(tmp_path: Path) -> str:
     pulled = target("A").model_copy(update={"forces": FORCES, "residual": 3e-9})
+    held = pulled.model_copy(update={"instrument": "HELD", "weight_before": 0.01})
     made = output_log(
         allocation(
             signals=(use("a/1", "A", own=0.006), use("b/2", "A", "outvoted", own=-0.002)),
-            targets=(pulled, target("B")), trades=(trade("A", "10", trade_id="p:1:A"),),
+            targets=(pulled, held), trades=(trade("A", "10", trade_id="p:1:A"),),
         ),
         quality(),
         closed(),
@@ -43,6 +44,7 @@ def test_who_pushed_what_held_against_it_and_that_it_adds_up_is_one_line_an_inst
         "A  opinion 40.00bp (a/1 60.00bp, b/2 -20.00bp); "
         "risk -25.00bp, position_max -10.00bp, [b]cost -5.00bp"
     ) in text.splitlines()
+    assert "HELD  opinion" not in text
     assert len(text.splitlines()) < 50
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from dataclasses import fields as dataclass_fields
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,39 +72,12 @@ def test_weights_that_are_all_nothing_are_refused() -> None:
         QualityWeights(**nothing)
 
 
-@dataclass(frozen=True, slots=True)
-class Certified(Allocation):
-    """An answer whose distance to its certified bound is known."""
-
-    gap: float = 0.0
-
-
-class Gapped(Told):
-    """gap: of its answers."""
-
-    def __init__(self, gap: float, *trades: float, **fields: Any) -> None:
-        super().__init__(*trades, **fields)
-        self.gap = gap
-
-    def allocate(self, problem: AllocationProblem) -> Allocation:
-        made = super().allocate(problem)
-        known = {one.name: getattr(made, one.name) for one in dataclass_fields(Allocation)}
-        return Certified(**known | {"gap": self.gap})
-
-
-def optimality(allocator: Told) -> float:
-    return dict(scored(planted(), allocator).parts)["optimality"]
-
-
 def test_an_answer_below_its_certified_bound_is_held_against_what_trading_is_worth() -> None:
-    assert optimality(Gapped(0.0)) == 1.0
-    assert optimality(Gapped(1e-5)) == pytest.approx(0.5)  # beside the least that counts
-    trades = (0.02, 0.0)
-    decision = decision_of(with_views(BUY), Told(*trades))
-    worth = expected_gain(decision) + decision.cost
-    assert worth > 1e-5
-    found = dict(scored(with_views(BUY), Gapped(worth, *trades)).parts)["optimality"]
-    assert found == pytest.approx(0.5)
+    assert part("optimality", gap=0.0) == 1.0
+    assert part("optimality", gap=1e-5) == pytest.approx(0.5)  # beside the least that counts
+    worth: dict[str, Any] = {"objective_continuous": 3e-3, "objective_before": 1e-3}
+    assert part("optimality", gap=2e-3, **worth) == pytest.approx(0.5)
+    assert part("optimality", gap=math.inf, **worth) == 0.0
 
 
 @pytest.mark.parametrize(("rung", "expected"), [("relaxed", 1.0), ("rule", 0.0), ("hold", 0.0)])
@@ -116,10 +88,10 @@ def test_an_answer_without_a_certificate_is_not_taken_for_the_best(
 
 
 def test_what_whole_lots_lose_is_held_against_what_trading_is_worth() -> None:
-    assert part("rounding", objective=1e-3, objective_continuous=1e-3) == 1.0
-    assert part("rounding", objective=2e-3, objective_continuous=1e-3) == 1.0
-    lost = part("rounding", objective=1e-3 - 3e-5, objective_continuous=1e-3)
-    assert lost == pytest.approx(0.25)
+    before: dict[str, Any] = {"objective_continuous": 1.01e-3, "objective_before": 1e-3}
+    assert part("rounding", objective=1.01e-3, **before) == 1.0
+    assert part("rounding", objective=2e-3, **before) == 1.0
+    assert part("rounding", objective=0.98e-3, **before) == pytest.approx(0.25)
 
 
 def decision_of(state: State, allocator: Told) -> AllocationDecided:
