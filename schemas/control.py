@@ -158,18 +158,21 @@ class PriorityWeights(Model):
 
 
 class QualityWeights(Model):
-    """How much each part counts in the quality score of a decision; not all are 0."""
+    """How much each part counts in the quality score of a decision; not all are 0.
 
-    conflict: Weight = 1.0
+    Those that ship were chosen on decisions of 2013 to 2015: see tests/bench/README.md.
+    """
+
+    conflict: Weight = 8.0
     """Share of what the opinions are worth at the answer that it goes along with."""
-    limits: Weight = 1.0
+    limits: Weight = 8.0
     """How far hard limits hold, and soft ones gave no way, those of a low priority least."""
-    optimality: Weight = 1.0
+    optimality: Weight = 8.0
     """How little the answer lies below its certified bound, beside what trading is worth; 0 where
     no certificate is known."""
-    payoff: Weight = 1.0
+    payoff: Weight = 8.0
     """How probably the trades pay, by the opinion and the risk they were decided with."""
-    rounding: Weight = 1.0
+    rounding: Weight = 8.0
     """How little whole lots lose, beside what trading is worth."""
     satisfaction: Weight = 1.0
     """Share of the signals' wishes that are followed, each as large as its opinion alone is

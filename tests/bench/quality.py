@@ -43,7 +43,8 @@ PLAYED = ("apart", "inverted", "copies", "sparse", "alike", "nobody")
 PARTS = tuple(QualityWeights.model_fields)
 CANDIDATES = (1.0, 2.0, 4.0, 8.0)
 """Weights tried; none is 0, as every part must show in the score."""
-ROUNDS = 2
+ROUNDS, GAIN_LEAST = 2, 1e-3
+"""How often all weights are gone through, and how much correlation a change must gain."""
 BLOCK, RESAMPLED, LEVEL = 8, 2_000, 95.0
 """Decision days resampled together, how often, and the interval's level in percent."""
 FIFTHS = 5
@@ -108,8 +109,12 @@ def whole(parts: Floats, weights: Floats) -> Floats:
 
 
 def chosen(table: Table) -> Floats:
-    """Weights of most rank correlation, one part after the other, twice round."""
-    weights = np.ones(len(PARTS))
+    """Weights of most rank correlation, one part after the other, twice round.
+
+    Begun with the largest of all: a part that these decisions tell nothing of keeps its weight, as
+    limits do that hardly ever give way here.
+    """
+    weights = np.full(len(PARTS), max(CANDIDATES))
     best = rank_correlation(whole(table.parts, weights), table.realised)
     for _ in range(ROUNDS):
         for place in range(len(PARTS)):
@@ -117,7 +122,7 @@ def chosen(table: Table) -> Floats:
                 tried = weights.copy()
                 tried[place] = candidate
                 found = rank_correlation(whole(table.parts, tried), table.realised)
-                if found > best + 1e-12:
+                if found > best + GAIN_LEAST:
                     weights, best = tried, found
     return weights
 
