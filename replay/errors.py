@@ -9,6 +9,8 @@
     ├── TimeOutOfRange    a journal record's time is none that an event can have
     ├── CannotMeasure     what was asked about a portfolio has no answer: nothing is known of it
     ├── NoCheckpoint      asked to start from a checkpoint, and there is none that can be used
+    ├── OtherProblem      a decision that this process, or this log, does not lead to
+    ├── UnknownSource     a source that the log did not register before a decision
     └── NotVerified       an audit found that the log's decisions do not follow from its own journal
 
 Place in the flow: commands turn these into exit codes; a difference that a check found is no error.
@@ -27,9 +29,11 @@ __all__ = [
     "NotVerified",
     "NothingToReplay",
     "OtherEngine",
+    "OtherProblem",
     "OutputExists",
     "ReplayError",
     "TimeOutOfRange",
+    "UnknownSource",
 ]
 
 
@@ -106,3 +110,33 @@ class OtherEngine(ReplayError):
         self.shard = shard
         self.position = position
         self.parts = parts
+
+
+class OtherProblem(ReplayError):
+    """A decision's problem cannot be put together again, so nothing can be said of it.
+
+    parts: in what its engine differs from this process's; empty where it does not.
+    """
+
+    def __init__(
+        self, decision_id: str, found: str, parts: tuple[IdentityDifference, ...] = ()
+    ) -> None:
+        named = ", ".join(f"{part.field} {part.recorded} (here {part.here})" for part in parts)
+        remedy = (
+            f"it was decided by another engine: {named}; run that build"
+            if parts
+            else "its log does not lead to it; coordinator replay --verify shows where they part"
+        )
+        super().__init__(f"decision {decision_id!r}: {found}; {remedy}")
+        self.decision_id = decision_id
+        self.parts = parts
+
+
+class UnknownSource(ReplayError):
+    """A source that nobody registered before the decision. known: those that were heard in it."""
+
+    def __init__(self, source: str, known: tuple[str, ...]) -> None:
+        heard = ", ".join(known) or "nobody"
+        super().__init__(f"no source {source!r} was registered by then; heard in it: {heard}")
+        self.source = source
+        self.known = known

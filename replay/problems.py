@@ -1,89 +1,108 @@
-"""Problems: what a recorded decision was made from, put together again from its log.
+"""Problems: what a decision was made from, put together again from its log.
 
-Place in the flow: asked by whoever solves a recorded problem once more, with something of it
-changed. The shard's journal is followed up to the moment the decision was made, as `standing`
-follows it: nothing before it is decided again.
+Place in the flow: asked by whoever solves a decision again, such as without one of its sources. The
+journal is folded by an engine that follows, to the moment before the decision; nothing that was
+decided is decided anew. It must never answer with another problem than the recorded one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 
-from coordinator.bootstrap import build_engine, risk_model
-from coordinator.core.allocate import Situation, situation
-from coordinator.core.engine import Engine, EngineError, EvolveFailed
-from coordinator.core.evolve import evolve_output
+from coordinator.bootstrap import Identity, build_engine, risk_model
+from coordinator.core.allocate import Situation, problem_digest, situation
+from coordinator.core.engine import Engine
 from coordinator.core.ports import LogReader, Record
-from coordinator.core.state import Portfolio, State
+from coordinator.core.state import Portfolio, Round, State
 from coordinator.log.live import begin_of
-from coordinator.quality.explain import Place
-from coordinator.quality.reasons import explain_decision
-from replay.errors import CannotFollow, NothingToReplay
-from replay.source import shards_of
-from replay.standing import Decided, Moment, restore_newest
+from coordinator.quality.reasons import Told, told_of
+from replay.errors import OtherProblem
+from replay.identity import differs_from_ours
+from replay.source import Progress, shards_of
+from replay.standing import Decided, Due, Failures, Moment, restore_newest, stepping_over
+from schemas.base import parse_time
 from schemas.decisions import AllocationDecided
 
-__all__ = ["situation_at"]
+__all__ = ["other_problem", "situation_at", "situation_of"]
 
-Failures = dict[int, dict[str, str]]
-"""Units that the recorded run stepped over, by position."""
+_PROGRESS_RECORDS = 256
 
 
-def situation_at(reader: LogReader, decision_id: str) -> tuple[State, Portfolio, Situation]:
-    """The state just before a recorded decision, its portfolio, and what it was made from.
+def situation_at(
+    reader: LogReader, decision_id: str, *, progress: Progress | None = None
+) -> tuple[State, Portfolio, Situation]:
+    """A shard's state right before a decision, the portfolio, and what the decision is made from.
 
-    Raises ExplainError where the log has no such decision, NothingToReplay where it has not the
-    journal that led to it, CannotFollow for one that no engine takes, LogError.
+    The state is the caller's own, to change and to ask again.
+    Raises ExplainError where the log tells of no such decision, OtherProblem where the problem is
+    not the recorded one, CannotFollow for a journal that no engine takes, LogError for a log that
+    cannot be read.
     """
-    explained = explain_decision(reader, decision_id)
-    state = _state_before(reader, explained.place, decision_id)
-    portfolio = state.portfolios[explained.portfolio]
+    return situation_of(reader, told_of(reader, decision_id), progress=progress)
+
+
+def situation_of(
+    reader: LogReader, told: Told, *, progress: Progress | None = None
+) -> tuple[State, Portfolio, Situation]:
+    """The same of a decision that was found already."""
+    state = stepping_over(lambda failures: _before(reader, told, failures, progress))
+    portfolio = state.portfolios.get(told.decision.portfolio)
+    if portfolio is None:
+        raise other_problem(told, "its portfolio is not there")
+    if told.closed is not None:
+        opened = parse_time(told.closed.opened_at)
+        portfolio.round = Round(told.closed.trigger, opened)
     found = situation(state, portfolio, risk_model())
     if found is None:
-        message = f"decision {decision_id!r}: what its journal leads to has no value to allocate"
-        raise CannotFollow(message)
+        raise other_problem(told, "its portfolio has no value or no prices")
+    if problem_digest(found.problem) != told.decision.identity.problem:
+        raise other_problem(told, "its problem is another one")
     return state, portfolio, found
 
 
-def _state_before(reader: LogReader, place: Place, decision_id: str) -> State:
-    failures: Failures = {}
-    while True:  # what the recorded run stepped over, this one does, too
-        try:
-            return _followed(reader, place, decision_id, failures)
-        except EvolveFailed as error:
-            known = failures.setdefault(error.position, {})
-            if error.unit in known:
-                raise CannotFollow(str(error)) from error
-            known[error.unit] = error.error
-        except EngineError as error:
-            raise CannotFollow(str(error)) from error
+def other_problem(told: Told, found: str) -> OtherProblem:
+    """What is wrong, and whether another engine is why."""
+    made = told.decision.identity
+    recorded: Identity = (made.build, made.dependencies, made.fingerprint)
+    return OtherProblem(told.decision.decision_id, found, differs_from_ours(recorded))
 
 
-def _followed(reader: LogReader, place: Place, decision_id: str, failures: Failures) -> State:
-    engine = build_engine(shard=place.shard, shards=shards_of(reader))
-    restore_newest(engine, reader, place.shard, Moment(position=place.position - 1))
+def _before(reader: LogReader, told: Told, failures: Failures, progress: Progress | None) -> State:
+    """The state when the decision's timer fires."""
+    shard, last = told.record.shard, told.entry.position
+    engine = build_engine(shard=shard, shards=shards_of(reader))
+    restore_newest(engine, reader, shard, Moment(position=last - 1))
     engine.state.follows = True
-    decided = Decided(reader, place.shard, after=engine.position)
-    start = max(engine.position + 1, begin_of(reader, "journal", place.shard))
-    for record in reader.read("journal", place.shard, start, place.position + 1):
+    decided = Decided(reader, shard, after=engine.position)
+    start = max(engine.position + 1, begin_of(reader, "journal", shard))
+    for done, record in enumerate(reader.read("journal", shard, start, last + 1), start=1):
         known = failures.get(record.position, {})
-        if record.position < place.position:
-            engine.follow(record, decided.by(record.position), failures=known)
+        if record.position == last:
+            _approach(engine, record, decided, told.decision, known)
         else:
-            _approach(engine, record, decided, decision_id, known)
-            return engine.state
-    message = f"the journal does not reach position {place.position}, which led to {decision_id!r}"
-    raise NothingToReplay(message)
+            engine.follow(record, decided.by(record.position), failures=known)
+        if progress is not None and done % _PROGRESS_RECORDS == 0:
+            progress(record.position, last + 1, record.journal_time)
+    return engine.state
 
 
 def _approach(
-    engine: Engine, record: Record, decided: Decided, decision_id: str, failures: Mapping[str, str]
+    engine: Engine,
+    record: Record,
+    decided: Decided,
+    decision: AllocationDecided,
+    failures: Mapping[str, str],
 ) -> None:
-    """Up to the decision's own timer, among those that the record made fire."""
-    for time, timer, event in decided.by(record.position):
-        engine.approach(time, timer, failures=failures)
-        if isinstance(event, AllocationDecided) and event.decision_id == decision_id:
-            return
-        evolve_output(engine.state, event)
-    message = f"decision {decision_id!r} does not follow from position {record.position}"
-    raise CannotFollow(message)
+    """All that the record made the engine say before the decision."""
+
+    def is_earlier(one: Due) -> bool:
+        event = one[2]
+        return not isinstance(event, AllocationDecided) or event.decision_id != decision.decision_id
+
+    engine.approach(
+        record,
+        takewhile(is_earlier, decided.by(record.position)),
+        due=(decision.decided_at, f"round\t{decision.portfolio}"),
+        failures=failures,
+    )

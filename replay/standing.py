@@ -8,9 +8,10 @@ begins at the newest recorded state that it can read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import TypeVar
 
 from coordinator.bootstrap import build_engine
 from coordinator.core.checkpoint import CheckpointError
@@ -27,10 +28,23 @@ from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import decode_output, opening
 from schemas.verdicts import InputRejected, RecordQuarantined
 
-__all__ = ["Decided", "Moment", "Standing", "Watch", "restore_newest", "standing"]
+__all__ = [
+    "Decided",
+    "Due",
+    "Failures",
+    "Moment",
+    "Standing",
+    "Watch",
+    "restore_newest",
+    "standing",
+    "stepping_over",
+]
 
 Watch = Callable[[State, Record], None]
 """Sees the state after each record of the journal, some of them more than once."""
+Failures = Mapping[int, Mapping[str, str]]
+"""By position of the journal: which units fail half-way, and with what error."""
+Made = TypeVar("Made")
 
 _FOLLOWED = opening(AllocationDecided, RoundClosed, PortfolioViewUpdated, RecordQuarantined)
 _REJECTED = opening(InputRejected)
@@ -85,10 +99,20 @@ def standing(
     Raises NothingToReplay for a log without journals, CannotFollow for a journal that no engine
     takes, LogError for one that cannot be read.
     """
+    return stepping_over(
+        lambda failures: _folded(reader, shard, moment, about, failures, progress, watch)
+    )
+
+
+def stepping_over(fold: Callable[[Failures], Made]) -> Made:
+    """What a fold gives, begun anew each time that something fails half-way that must not.
+
+    What the recorded run stepped over, this one does, too. Raises CannotFollow.
+    """
     failures: dict[int, dict[str, str]] = {}
-    while True:  # what the recorded run stepped over, this one does, too
+    while True:
         try:
-            return _folded(reader, shard, moment, about, failures, progress, watch)
+            return fold(failures)
         except EvolveFailed as error:
             known = failures.setdefault(error.position, {})
             if error.unit in known:
@@ -103,7 +127,7 @@ def _folded(
     shard: int,
     moment: Moment,
     about: str | None,
-    failures: dict[int, dict[str, str]],
+    failures: Failures,
     progress: Progress | None,
     watch: Watch | None,
 ) -> Standing:
@@ -155,11 +179,11 @@ def restore_newest(engine: Engine, reader: LogReader, shard: int, moment: Moment
         return
 
 
-_Due = tuple[int, str, OutputEvent]
+Due = tuple[int, str, OutputEvent]
 """When something was said, by which timer, and what."""
 
 
-def _due(event: Event) -> _Due:
+def _due(event: Event) -> Due:
     """A quarantined record was no timer's: all that was due before it comes first."""
     if isinstance(event, AllocationDecided | RoundClosed | PortfolioViewUpdated):
         return event.decided_at, f"round\t{event.portfolio}", event
@@ -174,10 +198,10 @@ class Decided:
 
     def __init__(self, reader: LogReader, shard: int, *, after: int) -> None:
         self._found = self._read(reader, shard, after)
-        self._next: tuple[int, _Due] | None = next(self._found, None)
+        self._next: tuple[int, Due] | None = next(self._found, None)
 
     @staticmethod
-    def _read(reader: LogReader, shard: int, after: int) -> Iterator[tuple[int, _Due]]:
+    def _read(reader: LogReader, shard: int, after: int) -> Iterator[tuple[int, Due]]:
         said = -1
         for record in reader.read("decisions", shard, begin_of(reader, "decisions", shard)):
             if not record.payload.startswith(_FOLLOWED):
@@ -188,7 +212,7 @@ class Decided:
                 said = entry.seq
                 yield entry.position, _due(entry.event)
 
-    def by(self, position: int) -> Iterator[_Due]:
+    def by(self, position: int) -> Iterator[Due]:
         """Those of positions up to this one that were not asked for before."""
         while self._next is not None and self._next[0] <= position:
             yield self._next[1]

@@ -21,6 +21,7 @@ __all__ = [
     "Parameters",
     "ParametersChanged",
     "PriorityWeights",
+    "QualityWeights",
     "SourceRegistered",
     "StrategyMuted",
     "StrategyRegistered",
@@ -168,9 +169,7 @@ class PriorityWeights(Model):
 
     @model_validator(mode="after")
     def _some(self) -> Self:
-        if not any(getattr(self, name) for name in type(self).model_fields):
-            message = "at least one weight must be above 0"
-            raise ValueError(message)
+        _check_weights(self)
         return self
 
 
@@ -184,6 +183,44 @@ class VolumeShare(Model):
     """Whose share."""
     share: VolumePart
     """Of every instrument's average volume of a session, a fraction."""
+
+
+class QualityWeights(Model):
+    """How much each part counts in the quality score of a decision; not all are 0.
+
+    Those that ship were chosen on decisions of 2013 to 2015: see tests/bench/README.md.
+    """
+
+    conflict: Weight = 8.0
+    """Share of what the opinions are worth at the answer that it goes along with."""
+    limits: Weight = 8.0
+    """How far hard limits hold, and soft ones gave no way, those of a low priority least."""
+    optimality: Weight = 8.0
+    """How little the answer lies below its certified bound, beside what trading is worth; 0 where
+    no certificate is known."""
+    payoff: Weight = 8.0
+    """How probably the trades pay, by the opinion and the risk they were decided with."""
+    rounding: Weight = 8.0
+    """How little whole lots lose, beside what trading is worth."""
+    satisfaction: Weight = 1.0
+    """Share of the signals' wishes that are followed, each as large as its opinion alone is
+    worth."""
+    stability: Weight = 1.0
+    """Share of what is traded that takes back nothing of the last trades decided."""
+    timeliness: Weight = 1.0
+    """How much of the opinions is still to come, halved with every ten seconds that the round
+    waited beyond its window."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        _check_weights(self)
+        return self
+
+
+def _check_weights(weights: PriorityWeights | QualityWeights) -> None:
+    if not any(getattr(weights, name) for name in type(weights).model_fields):
+        message = "at least one weight must be above 0"
+        raise ValueError(message)
 
 
 class Parameters(Model):
@@ -259,6 +296,10 @@ class Parameters(Model):
     """Conflicts reported per round, the most severe first; the rest are counted."""
     priority_weights: PriorityWeights = PriorityWeights()
     """How much each part counts in a priority."""
+    quality: bool = True
+    """Whether every decision is scored."""
+    quality_weights: QualityWeights = QualityWeights()
+    """How much each part counts in that score."""
     horizon_sessions_min: Positive = 5.0
     """Shortest horizon of an allocation."""
     risk_window_sessions: Annotated[int, Field(ge=2, le=2_000)] = 250

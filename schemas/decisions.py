@@ -152,6 +152,12 @@ class Target(Model):
     """mu: combined opinion over the horizon, in excess of cash."""
     price: Annotated[float, Field(gt=0)]
     """What the decision valued it at."""
+    forces: tuple[tuple[Name, Finite], ...] = ()
+    """What pulls on its trade at the optimum before whole lots, the strongest first: name of the
+    term or limit, and gain of the objective per unit of weight bought, above 0 towards buying. All
+    of them add up to 0; those too weak to tell are left out."""
+    residual: Finite | None = None
+    """What all forces add up to, those left out included; absent where none are known."""
 
 
 class Trade(Model):
@@ -358,6 +364,6 @@ class QualityScored(PortfolioOutput):
     decision_id: Reference
     """"portfolio:round"."""
     score: Probability
-    """The whole, 0 to 1."""
+    """The whole, 0 to 1: the mean of its parts, weighted by `QualityWeights`."""
     parts: tuple[tuple[Name, Probability], ...]
-    """Name and value of each part, 0 to 1, sorted by name."""
+    """Name and value of each part, 0 to 1, sorted by name; see `QualityWeights`."""

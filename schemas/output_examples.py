@@ -146,7 +146,7 @@ def _rounds(at: int) -> tuple[OutputEvent, ...]:
             portfolio="balanced",
             decision_id=_DECISION,
             score=0.7,
-            parts=(("conflicts", 0.6), ("costs", 0.8)),
+            parts=(("payoff", 0.6), ("stability", 0.8)),
         ),
     )
 

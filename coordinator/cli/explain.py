@@ -26,11 +26,14 @@ from coordinator.cli.console import (
     safe,
     table,
 )
+from coordinator.cli.leave_out import run_without
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
+from coordinator.quality.explain import NEGLIGIBLE
 from coordinator.quality.reasons import ExplainError, explain_decision
 from coordinator.quality.unused import REASONS, either
+from replay.errors import ReplayError
 from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
@@ -39,7 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "render", "run"]
 
-_SIGNALS, _CHANGES, _CONFLICTS, _LIMITS, _MOVED = 10, 8, 4, 4, 8
+_SIGNALS, _CHANGES, _CONFLICTS, _LIMITS, _PUSHERS, _MOVED = 10, 8, 4, 4, 3, 8
+_OPINION = "opinion"
+"""Name of the force that is the signals' own."""
 _BESIDE = 70
 """Columns that stand beside a signal's id in its table."""
 
@@ -55,19 +60,27 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("decision_id", metavar="DECISION_ID", help='for example "balanced:12"')
     parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
+    parser.add_argument(
+        "--without-sources", nargs="*", metavar="SOURCE",
+        help="instead: decide again without each of these sources, or without each that was heard, "
+        "and tell what that changes; needs the build that decided",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show the decision; 1 when the log has none of that name."""
     try:
+        if args.without_sources is not None:
+            with quiet_pipe():
+                return run_without(args)
         with quiet_pipe(), closing(open_reader(args.log)) as reader:
             explanation = explain_decision(reader, args.decision_id)
             if args.json:
                 print_json(explanation)
             else:
                 render(explanation, output())
-    except (ExplainError, LogError, SchemaError) as error:
+    except (ExplainError, LogError, ReplayError, SchemaError) as error:
         complain(error)
         return FAILED
     return OK
@@ -82,6 +95,7 @@ def render(told: Explanation, console: Console) -> None:
     signals = _signals(told, whole=whole)
     console.print(
         Group(*_head(told), *signals, *_conflicts(told), *_limits(told), *_changes(told)),
+        *_balance(told),
         *_foot(told),
         sep="\n",
     )
@@ -106,6 +120,9 @@ def _head(told: Explanation) -> Iterator[RenderableType]:
             ("moved ", "dim"), safe(one.name), f" x{one.multiplier:g}{since}", safe(rule)
         )
     yield from _more(len(told.moved), _MOVED)
+    if told.quality is not None:
+        parts = (f"{name} {part:.2f}" for name, part in told.quality_parts)
+        yield Text.assemble(f"quality {told.quality:.2f} ", ("of ", "dim"), ", ".join(parts))
 
 
 def _signals(told: Explanation, *, whole: bool) -> Iterator[RenderableType]:
@@ -227,6 +244,31 @@ def _costs(told: Explanation) -> str:
     """What there is of impact and of holding."""
     impact = f" (impact {_bps(told.cost_impact)})" if told.cost_impact else ""
     return f"{impact}, holding {_bps(told.cost_holding)}" if told.cost_holding else impact
+
+
+def _balance(told: Explanation) -> Iterator[RenderableType]:
+    """Who pushed each change and what held against it, gain per unit of weight bought."""
+    known = [one for one in told.changes if one.residual is not None]
+    if not known:
+        return
+    # Where nothing changes, what held everything is what there is to tell.
+    known = [one for one in known if _changed(one)] or known
+    largest = max(abs(one.residual or 0.0) for one in known)
+    yield _title(f"What pulled, for all of NAV bought: adds up to 0 within {largest:.1g}")
+    for one in known[:_CHANGES]:
+        opinion = sum(pull for name, pull in one.forces if name == _OPINION)
+        whose = [f"{use.signal} {_bps(use.own)}" for use in one.opinions]
+        others = [f"{name} {_bps(pull)}" for name, pull in one.forces if name != _OPINION]
+        yield Text.assemble(
+            safe(one.instrument, "bold"), f"  opinion {_bps(opinion)}",
+            *((" (", _listed(whose, _PUSHERS), ")") if whose else ()),
+            "; ", _listed(others) if others else "nothing else",
+        )  # fmt: skip
+    yield from _more(len(known), _CHANGES)
+
+
+def _changed(one: Change) -> bool:
+    return one.trade is not None or abs(one.wanted - one.before) > NEGLIGIBLE
 
 
 def _change(one: Change) -> tuple[RenderableType, ...]:

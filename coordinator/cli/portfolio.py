@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -26,10 +27,12 @@ from coordinator.cli.console import (
 )
 from coordinator.cli.mandates import show_mandates
 from coordinator.cli.moments import add_moment, portfolio_there, shown
+from coordinator.log.open import open_reader
 from replay.standing import Standing as Stood
 
 if TYPE_CHECKING:
     from coordinator.quality.standing import Standing
+    from replay.scores import LateScores
 
 __all__ = ["add_parser", "render", "run"]
 
@@ -76,16 +79,32 @@ def _show(stood: Stood, args: argparse.Namespace) -> int:
     except ValidationError:
         complain(f"{args.name!r} is worth more than an event can hold: its figures are absurd")
         return FAILED
+    scored = _scores(stood, args)
     if args.json:
         where = {"position": stood.position, "journal_time": stood.time}
         told_of = {"since": stood.since, "count": stood.rejected_count, "first": stood.rejected}
-        print_json({**where, "standing": told, "rejected": told_of})
+        print_json({**where, "standing": told, "quality": scored, "rejected": told_of})
         return OK
     where_text = f"position {stood.position} of the journal, {clock_text(stood.time)}"
     output().print(Text(where_text))
     render(told, output())
+    if scored is not None:
+        output().print(_quality(scored))
     _refused(stood, output())
     return OK
+
+
+def _scores(stood: Stood, args: argparse.Namespace) -> LateScores | None:
+    """Of its late decisions, up to the moment that is shown."""
+    from replay.scores import late_scores  # noqa: PLC0415 - as above
+
+    with closing(open_reader(args.log)) as reader:
+        return late_scores(reader, stood.state.shard, args.name, position=stood.position)
+
+
+def _quality(scored: LateScores) -> Text:
+    parts = ", ".join(f"{name} {mean:.2f}" for name, mean in scored.parts)
+    return Text(f"quality {scored.score:.2f}, mean of {scored.count} late decisions: {parts}")
 
 
 def _share(text: str) -> float:

@@ -160,7 +160,9 @@ def portfolio_digest(portfolio: Portfolio) -> str:
 def _portfolio_bytes(portfolio: Portfolio) -> bytes:
     """One spelling: books in the order of their keys, whatever order they were filled in."""
     tree = _PORTFOLIO.dump_python(portfolio, mode="json")
-    for book in ("accounts", "adapted", "cost", "dealt", "positions", "open_trades"):
+    for book in (
+        "accounts", "adapted", "cost", "dealt", "positions", "open_trades", "traded_last",
+    ):  # fmt: skip
         tree[book] = dict(sorted(tree[book].items()))
     for rule, with_it in _UNUSED.items():
         if not tree[rule]:

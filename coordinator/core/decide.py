@@ -26,6 +26,7 @@ from coordinator.core.lines import (
 from coordinator.core.objectives import held_charge, linear_cost, traded_charge
 from coordinator.core.ports import Allocation, Allocator, Floats, RiskModel
 from coordinator.core.priority import PARTS, decision_parts, weighted
+from coordinator.core.score import quality_scored
 from coordinator.core.state import Portfolio, Round, State
 from coordinator.core.views import heard
 from coordinator.core.words import listed
@@ -80,7 +81,10 @@ def close_round(
                 decision_id=decision_id(portfolio),
             )
         )
-    events.append(_decision(state, portfolio, found, answer))
+    decision = _decision(state, portfolio, found, answer)
+    events.append(decision)
+    if state.parameters.quality:
+        events.append(quality_scored(state, portfolio, found, answer, decision))
     events.append(
         _closed(
             state,

@@ -194,15 +194,33 @@ class Engine:
         decided: time, name of the timer, and event, in their order.
         """
         self._out, self._at = [], record.position
-        for time, timer, event in decided:
-            self.approach(time, timer, failures=failures)
-            evolve_output(self.state, event)
+        self._follow(decided, failures)
         return self.step(record, failures=failures)
 
-    def approach(self, time: int, timer: str, *, failures: Mapping[str, str] = NO_FAILURES) -> None:
-        """Everything that is due before a timer of that time, ns: as it stood when that fired."""
-        self._fire_timers((time, timer), failures)
-        self._advance(time)
+    def approach(
+        self,
+        record: Record,
+        decided: Iterable[tuple[int, str, OutputEvent]],
+        *,
+        due: tuple[int, str],
+        failures: Mapping[str, str] = NO_FAILURES,
+    ) -> None:
+        """All that comes before a timer that this record makes fire; neither of them is applied.
+
+        decided: what was decided before that timer. due: its time and its name.
+        """
+        self._out, self._at = [], record.position
+        self._follow(decided, failures)
+        self._fire_timers(due, failures)
+        self._advance(due[0])
+
+    def _follow(
+        self, decided: Iterable[tuple[int, str, OutputEvent]], failures: Mapping[str, str]
+    ) -> None:
+        for time, timer, event in decided:
+            self._fire_timers((time, timer), failures)
+            self._advance(time)
+            evolve_output(self.state, event)
 
     def _advance(self, time: int) -> None:
         """The clock never goes back; a step above the bound is reported."""

@@ -283,6 +283,7 @@ def _decided(state: State, event: AllocationDecided) -> None:
         )
     if not event.trades:
         return
+    portfolio.traded_last = {trade.instrument: trade.weight for trade in event.trades}
     name = f"end-trades\t{event.portfolio}\t{event.decision_id}"
     if event.valid_until is None:
         state.session_timers.arm(name, state.market.session + event.valid_sessions)

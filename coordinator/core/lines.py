@@ -12,10 +12,12 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.core.accounts import EXACT, ZERO
 from coordinator.core.allocate import Situation
 from coordinator.core.assemble import is_sound, lines_of
+from coordinator.core.balance import balances
 from coordinator.core.board import sums
 from coordinator.core.book import units_to_come
 from coordinator.core.bounding import multiples_of
@@ -36,6 +38,7 @@ __all__ = [
     "WEIGHT_ZERO",
     "Lines",
     "conflicts_said",
+    "followed",
     "instrument_lines",
     "signal_uses",
 ]
@@ -97,19 +100,20 @@ def instrument_lines(
     before, wanted, after, mu, prices, trades, costs, urgency = (
         (column + 0.0).tolist() for column in columns
     )
+    balanced = balances(problem, answer, spoken=_spoken(found))
     sound = (
         is_sound(*columns)
         and bool((found.prices > 0.0).all())
         and all(goal.adjusted() < _DIGITS for goal in (*goals, *quantities))
     )
-    targets = _targets(zip(names, before, wanted, after, goals, mu, prices, strict=True))
+    targets = _targets(zip(names, before, wanted, after, goals, mu, prices, balanced, strict=True))
     ids = (f"{decision_id}:{name}" for name in names)
     orders = _orders(zip(ids, names, quantities, prices, trades, costs, urgency, strict=True))
     return Lines(lines_of(Target, targets, sound=sound), lines_of(Trade, orders, sound=sound))
 
 
 def _targets(rows: Iterable[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    for name, before, wanted, after, goal, expected, price in rows:
+    for name, before, wanted, after, goal, expected, price, balance in rows:
         yield {
             "instrument": name,
             "weight_before": before,
@@ -118,7 +122,18 @@ def _targets(rows: Iterable[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
             "quantity": goal,
             "expected_return": expected,
             "price": price,
+            "forces": balance.forces,
+            "residual": balance.residual,
         }
+
+
+def _spoken(found: Situation) -> Floats:
+    """(n,) not 0 where somebody speaks of it."""
+    rows, n = found.rows, len(found.problem.instruments)
+    if rows.exposure is None:
+        return np.bincount(rows.picks, minlength=n).astype(np.float64)
+    spoken: Floats = np.abs(rows.exposure).sum(axis=0)
+    return spoken
 
 
 def _orders(rows: Iterable[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
@@ -223,11 +238,10 @@ def signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[Si
     return lines_of(SignalUse, made, sound=is_sound(*columns))
 
 
-def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdict]:
-    """(rows,) followed, outvoted or limited: see schemas.decisions.SignalUse."""
-    rows, combination = found.rows, found.combination
-    wish, pick = combination.wish, rows.pick
-    held = after - _prior_weights(found)
+def followed(found: Situation, answer: Allocation, after: Floats) -> NDArray[np.bool_]:
+    """(rows,) whose wishes are: see schemas.decisions.SignalUse. after: (n,) weights then."""
+    rows, wish = found.rows, found.combination.wish
+    pick, held = rows.pick, after - _prior_weights(found)
     trades, weights = rows.along(answer.trades)[rows.slot], rows.along(held)[rows.slot]
     moved = np.where(np.abs(trades) > WEIGHT_ZERO, trades, weights)
     still = np.abs(moved) <= WEIGHT_ZERO
@@ -236,9 +250,15 @@ def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdi
     if rows.exposure is not None:
         alone = ((rows.exposure != 0.0).sum(axis=1) == 1)[rows.slot]
     moved = np.where(still & alone & (found.problem.position_min[pick] >= 0), -1.0, moved)
-    followed = (wish * moved > 0) & (np.abs(moved) > WEIGHT_ZERO)
-    outvoted = wish * rows.along(combination.mu - combination.prior)[rows.slot] <= 0
-    which = np.where(followed, 0, np.where(outvoted, 1, 2))
+    found_so: NDArray[np.bool_] = (wish * moved > 0) & (np.abs(moved) > WEIGHT_ZERO)
+    return found_so
+
+
+def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdict]:
+    """(rows,) followed, outvoted or limited: see schemas.decisions.SignalUse."""
+    rows, combination = found.rows, found.combination
+    outvoted = combination.wish * rows.along(combination.mu - combination.prior)[rows.slot] <= 0
+    which = np.where(followed(found, answer, after), 0, np.where(outvoted, 1, 2))
     return [_VERDICTS[i] for i in which.tolist()]
 
 

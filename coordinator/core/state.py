@@ -273,6 +273,7 @@ class Portfolio:
     adapted: dict[str, float] = field(default_factory=dict)
     dealt: dict[str, Decimal] = field(default_factory=dict)
     dealt_in: int = 0
+    traded_last: dict[str, float] = field(default_factory=dict)  # last trades decided, of NAV
 
     @classmethod
     def opened(cls, event: PortfolioOpened, *, preset: ModePreset) -> Portfolio:

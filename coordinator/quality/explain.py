@@ -21,13 +21,14 @@ from schemas.decisions import (
     Identity,
     LimitUse,
     Profile,
+    QualityScored,
     RoundClosed,
     SignalUse,
     SolverReport,
     Target,
 )
 
-__all__ = ["Change", "Explanation", "Place", "explain"]
+__all__ = ["NEGLIGIBLE", "Change", "Explanation", "Place", "explain"]
 
 NEGLIGIBLE = 1e-9
 """Shadow prices and weights below this are nought, whatever the solver's last digits say."""
@@ -69,6 +70,10 @@ class Change(Model):
     """The combined opinion over the horizon."""
     opinions: tuple[SignalUse, ...]
     """The signals about it, the weightiest part of the opinion first."""
+    forces: tuple[tuple[str, float], ...] = ()
+    """What pulled on the trade, the strongest first: gain of the objective per unit bought."""
+    residual: float | None = None
+    """What all forces add up to; absent where none are known."""
 
 
 class Explanation(Model):
@@ -124,6 +129,10 @@ class Explanation(Model):
     solver: SolverReport
     identity: Identity
     place: Place
+    quality: float | None = None
+    """How good it was, 0 to 1; absent where the log does not tell."""
+    quality_parts: tuple[tuple[str, float], ...] = ()
+    """Name and value of each part of that, by name."""
 
 
 def _weight_of_limit(one: LimitUse) -> tuple[bool, bool, float]:
@@ -138,8 +147,9 @@ def explain(
     closed: RoundClosed | None,
     place: Place,
     moved: tuple[Moved, ...] = (),
+    quality: QualityScored | None = None,
 ) -> Explanation:
-    """The reasons of one decision. conflicts and closed are those of the same decision_id."""
+    """The reasons of one decision. conflicts, closed and quality are those of its decision_id."""
     binding = sorted(filter(_binds, decision.limits), key=_weight_of_limit)
     return Explanation(
         decision_id=decision.decision_id,
@@ -175,6 +185,8 @@ def explain(
         solver=decision.solver,
         identity=decision.identity,
         place=place,
+        quality=None if quality is None else quality.score,
+        quality_parts=() if quality is None else quality.parts,
     )
 
 
@@ -209,6 +221,8 @@ def _changes(decision: AllocationDecided) -> tuple[Change, ...]:
                 urgency=None if trade is None else trade.urgency,
                 expected_return=target.expected_return,
                 opinions=tuple(about),
+                forces=target.forces,
+                residual=target.residual,
             )
         )
     return tuple(sorted(changes, key=lambda one: (-abs(one.after - one.before), one.instrument)))

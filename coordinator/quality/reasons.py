@@ -18,7 +18,13 @@ from coordinator.core.ports import LogReader, Record
 from coordinator.core.shards import shards_in
 from coordinator.quality.explain import Explanation, Place, explain
 from coordinator.quality.moved import Moved, moved_by
-from schemas.decisions import AllocationDecided, ConflictLine, ConflictsDetected, RoundClosed
+from schemas.decisions import (
+    AllocationDecided,
+    ConflictLine,
+    ConflictsDetected,
+    QualityScored,
+    RoundClosed,
+)
 from schemas.entries import OutputEntry, decode_output, opening
 from schemas.verdicts import ParametersAdapted
 
@@ -27,12 +33,14 @@ __all__ = [
     "ExplainError",
     "NothingDecided",
     "RoundWithoutDecision",
+    "Told",
     "Unfounded",
     "explain_decision",
+    "told_of",
 ]
 
 _NEAR = 5
-_ONCE = opening(AllocationDecided, RoundClosed)
+_ONCE = opening(AllocationDecided, QualityScored, RoundClosed)
 """What is said once of each decision."""
 
 
@@ -110,6 +118,21 @@ def _dropped(closed: RoundClosed) -> str:
     return f"; {_counted(len(names))} dropped: {shown}" + (f": {why}" if why else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the log says of one decision. closed: absent where the log has no books of its round.
+
+    entry: the decision's own, in the chain; record: it as stored.
+    """
+
+    decision: AllocationDecided
+    closed: RoundClosed | None
+    conflicts: tuple[ConflictLine, ...]
+    quality: QualityScored | None
+    entry: OutputEntry
+    record: Record
+
+
 @dataclass(slots=True)
 class _Found:
     """What the log says about one decision."""
@@ -119,6 +142,7 @@ class _Found:
     record: Record | None = None
     closed: RoundClosed | None = None
     conflicts: tuple[ConflictLine, ...] = ()
+    quality: QualityScored | None = None
 
 
 def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
@@ -126,15 +150,7 @@ def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
 
     Raises DecisionNotFound, RoundWithoutDecision, NothingDecided, Unfounded, SchemaError, LogError.
     """
-    found = _search(reader, decision_id)
-    if found.decision is None or found.entry is None or found.record is None:
-        if found.closed is not None:
-            raise RoundWithoutDecision(found.closed)
-        if not shards_in(reader, "decisions"):
-            raise NothingDecided
-        names = list(dict.fromkeys(_decision_ids(reader)))
-        near = get_close_matches(decision_id, names, n=_NEAR, cutoff=0.6)
-        raise DecisionNotFound(decision_id, tuple(near))
+    found = told_of(reader, decision_id)
     entry = found.entry
     place = Place(
         shard=found.record.shard,
@@ -149,6 +165,7 @@ def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
         found.decision,
         conflicts=found.conflicts,
         closed=found.closed,
+        quality=found.quality,
         place=place,
         moved=_moved(reader, found.decision),
     )
@@ -166,6 +183,22 @@ def _moves(reader: LogReader) -> Iterator[ParametersAdapted]:
             event = decode_output(record.payload).event
             if isinstance(event, ParametersAdapted):
                 yield event
+
+
+def told_of(reader: LogReader, decision_id: str) -> Told:
+    """What the log says of one decision. Raises as `explain_decision`."""
+    found = _search(reader, decision_id)
+    if found.decision is None or found.entry is None or found.record is None:
+        if found.closed is not None:
+            raise RoundWithoutDecision(found.closed)
+        if not shards_in(reader, "decisions"):
+            raise NothingDecided
+        names = list(dict.fromkeys(_decision_ids(reader)))
+        near = get_close_matches(decision_id, names, n=_NEAR, cutoff=0.6)
+        raise DecisionNotFound(decision_id, tuple(near))
+    return Told(
+        found.decision, found.closed, found.conflicts, found.quality, found.entry, found.record
+    )
 
 
 def _search(reader: LogReader, decision_id: str) -> _Found:
@@ -197,6 +230,8 @@ def _take(found: _Found, link: Link) -> None:
         found.closed = event
     elif isinstance(event, ConflictsDetected):
         found.conflicts = event.conflicts
+    elif isinstance(event, QualityScored):
+        found.quality = event
 
 
 def _one_place(reader: LogReader, decision_id: str, naming: list[Record]) -> int:

@@ -34,7 +34,7 @@ from tests.bench.alphas import HORIZON, Alpha, Case, Heard, distinct, errors_tog
 from tests.bench.journals import SECOND, Journal
 from tests.bench.residuals import Prices
 
-__all__ = ["EVERY", "FIRST", "OURS", "TOLD", "Held", "Spoken", "played"]
+__all__ = ["EVERY", "FIRST", "OURS", "TOLD", "Held", "Player", "Spoken", "at_clock", "played"]
 
 OURS, TOLD = "ours", "ours, skills told"
 EVERY = 5
@@ -66,7 +66,8 @@ class Spoken:
         return distinct(self.cases)
 
 
-def _at(day: date, clock: time) -> int:
+def at_clock(day: date, clock: time) -> int:
+    """A time of a day, ns UTC."""
     return int(datetime.combine(day, clock, tzinfo=UTC).timestamp()) * SECOND
 
 
@@ -74,7 +75,7 @@ def _source(place: int) -> str:
     return f"s{place:02d}"
 
 
-class _Player:
+class Player:
     """An engine at some session of the experiment."""
 
     def __init__(self, prices: Prices, spoken: Spoken, parameters: Parameters) -> None:
@@ -82,7 +83,7 @@ class _Player:
         self.places = {alpha: place for place, alpha in enumerate(self.alphas)}
         self.journal, self.engine = Journal(), build_engine(shard=0, shards=1)
         self.risk_model = risk_model()
-        at = _at(prices.days[0], time(12))
+        at = at_clock(prices.days[0], time(12))
         self.tell(engine_started(at=at, shards=1), at)
         for event in self.opening(at, parameters):
             self.tell(event, at)
@@ -122,7 +123,7 @@ class _Player:
             rows = self.prices.opens if name == "open" else self.prices.closes
             event = PricesObserved(
                 event_id=f"{name}-{session}",
-                event_time=_at(day, clock),
+                event_time=at_clock(day, clock),
                 kind="open" if name == "open" else "bar",
                 instruments=self.prices.names,
                 price=tuple(rows[session].tolist()),
@@ -132,7 +133,7 @@ class _Player:
 
     def speak(self, session: int) -> None:
         """What the sources say after its close, in the order of arrival."""
-        at = _at(self.prices.days[session], SPEAK)
+        at = at_clock(self.prices.days[session], SPEAK)
         volatility = self.volatility(session)
         score, confidence = self.said(session)
         for cell in np.argsort(self.spoken.arrival[session], axis=None).tolist():
@@ -233,7 +234,7 @@ def played(
     prices: Prices, spoken: Spoken, *, parameters: Parameters, since: int
 ) -> Iterator[tuple[int, Held]]:
     """Each decision's session, from `since` on, and what every rule holds then."""
-    player = _Player(prices, spoken, parameters)
+    player = Player(prices, spoken, parameters)
     for session in range(len(prices.days)):
         player.session(session)
         if session < FIRST or session % EVERY:

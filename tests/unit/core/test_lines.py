@@ -41,6 +41,7 @@ KINDS: dict[type[Model], dict[str, st.SearchStrategy[Any]]] = {
     Target: {
         "instrument": names, "weight_before": numbers, "weight_wanted": numbers,
         "weight": numbers, "quantity": units, "expected_return": numbers, "price": positive,
+        "forces": st.lists(st.tuples(names, numbers)).map(tuple), "residual": st.none() | numbers,
     },
     Trade: {
         "trade_id": names, "instrument": names, "quantity": units, "price": positive,

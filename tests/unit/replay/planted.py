@@ -16,6 +16,7 @@ from schemas.decisions import (
     Identity,
     LimitUse,
     Profile,
+    QualityScored,
     RoundClosed,
     Rung,
     SignalUse,
@@ -110,6 +111,19 @@ def closed(portfolio: str = "p", *, round_number: int = 1, outcome: str = "decid
         decided_at=100, portfolio=portfolio, decision_id=f"{portfolio}:{round_number}",
         round=round_number, trigger="signals", opened_at=90, signals_used=("a/1", "b/2"),
         signals_new=2, conflicts=1, conflicts_reported=1, outcome=outcome,  # type: ignore[arg-type] # a literal, by name
+    )  # fmt: skip
+
+
+def quality(
+    score: float = 0.5,
+    *,
+    portfolio: str = "p",
+    round_number: int = 1,
+    parts: tuple[tuple[str, float], ...] = (("payoff", 0.4), ("stability", 0.6)),
+) -> QualityScored:
+    return QualityScored(
+        decided_at=100, portfolio=portfolio, decision_id=f"{portfolio}:{round_number}", score=score,
+        parts=parts,
     )  # fmt: skip
 
 

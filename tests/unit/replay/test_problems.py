@@ -1,77 +1,69 @@
-"""A recorded decision's problem is put together again from its log, to the last bit."""
+"""Problems: what a decision was made from comes out of its log again, or nothing does."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from coordinator.core.allocate import problem_digest
-from coordinator.core.ports import Append, LogReader
 from coordinator.log.memory import MemoryLog
-from coordinator.quality.reasons import DecisionNotFound, NothingDecided, RoundWithoutDecision
-from replay.errors import NothingToReplay
+from coordinator.quality.reasons import DecisionNotFound
+from coordinator.solver import CvxAllocator, SolverSettings
+from replay.errors import OtherProblem
 from replay.problems import situation_at
-from schemas.decisions import AllocationDecided, RoundClosed
-from tests.journals import SECOND, T0, Inputs, events_of, lay, owners, run, zero_clock
+from schemas.base import Event
+from schemas.decisions import AllocationDecided
+from tests.journals import events_of, lay, owners, run, zero_clock
 from tests.recorded import end_of, recorded
+from tests.unit.replay.forgeries import retold
 
 INPUTS = recorded(3)
 LOG = run(INPUTS, end=end_of(INPUTS))
-DECISIONS = events_of(LOG, AllocationDecided)
+DECIDED = events_of(LOG, AllocationDecided)
+SOME = DECIDED[::9]
 
 
-def agrees(log: LogReader, decision: AllocationDecided) -> bool:
-    state, portfolio, found = situation_at(log, decision.decision_id)
-    assert state.portfolios[decision.portfolio] is portfolio
-    assert portfolio.rounds == decision.round - 1
-    assert state.clock == decision.decided_at
-    return problem_digest(found.problem) == decision.identity.problem
+@pytest.mark.parametrize("decision", SOME, ids=[one.decision_id for one in SOME])
+def test_a_problem_solved_again_gives_the_recorded_decision(decision: AllocationDecided) -> None:
+    state, portfolio, found = situation_at(LOG, decision.decision_id)
+    assert (state.clock, portfolio.name) == (decision.decided_at, decision.portfolio)
+    answer = CvxAllocator(SolverSettings()).allocate(found.problem)
+    assert answer.objective == decision.solver.objective
+    targets = {one.instrument: one.weight for one in decision.targets}
+    weights = (found.problem.start + answer.trades).tolist()
+    assert dict(zip(found.problem.instruments, weights, strict=True)) == targets
 
 
-@pytest.mark.parametrize("nth", range(0, len(DECISIONS), 4))
-def test_it_is_the_one_that_was_recorded(nth: int) -> None:
-    assert agrees(LOG, DECISIONS[nth])
-
-
-def test_of_several_shards_that_of_the_portfolios_own() -> None:
-    log = run(INPUTS, shards=4, end=end_of(INPUTS))
-    told = events_of(log, AllocationDecided, shards=4)
-    assert all(agrees(log, one) for one in told[::9])
-
-
-def test_it_begins_at_a_recorded_state_before_the_decision() -> None:
+def test_it_begins_at_a_recorded_state_and_finds_the_same() -> None:
     log = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=end_of(INPUTS))
     (owner,) = owners(log, shards=1, every=5)
     owner.recover()
-    read: list[int] = []
+    starts: list[int] = []
     plain = log.read
 
-    def watched(topic: str, shard: int, start: int = 0, stop: int | None = None):  # type: ignore[no-untyped-def] # as MemoryLog.read
+    def watched(topic: str, shard: int, start: int = 0, stop: int | None = None) -> Any:
         if topic == "journal":
-            read.append(start)
+            starts.append(start)
         return plain(topic, shard, start, stop)
 
     log.read = watched  # type: ignore[method-assign] # to see where it begins
-    assert agrees(log, events_of(log, AllocationDecided)[-1])
-    assert max(read) > log.end("journal", 0) / 2
+    situation_at(log, DECIDED[-1].decision_id)
+    assert max(starts) > 0
 
 
-def test_what_there_is_not_is_named() -> None:
-    with pytest.raises(DecisionNotFound, match="p-close:999"):
+def test_a_decision_of_another_problem_is_refused_and_says_that_its_engine_differs() -> None:
+    def change(event: Event) -> Event:
+        if not isinstance(event, AllocationDecided):
+            return event
+        other = event.identity.model_copy(update={"problem": "0" * 64})
+        return event.model_copy(update={"identity": other})
+
+    with pytest.raises(OtherProblem, match="its problem is another one") as refused:
+        situation_at(retold(LOG, change), DECIDED[0].decision_id)
+    assert [one.field for one in refused.value.parts] == ["build", "dependencies", "fingerprint"]
+    assert "run that build" in str(refused.value)
+
+
+def test_a_decision_that_the_log_does_not_tell_of_is_named() -> None:
+    with pytest.raises(DecisionNotFound):
         situation_at(LOG, "p-close:999")
-    bare = lay(INPUTS, MemoryLog(clock=zero_clock), shards=1, end=end_of(INPUTS))
-    with pytest.raises(NothingDecided):
-        situation_at(bare, "p-close:1")
-    make = Inputs()
-    scheduled = make.opened("p", schedule={"kind": "session_close"})
-    idle = run([make.listed("A"), scheduled, make.close({"A": 10.0}, T0 + 1)], end=T0 + SECOND)
-    (closed,) = events_of(idle, RoundClosed)
-    with pytest.raises(RoundWithoutDecision, match="nothing_to_do"):
-        situation_at(idle, closed.decision_id)
-
-
-def test_decisions_without_the_journal_that_led_to_them_cannot_be_put_together_again() -> None:
-    log = MemoryLog(clock=zero_clock)
-    for record in LOG.read("decisions", 0):
-        log.append([Append("decisions", 0, record.payload, T0)])
-    with pytest.raises(NothingToReplay):
-        situation_at(log, DECISIONS[0].decision_id)
