@@ -55,9 +55,12 @@ def reference(problem: AllocationProblem, *, tolerance: float = 1e-10) -> float:
     goal = cp.Problem(cp.Maximize(worth), [*rows, *_further(problem, w, exposure)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        goal.solve(
-            solver="CLARABEL", tol_gap_abs=tolerance, tol_gap_rel=tolerance, tol_feas=tolerance
-        )
+        try:
+            goal.solve(
+                solver="CLARABEL", tol_gap_abs=tolerance, tol_gap_rel=tolerance, tol_feas=tolerance
+            )
+        except cp.SolverError as error:
+            raise RuntimeError(f"the reference fails: {error}") from error
     if goal.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
         raise RuntimeError(f"the reference is {goal.status}")
     return float(goal.value)

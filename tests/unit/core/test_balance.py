@@ -132,7 +132,6 @@ def test_the_opinions_force_is_the_expected_return() -> None:
         assert opinion == pytest.approx(target.expected_return, abs=1e-5), name
 
 
-@pytest.mark.xfail(strict=False, reason="a trade a hair beyond a kink leaves up to 1.3e-5")
 def test_the_real_allocators_forces_add_up_everywhere() -> None:
     worst = max(real_targets(), key=lambda one: abs(one[1].residual or 0.0))
     assert abs(worst[1].residual or 0.0) <= 1e-6, worst
