@@ -63,7 +63,7 @@ def set_up_factors(
     solver.setup(
         P=_curvature(problem, factors, parts, scale, bent),
         c=np.concatenate([scale * (parts.cost - slopes[name]), np.zeros(m)]),
-        A=sparse.hstack([_columns(seen), -sparse.identity(m, format="csc")], format="csc"),
+        A=_columns(seen, minus=True),
         b=np.zeros(m),
         G=_columns(parts.uses[kept], more=m),
         h_u=left,
@@ -80,12 +80,18 @@ def _factors(problem: AllocationProblem) -> RiskEstimate:
     return problem.factors
 
 
-def _columns(block: Floats, *, more: int = 0) -> sparse.csc_matrix:
-    """A dense block as a sparse matrix, with so many empty columns behind it."""
+def _columns(block: Floats, *, more: int = 0, minus: bool = False) -> sparse.csc_matrix:
+    """A dense block as a sparse matrix; behind it so many empty columns, or -1 on a diagonal."""
     rows, columns = block.shape
-    ends = np.concatenate([np.arange(columns + 1) * rows, np.full(more, columns * rows)])
-    entries = np.ascontiguousarray(block.T).reshape(-1), np.tile(np.arange(rows), columns), ends
-    return sparse.csc_matrix(entries, shape=(rows, columns + more))
+    values, at = np.ascontiguousarray(block.T).reshape(-1), np.tile(np.arange(rows), columns)
+    ends = np.arange(columns + 1) * rows
+    behind = np.full(more, columns * rows)
+    if minus:
+        values = np.concatenate([values, np.full(rows, -1.0)])
+        at = np.concatenate([at, np.arange(rows)])
+        behind = columns * rows + 1 + np.arange(rows)
+    shape = rows, columns + len(behind)
+    return sparse.csc_matrix((values, at, np.concatenate([ends, behind])), shape=shape)
 
 
 def _curvature(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.curved import has_curved_cost, solve_curved
+from coordinator.solver.factor_qp import suits_factors
 from coordinator.solver.model import scale_of
 from coordinator.solver.polish import is_balanced, polish
 from coordinator.solver.room import Room
@@ -82,7 +83,8 @@ def _promising(problem: AllocationProblem, parts: Segments, slope: Floats) -> ND
     Of the others the best. slope: (n,) marginal value before any trade.
     """
     n, k = len(slope), len(parts.name)
-    if k <= _WHOLE_MAX or (problem.sleeves is not None and n <= _WITH_SIZES_MAX):
+    few = k <= _WHOLE_MAX or (problem.sleeves is not None and n <= _WITH_SIZES_MAX)
+    if few or suits_factors(problem, parts, 3):
         return np.ones(k, dtype=np.bool_)
     of_trade = parts.name < n
     name = np.where(of_trade, parts.name, 0)
