@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.core.ports import Floats
 
@@ -62,8 +63,8 @@ class Market:
     opens: Floats
     closes: Floats
     usual: Floats
-    buyable: Floats | None = None
-    sellable: Floats | None = None
+    buyable: NDArray[np.bool_] | None = None
+    sellable: NDArray[np.bool_] | None = None
 
     def fillable(self, units: Floats, session: int) -> Floats:
         """What of these trades the session's open fills."""
@@ -129,11 +130,11 @@ def usual_volume(volume: Floats) -> Floats:
 def charged(
     units: Floats, price: Floats, *, sigma: Floats, usual: Floats, tariff: Tariff
 ) -> Floats:
-    """(n,) money that these trades cost at that price."""
+    """(n,) money that these trades cost at that price. usual: (n,) above 0."""
     value = np.abs(units) * price
     rate = np.where(units > 0.0, tariff.buy, tariff.sell)
     impact = tariff.impact * sigma * np.sqrt(value / usual)
-    found: Floats = np.where(value > 0.0, value * (rate + impact), 0.0)
+    found: Floats = value * (rate + impact)
     return found
 
 

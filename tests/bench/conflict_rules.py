@@ -124,14 +124,19 @@ def play(seed: int, task: Task) -> Played:
     since = prices.session_of(task.since)
     made = world(prices, seed=seed, names=task.names, since=since, cases=SOME)
     columns = [prices.names.index(name) for name in made.prices.names]
-    money = volume[: len(prices.days), columns] * made.prices.closes
-    market = Market(made.prices.opens, made.prices.closes, usual_volume(money))
-    opinions: Opinions = {case.name: {} for case in SOME}
+    return heard(made, volume[: len(prices.days), columns] * made.prices.closes)
+
+
+def heard(made: World, traded: Floats) -> Played:
+    """What the rules hold of what is said. traded: (t, n) money that changed hands."""
+    opinions: Opinions = {case.name: {} for case in made.spoken.cases}
     moments = tuple(_held(made, opinions))
+    names = made.prices.names
     desk = Desk(
-        allocator=_allocator(), names=made.prices.names, lots=np.ones(task.names), tariff=TARIFF,
+        allocator=_allocator(), names=names, lots=np.ones(len(names)), tariff=TARIFF,
         risk_aversion=AVERSION, position_min=-0.1, position_max=0.1, gross_max=2.0,
     )  # fmt: skip
+    market = Market(made.prices.opens, made.prices.closes, usual_volume(traded))
     return Played(market, moments, opinions, desk)
 
 
@@ -141,12 +146,12 @@ def _held(made: World, opinions: Opinions) -> Iterator[Moment]:
     for session, player in steps:
         if session + 1 + HORIZON >= len(made.prices.days):
             return  # no open is left that these opinions are about
-        for case in SOME:
+        for case in made.spoken.cases:
             now = player.now(case, session)
-            ours = player.placed(now, now.combination.mu)
             others = player.others(case, session)
-            for rule, opinion in {OURS: ours, **others}.items():
-                opinions[case.name].setdefault(rule, {})[session] = opinion
+            others[OURS] = player.placed(now, now.combination.mu)
+            for rule in LEVELLED:
+                opinions[case.name].setdefault(rule, {})[session] = others[rule]
         covariance = covariance_of(
             player.engine.state, made.prices.names, currency="USD", horizon=float(HORIZON),
             risk_model=player.risk_model,

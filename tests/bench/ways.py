@@ -101,9 +101,7 @@ def setting_directly(opinions: Mapping[int, Floats], *, gross: float, desk: Desk
     def decide(standing: Standing) -> Floats:
         opinion = opinions[standing.moment.session]
         apart = desk.wished(opinion)
-        total = float(np.abs(apart).sum())
-        if total == 0.0:
-            return np.zeros(len(apart))
+        total = float(np.abs(apart).sum()) or 1.0  # who thinks of all alike holds nothing
         weights = np.clip(gross * apart / total, desk.position_min, desk.position_max)
         lot = desk.lots * standing.price / standing.nav
         held = np.rint(standing.weights / lot)
