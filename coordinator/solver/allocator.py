@@ -55,7 +55,7 @@ class CvxAllocator:
         check_problem(problem)
         covariance, mended = self._semidefinite(problem.covariance)
         if mended:
-            problem = replace(problem, covariance=covariance)
+            problem = replace(problem, covariance=covariance, factors=None)
         problem = prepare(problem)
         before = measure(problem, np.zeros_like(problem.filled))
         plan = self._plan(problem, before)
@@ -101,7 +101,10 @@ def _turnover_max(problem: AllocationProblem) -> float:
 
 def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violations) -> Allocation:
     readings = read_limits(problem, plan, lots.trades)
-    nothing, sizes = np.zeros_like(lots.trades), best_sizes(problem, lots.trades)
+    nothing = np.zeros_like(lots.trades)
+    # The best split of whole lots knows nothing of the house book's bound.
+    bounded = bool(np.isfinite(plan.room.house))
+    sizes = plan.sizes if bounded else best_sizes(problem, lots.trades)
     of_plan = plan.sizes if plan.certified else best_sizes(problem, plan.trades)
     return Allocation(
         trades=lots.trades,

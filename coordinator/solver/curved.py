@@ -15,6 +15,7 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.model import scale_of
+from coordinator.solver.polish import polish
 from coordinator.solver.room import Room
 from coordinator.solver.segment_qp import solve_parts
 from coordinator.solver.segments import Segments, room_left
@@ -27,8 +28,10 @@ __all__ = ["has_curved_cost", "solve_curved"]
 
 _SMALLEST = 1e-7
 """A trade is taken to be no smaller: below it, the curvature of its impact has no end."""
-_GOOD = 0.1
-"""Of the gap that counts as solved: a round more costs a solve, and gives far less."""
+_SAME = 1e-6
+"""Trades that differ by less are the same."""
+_NEAR = 1e-2
+"""A gap from which the last digits may be had at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ def solve_curved(
     scale = scale_of(problem)
     sizes = _guess(problem, parts, slopes)
     best: Solution | None = None
+    last: Floats | None = None
     iterations = 0
     for _ in range(settings.impact_solves_max):
         bent = _bend(problem, sizes)
@@ -72,13 +76,15 @@ def solve_curved(
         seen = _with_impact(parts, bent)
         found = solve_parts(problem, room, seen, slopes, left, scale, settings, bent.curve)
         iterations += found.iterations
-        if best is None or _worse(best, found):
-            best = found
-        if not np.isfinite(found.gap):
+        exact, done = polish(problem, room, found) if found.gap <= _NEAR else (found, False)
+        if best is None or done or _worse(best, exact):
+            best = exact
+        # What stays the same is the best of the parts that are in: others may be worth more.
+        same = last is not None and np.abs(exact.trades - last).max(initial=0.0) <= _SAME
+        if done or same or not np.isfinite(found.gap):
             break
-        if best.excess <= EXCESS_MAX and best.gap <= _GOOD * settings.gap_max:
-            break
-        sizes = np.maximum(np.abs(found.trades), _SMALLEST)
+        last = exact.trades
+        sizes = np.maximum(np.abs(exact.trades), _SMALLEST)
     if best is None:
         raise ValueError("impact_solves_max is less than 1")
     return replace(best, iterations=iterations)

@@ -14,6 +14,7 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.curved import has_curved_cost, solve_curved
 from coordinator.solver.model import scale_of
+from coordinator.solver.polish import polish
 from coordinator.solver.room import Room
 from coordinator.solver.segment_qp import solve_parts
 from coordinator.solver.segments import Segments, cut, room_left, with_sizes
@@ -122,4 +123,5 @@ def _solve(
         return solve_curved(problem, room, parts, slopes, settings)
     scale = scale_of(problem)
     left = room_left(problem, room, parts.start)
-    return solve_parts(problem, room, parts, slopes, left, scale, settings)
+    found = solve_parts(problem, room, parts, slopes, left, scale, settings)
+    return found if problem.sleeves is None else polish(problem, room, found)[0]

@@ -82,7 +82,8 @@ def no_solution(
 ) -> Solution:
     """What a solver that gave no usable numbers is worth: nothing."""
     nothing = np.zeros(len(problem.instruments))
-    return Solution(solver, status, iterations, nothing, Prices(), np.inf, np.inf)
+    sizes = NO_SIZES if problem.sleeves is None else np.zeros(len(problem.sleeves.names))
+    return Solution(solver, status, iterations, nothing, Prices(), np.inf, np.inf, sizes)
 
 
 def volatility_broken(problem: AllocationProblem, room: Room, trades: Floats) -> bool:
