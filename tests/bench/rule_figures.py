@@ -35,6 +35,7 @@ __all__ = [
     "BLOCK",
     "DIRECT",
     "DRAWS",
+    "JUDGED",
     "MEASURES",
     "TABLES",
     "UNTUNED",
@@ -57,6 +58,8 @@ DRAWS, DRAWS_OF_PATHS = 2_000, 400
 """How often they are drawn anew, and of these the ones whose drawdowns are looked at."""
 SURE = 0.95
 MEASURES = ("net_sharpe", "gross_sharpe", "worth", "turnover", "cost", "drawdown")
+JUDGED = ("net_sharpe", "worth")
+"""What won and lost is said of: what is asked for, and what levels are chosen by."""
 DIGITS = dict.fromkeys(("worth", "turnover", "cost", "drawdown"), 5)
 TABLES = ALLOCATED, DIRECT = "allocated", "set directly"
 UNTUNED = "ours, untuned"
@@ -227,8 +230,9 @@ def figures_of(
             found.setdefault(table, {})[case] = figures
         allocated, directly = (made[table] for table in TABLES)
         for rule, one in found[TABLES[1]][case].items():
-            gain = above(allocated[rule]["net_sharpe"], directly[rule]["net_sharpe"])
-            one["allocator_adds"] = told("net_sharpe", gain) | {"is": verdict(gain)}
+            gains = {name: above(allocated[rule][name], directly[rule][name]) for name in JUDGED}
+            one["allocator_adds"] = {name: told(name, gain) for name, gain in gains.items()}
+            one["allocator"] = {name: verdict(gain) for name, gain in gains.items()}
     return found
 
 
@@ -239,7 +243,7 @@ def _of_rules(made: Mapping[str, Mapping[str, Measure]]) -> dict[str, Any]:
         if rule != OURS:
             gains = {name: above(made[OURS][name], one) for name, one in some.items()}
             found[rule]["ours_above"] = {name: told(name, one) for name, one in gains.items()}
-            found[rule]["ours"] = verdict(gains["net_sharpe"])
+            found[rule]["ours"] = {name: verdict(gains[name]) for name in JUDGED}
     return found
 
 

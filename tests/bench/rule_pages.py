@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.bench.played import OURS
-from tests.bench.rule_figures import TABLES, UNTUNED
+from tests.bench.rule_figures import ALLOCATED, DIRECT, JUDGED, TABLES, UNTUNED
 
 __all__ = ["page"]
 
@@ -23,13 +23,13 @@ HEADS = {
     "drawdown": "largest drawdown",
 }
 SHARPES = ("net_sharpe", "gross_sharpe")
-WHAT = {TABLES[0]: "size of the opinions", TABLES[1]: "gross exposure"}
+WHAT = {ALLOCATED: "size of the opinions", DIRECT: "gross exposure"}
 TOLD = """\
 {seeds} seeds of {names} names, {sessions} sessions from 2016 on; levels chosen on 2014 and 2015 by
 {tuning} other seeds. In a cell: the mean over seeds; ± half the width of its 95 % interval over
 seeds; in brackets the middle 95 % of {draws} draws of blocks of {block} sessions. Won, drawn and
-lost are of ours in net Sharpe, where both intervals of the paired difference say so. What the
-columns mean, and what this does not show: [README](../README.md#conflict-rules-side-by-side).
+lost are of ours, where both intervals of the paired difference say so. What the columns mean,
+and what this does not show: [README](../README.md#conflict-rules-side-by-side).
 """
 CHANCE = """\
 {trials} trials: the best of as many without skill would show a net Sharpe ratio of {most:.2f}.
@@ -52,10 +52,8 @@ def page(figures: Mapping[str, Any]) -> str:
         "# Conflict rules side by side, after costs",
         "",
         head,
-        "## In short: ours above each rule, net Sharpe",
-        "",
-        *_summary(tables[TABLES[0]]),
-        "",
+        *_summary("net_sharpe", tables[ALLOCATED]),
+        *_summary("worth", tables[ALLOCATED]),
         *[f"- {case}: {told}" for case, told in figures["cases"].items()],
         "",
     ]
@@ -64,57 +62,61 @@ def page(figures: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *_agents(figures["agents"]), ""])
 
 
-def _summary(cases: Mapping[str, Any]) -> Iterator[str]:
+def _summary(name: str, cases: Mapping[str, Any]) -> Iterator[str]:
+    """Ours above each rule by one measure."""
     others = [rule for rule in next(iter(cases.values())) if rule != OURS]
-    yield from _head("case", f"{OURS}, net Sharpe", *(f"above {rule}" for rule in others))
+    yield from (f"## In short: ours above each rule, {HEADS[name]}", "")
+    yield from _head("case", OURS, *(f"above {rule}" for rule in others))
     for case, rules in cases.items():
-        cells = [f"**{rules[rule]['ours']}** {_difference(rules[rule])}" for rule in others]
-        yield _row(case, _cell("net_sharpe", rules[OURS]["net_sharpe"]), *cells)
+        cells = [
+            f"**{rules[rule]['ours'][name]}** {_cell(name, rules[rule]['ours_above'][name], '+')}"
+            for rule in others
+        ]
+        yield _row(case, _cell(name, rules[OURS][name]), *cells)
+    yield ""
 
 
 def _table(table: str, cases: Mapping[str, Any]) -> list[str]:
     lines = [f"## Weights {table}", ""]
-    own = ("allocator adds",) if table == TABLES[1] else ()
+    above = [f"ours above it, {HEADS[name]}" for name in JUDGED]
+    adds = [f"allocator adds, {HEADS[name]}" for name in JUDGED] if table == DIRECT else []
     for case, rules in cases.items():
         one = rules[OURS]["deflated"]
         lines += [
             f"### {case}",
             "",
             CHANCE.format(trials=one["trials"], most=one["most_by_chance"]),
-            *_head(
-                "rule",
-                WHAT[table],
-                *HEADS.values(),
-                "deflated",
-                "ours above it",
-                *own,
-            ),
+            *_head("rule", WHAT[table], *HEADS.values(), "deflated", *above, *adds),
         ]
         for rule, figures in rules.items():
-            adds = (_added(figures),) if own else ()
-            lines.append(_row(rule, _level(figures, rule), *_cells(figures), *adds))
+            cells = [_level(figures, rule), *(_cell(name, figures[name]) for name in HEADS)]
+            cells += [_deflated(figures["deflated"]), *_judged(figures, "ours_above", "ours")]
+            if adds:
+                cells += _judged(figures, "allocator_adds", "allocator")
+            lines.append(_row(rule, *cells))
         lines.append("")
     return lines
 
 
-def _cells(figures: Mapping[str, Any]) -> list[str]:
-    found = [_cell(name, figures[name]) for name in HEADS]
-    one = figures["deflated"]
-    found.append(f"{one['probability']:.2f} ({one['sure']:.0%} sure)")
-    return [*found, "" if "ours" not in figures else f"{_difference(figures)} {figures['ours']}"]
+def _deflated(one: Mapping[str, Any]) -> str:
+    return f"{one['probability']:.2f} ({one['sure']:.0%} sure)"
+
+
+def _judged(figures: Mapping[str, Any], gains: str, verdicts: str) -> list[str]:
+    """Differences and what they come to; nothing beside itself."""
+    if gains not in figures:
+        return [""] * len(JUDGED)
+    return [
+        f"{_cell(name, figures[gains][name], '+')} {figures[verdicts][name]}" for name in JUDGED
+    ]
 
 
 def _level(figures: Mapping[str, Any], rule: str) -> str:
     return "as it ships" if rule == UNTUNED else f"{figures['level']:g}"
 
 
-def _difference(figures: Mapping[str, Any]) -> str:
-    return _cell("net_sharpe", figures["ours_above"]["net_sharpe"], sign="+")
-
-
-def _added(figures: Mapping[str, Any]) -> str:
-    one = figures["allocator_adds"]
-    return f"{_cell('net_sharpe', one, sign='+')} {one['is']}"
+def _above(figures: Mapping[str, Any]) -> str:
+    return _cell("net_sharpe", figures["ours_above"]["net_sharpe"], "+")
 
 
 def _cell(name: str, one: Mapping[str, Any], sign: str = "") -> str:
@@ -145,7 +147,7 @@ def _agents(figures: Mapping[str, Any]) -> list[str]:
     ]
     for rule, one in figures["rules"].items():
         cells = [_cell(name, one[name]) for name in HEADS]
-        lines.append(_row(rule, *cells, "" if rule == OURS else _difference(one)))
+        lines.append(_row(rule, *cells, "" if rule == OURS else _above(one)))
     lines += [
         "",
         "The agents' own books, each trade a session late, at the same fees and spread:",

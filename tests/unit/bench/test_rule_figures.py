@@ -129,12 +129,12 @@ def figures() -> dict[str, Any]:
 def test_where_ours_loses_the_table_says_so() -> None:
     found = figures()
     rules = found[ALLOCATED]
-    assert rules["good"]["accumulate"]["ours"] == "won"
-    assert rules["bad"]["accumulate"]["ours"] == "lost"
+    assert rules["good"]["accumulate"]["ours"] == {"net_sharpe": "won", "worth": "won"}
+    assert rules["bad"]["accumulate"]["ours"]["net_sharpe"] == "lost"
     assert rules["good"][OURS]["deflated"]["probability"] > 0.9
     assert rules["bad"][OURS]["deflated"]["probability"] < 0.5
     assert rules["good"][OURS]["deflated"]["trials"] == 4  # two rules in two tables
-    assert found[DIRECT]["good"][OURS]["allocator_adds"]["mean"] == 0.0
+    assert found[DIRECT]["good"][OURS]["allocator_adds"]["net_sharpe"]["mean"] == 0.0
     page = rule_pages.page(
         {
             "tables": found, "seeds": SEEDS, "names": 3, "tuning_seeds": 2,
@@ -145,6 +145,8 @@ def test_where_ours_loses_the_table_says_so() -> None:
             },
         }
     )  # fmt: skip
-    lines = {line.split(" | ")[0]: line for line in page.splitlines() if "**" in line}
-    assert "**won** +" in lines["| good"]
-    assert "**lost** -" in lines["| bad"]
+    lines = [line for line in page.splitlines() if "**" in line]
+    assert [line.split(" | ")[0] for line in lines] == ["| good", "| bad"] * 2
+    for good, bad in (lines[:2], lines[2:]):
+        assert "**won** +" in good
+        assert "**lost** -" in bad
