@@ -134,7 +134,7 @@ def heard(made: World, traded: Floats) -> Played:
     names = made.prices.names
     desk = Desk(
         allocator=_allocator(), names=names, lots=np.ones(len(names)), tariff=TARIFF,
-        risk_aversion=AVERSION, position_min=-0.25, position_max=0.25, gross_max=2.0,
+        risk_aversion=AVERSION, position_min=-0.5, position_max=0.5, gross_max=4.0,
     )  # fmt: skip
     market = Market(made.prices.opens, made.prices.closes, usual_volume(traded))
     return Played(market, moments, opinions, desk)

@@ -64,8 +64,8 @@ DIGITS = dict.fromkeys(("worth", "turnover", "cost", "drawdown"), 5)
 TABLES = ALLOCATED, DIRECT = "allocated", "set directly"
 UNTUNED = "ours, untuned"
 """Ours with its opinions as large as they are."""
-AVERSION = 20.0
-"""To risk, of every portfolio: what a conservative one has where nothing is stated."""
+AVERSION = 40.0
+"""To risk, of every portfolio: so much that its limits seldom decide what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
