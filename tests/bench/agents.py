@@ -27,7 +27,7 @@ from schemas.entries import Stamp, encode_journal
 from schemas.journal import ClockTicked
 from tests.bench.rules import RULES, Said, correlation, opinions
 
-__all__ = ["around", "measured", "outcomes"]
+__all__ = ["HORIZON", "OURS", "PORTFOLIO", "around", "held_at_closes", "measured", "outcomes"]
 
 OURS = "ours"
 HORIZON = 5
@@ -43,7 +43,7 @@ def measured() -> dict[str, Any]:
     recording = load()
     came = outcomes(recording)
     found: dict[str, list[float]] = {rule: [] for rule in (OURS, *RULES)}
-    for session, held in _held(recording):
+    for session, held in held_at_closes(recording):
         if session < len(came):
             for rule, opinion in held.items():
                 found[rule].append(correlation(opinion, came[session]))
@@ -69,8 +69,8 @@ def outcomes(recording: Recording) -> Floats:
     return found
 
 
-def _held(recording: Recording) -> Iterator[tuple[int, dict[str, Floats]]]:
-    """Each session that closed, and what every rule holds at its close."""
+def held_at_closes(recording: Recording) -> Iterator[tuple[int, dict[str, Floats]]]:
+    """Each session that closed, and what every rule holds at its close: ours as a return."""
     log, engine, model = MemoryLog(), build_engine(shard=0, shards=1), risk_model()
     record(log, recording, shards=1)
     closes = {one.closed_at: i for i, one in enumerate(recording.sessions) if one.closes}

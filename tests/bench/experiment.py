@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -34,9 +33,9 @@ from coordinator.core.ports import Floats
 from coordinator.shells.live.collecting import collect_seldom
 from schemas.control import Parameters
 from tests.bench import agents
-from tests.bench.alphas import CASES, HORIZON, bound, distinct, hear
+from tests.bench.alphas import CASES, HORIZON, Case, bound, distinct, hear
 from tests.bench.played import EVERY, FIRST, OURS, TOLD, Spoken, played
-from tests.bench.record import RESULTS, finish, options
+from tests.bench.record import RESULTS, finish, options, watched
 from tests.bench.residuals import PRICES, NoPrices, Prices, load, residuals, standardised
 from tests.bench.rules import RULES, correlation, interval
 
@@ -84,11 +83,13 @@ class World:
     sigma: Floats
 
 
-def world(prices: Prices, *, seed: int, names: int, since: int) -> World:
+def world(
+    prices: Prices, *, seed: int, names: int, since: int, cases: tuple[Case, ...] = CASES
+) -> World:
     """Names drawn from all, and signals."""
     rng = np.random.default_rng((seed, 0))
     some = prices.of(rng.choice(len(prices.names), names, replace=False).tolist())
-    alphas = distinct(CASES)
+    alphas = distinct(cases)
     ahead = {}
     for horizon in sorted({HORIZON, *(alpha.horizon for alpha in alphas)}):
         moved, volatility = residuals(some, horizon)
@@ -97,7 +98,7 @@ def world(prices: Prices, *, seed: int, names: int, since: int) -> World:
     heard = hear(alphas, ahead, seed=seed, middle=(since + len(some.days)) // 2)
     arrival = rng.random((len(some.days), len(alphas), names))
     own = {"ic": ahead[HORIZON], "ic_of_returns": moved}
-    return World(some, Spoken(CASES, tuple(heard), arrival), since, own, sigma)
+    return World(some, Spoken(cases, tuple(heard), arrival), since, own, sigma)
 
 
 def checked(prices: Prices, *, names: int) -> None:
@@ -248,7 +249,7 @@ def tuned(task: Task, *, seeds: int, pool: ProcessPoolExecutor) -> dict[str, Any
     found: dict[str, Floats] = {}
     for name, parameters in CANDIDATES.items():
         one = partial(realised, task=replace(task, measured=TUNED, parameters=parameters))
-        results = _watched(pool.map(one, range(seeds)), seeds, name)
+        results = watched(pool.map(one, range(seeds)), seeds, name)
         found[name] = np.array(
             [np.mean([seed[case.name][OURS]["ic"] for case in CASES]) for seed in results]
         )
@@ -264,17 +265,6 @@ def tuned(task: Task, *, seeds: int, pool: ProcessPoolExecutor) -> dict[str, Any
                 "half_width_of_that": round(width, 4),
             }
     return figures
-
-
-def _watched(results: Iterable[Seed], count: int, label: str) -> list[Seed]:
-    """All results, telling on the way how many there are."""
-    found, began = [], time.monotonic()
-    for number, result in enumerate(results, 1):
-        found.append(result)
-        line = f"{label}: seed {number} of {count}, {time.monotonic() - began:.0f} s"
-        print(line, file=sys.stderr, end="\r", flush=True)
-    print(file=sys.stderr)
-    return found
 
 
 def retold(results: Path, *, record: bool) -> None:
@@ -317,7 +307,7 @@ def main() -> int:
         if args.tune:
             finish("tuning", tuned(task, seeds=args.seeds, pool=pool) | sizes, record=args.record)
             return 0
-        seeds = _watched(pool.map(partial(realised, task=task), range(args.seeds)), args.seeds, "")
+        seeds = watched(pool.map(partial(realised, task=task), range(args.seeds)), args.seeds, "")
     cases = figures_of(seeds)
     minutes = round((time.monotonic() - began) / 60.0, 1)
     figures = {"cases": cases, "agents": agents.measured(), **sizes, "minutes": minutes}

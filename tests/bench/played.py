@@ -34,7 +34,18 @@ from tests.bench.alphas import HORIZON, Alpha, Case, Heard, distinct, errors_tog
 from tests.bench.journals import SECOND, Journal
 from tests.bench.residuals import Prices
 
-__all__ = ["EVERY", "FIRST", "OURS", "TOLD", "Held", "Player", "Spoken", "at_clock", "played"]
+__all__ = [
+    "EVERY",
+    "FIRST",
+    "OURS",
+    "TOLD",
+    "Held",
+    "Player",
+    "Spoken",
+    "at_clock",
+    "decisions",
+    "played",
+]
 
 OURS, TOLD = "ours", "ours, skills told"
 EVERY = 5
@@ -167,29 +178,37 @@ class Player:
         return found
 
     def held(self, session: int) -> Held:
-        """What each rule makes of it, by case."""
-        score, confidence = self.said(session)
+        """What each rule makes of it, by case; ours as learned, and with every skill told."""
         found = {}
         for case in self.spoken.cases:
-            rows = [self.places[alpha] for alpha in case.alphas]
-            arrival = self.spoken.arrival[session, rows]
-            said = rules.Said(score[rows], confidence[rows], arrival)
-            found[case.name] = {**self.ours(case, session), **rules.opinions(said)}
+            now = self.now(case, session)
+            ours = self.placed(now, now.combination.mu)
+            told = self.placed(now, self.told(case, session, now))
+            found[case.name] = {OURS: ours, TOLD: told, **self.others(case, session)}
         return found
 
-    def ours(self, case: Case, session: int) -> dict[str, Floats]:
-        """What the case's portfolio would decide from, as learned and with every skill told."""
+    def others(self, case: Case, session: int) -> dict[str, Floats]:
+        """What the other rules make of what the case's sources say."""
+        score, confidence = self.said(session)
+        rows = [self.places[alpha] for alpha in case.alphas]
+        arrival = self.spoken.arrival[session, rows]
+        return rules.opinions(rules.Said(score[rows], confidence[rows], arrival))
+
+    def now(self, case: Case, session: int) -> Situation:
+        """What the case's portfolio would decide from."""
         state = self.engine.state
         now = situation(state, state.portfolios[case.name], self.risk_model)
         if now is None:
             message = f"{case.name}: no situation in session {session}"
             raise RuntimeError(message)
-        sigma = np.sqrt(np.diag(now.problem.covariance))
+        return now
+
+    def placed(self, now: Situation, mu: Floats) -> Floats:
+        """(n,) in units of each name's volatility; 0 of a name that nobody speaks of."""
         columns = {name: i for i, name in enumerate(self.prices.names)}
         at = np.array([columns[name] for name in now.problem.instruments], dtype=np.intp)
-        found = {OURS: np.zeros(len(columns)), TOLD: np.zeros(len(columns))}
-        found[OURS][at] = now.combination.mu / sigma
-        found[TOLD][at] = self.told(case, session, now) / sigma
+        found = np.zeros(len(columns))
+        found[at] = mu / np.sqrt(np.diag(now.problem.covariance))
         return found
 
     def told(self, case: Case, session: int, now: Situation) -> Floats:
@@ -230,10 +249,10 @@ class Player:
         return Board(views, layout, score, skill, whole, whole, references)
 
 
-def played(
+def decisions(
     prices: Prices, spoken: Spoken, *, parameters: Parameters, since: int
-) -> Iterator[tuple[int, Held]]:
-    """Each decision's session, from `since` on, and what every rule holds then."""
+) -> Iterator[tuple[int, Player]]:
+    """Each decision's session, from `since` on, and the engine after what was said then."""
     player = Player(prices, spoken, parameters)
     for session in range(len(prices.days)):
         player.session(session)
@@ -241,4 +260,12 @@ def played(
             continue
         player.speak(session)
         if session >= since:
-            yield session, player.held(session)
+            yield session, player
+
+
+def played(
+    prices: Prices, spoken: Spoken, *, parameters: Parameters, since: int
+) -> Iterator[tuple[int, Held]]:
+    """Each decision's session, from `since` on, and what every rule holds then."""
+    for session, player in decisions(prices, spoken, parameters=parameters, since=since):
+        yield session, player.held(session)

@@ -6,13 +6,17 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 RESULTS = Path(__file__).parent / "results"
+Result = TypeVar("Result")
+BAR = 30
 VERSIONS = ("numpy", "scipy", "cvxpy", "piqp", "clarabel", "pydantic", "polars")
 
 
@@ -55,6 +59,20 @@ def options(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--record", action="store_true", help="keep the result in results/")
     return parser
+
+
+def watched(results: Iterable[Result], count: int, label: str) -> list[Result]:
+    """All results of as many seeds, with a bar on stderr on the way."""
+    found, began = [], time.monotonic()
+    for number, result in enumerate(results, 1):
+        found.append(result)
+        passed = time.monotonic() - began
+        left = passed / number * (count - number)
+        bar = ("#" * (BAR * number // count)).ljust(BAR, ".")
+        line = f"{label} [{bar}] seed {number} of {count}, {passed:.0f} s, {left:.0f} s left"
+        print(line.strip(), file=sys.stderr, end="    \r", flush=True)
+    print(file=sys.stderr)
+    return found
 
 
 def finish(name: str, figures: dict[str, Any], *, record: bool) -> None:

@@ -18,7 +18,7 @@ import polars as pl
 
 from coordinator.core.ports import Floats
 
-__all__ = ["PRICES", "NoPrices", "Prices", "load", "residuals", "standardised"]
+__all__ = ["PRICES", "NoPrices", "Prices", "load", "residuals", "standardised", "volumes"]
 
 PRICES = "sp500_ohlcv_daily.parquet"
 CLIPPED = 3.0
@@ -58,20 +58,8 @@ class Prices:
 
 def load(folder: Path) -> Prices:
     """Raises NoPrices where the file is missing, or is none of daily bars."""
-    path = folder / PRICES
-    if not path.is_file():
-        message = f"{path}: no such file; --data takes the folder that holds {PRICES}"
-        raise NoPrices(message)
-    try:
-        bars = pl.read_parquet(path, columns=["date", "symbol", "open", "close"])
-    except pl.exceptions.PolarsError as error:
-        message = f"{path}: {error}"
-        raise NoPrices(message) from error
-    bars = bars.with_columns(pl.col("symbol").cast(pl.String), pl.col("date").cast(pl.Date))
-    opens, closes = (
-        bars.pivot(on="symbol", index="date", values=column).sort("date")
-        for column in ("open", "close")
-    )
+    bars = _bars(folder, "open", "close")
+    opens, closes = (_table(bars, column) for column in ("open", "close"))
     names = tuple(
         name
         for name in sorted(set(bars["symbol"].to_list()))
@@ -79,6 +67,32 @@ def load(folder: Path) -> Prices:
     )
     made = (table.select(names).to_numpy().astype(np.float64) for table in (opens, closes))
     return Prices(names, tuple(opens["date"].to_list()), *made)
+
+
+def volumes(folder: Path, prices: Prices) -> Floats:
+    """(t, n) units traded in each session of these prices. Raises NoPrices as `load`."""
+    table = _table(_bars(folder, "volume"), "volume")
+    table = table.filter(pl.col("date").is_in(list(prices.days)))
+    found: Floats = table.select(prices.names).fill_null(0).to_numpy().astype(np.float64)
+    return found
+
+
+def _bars(folder: Path, *columns: str) -> pl.DataFrame:
+    path = folder / PRICES
+    if not path.is_file():
+        message = f"{path}: no such file; --data takes the folder that holds {PRICES}"
+        raise NoPrices(message)
+    try:
+        bars = pl.read_parquet(path, columns=["date", "symbol", *columns])
+    except pl.exceptions.PolarsError as error:
+        message = f"{path}: {error}"
+        raise NoPrices(message) from error
+    return bars.with_columns(pl.col("symbol").cast(pl.String), pl.col("date").cast(pl.Date))
+
+
+def _table(bars: pl.DataFrame, column: str) -> pl.DataFrame:
+    """One row a day, one column a name."""
+    return bars.pivot(on="symbol", index="date", values=column).sort("date")
 
 
 def residuals(prices: Prices, horizon: int) -> tuple[Floats, Floats]:
