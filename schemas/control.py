@@ -132,6 +132,14 @@ class ModePreset(Model):
     """Name that portfolios refer to."""
     risk_aversion: Positive
     """gamma of the objective; larger is more cautious."""
+    wish_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    """Charged for the squared difference of each strategy's size to the one it wishes; counts where
+    sleeves are "budgets", as do the next two."""
+    house_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    """Half of it is charged per squared weight that belongs to no strategy."""
+    house_max: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    """Largest absolute weight, fraction of NAV, that belongs to no strategy; it gives way before
+    any other limit. Absent: none."""
 
 
 class PriorityWeights(Model):
@@ -275,6 +283,13 @@ class Parameters(Model):
     """Reported cash may differ by this much, money: what custodians round away."""
     volume_sessions: Annotated[int, Field(ge=1, le=250)] = 20
     """Sessions that an average daily volume is taken over."""
+    sleeves: Literal["off", "books", "budgets"] = "off"
+    """Whether decisions are split over strategies. books: afterwards, so that each keeps a book of
+    its own and what they do against each other is netted; the decision is what it would be. budgets:
+    as part of the decision, which keeps each within its budgets."""
+    sleeves_max: Annotated[int, Field(ge=1, le=1_000)] = 50
+    """Strategies of a decision that are told apart, the largest wishes first; the rest is the
+    house's."""
     modes: Annotated[tuple[ModePreset, ...], Field(min_length=1, max_length=100)] = (
         ModePreset(mode="aggressive", risk_aversion=3.0),
         ModePreset(mode="balanced", risk_aversion=8.0),

@@ -7,7 +7,7 @@ nothing; the answer comes through the Allocator port.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Any
 
@@ -22,9 +22,10 @@ from coordinator.core.likeness import errors_between
 from coordinator.core.limits import Limits
 from coordinator.core.match import Combination, combine
 from coordinator.core.normalise import crossed_scores, forecasts_of
-from coordinator.core.ports import AllocationProblem, Floats, RiskModel
+from coordinator.core.ports import AllocationProblem, Floats, RiskModel, Sleeves
 from coordinator.core.priority import Priorities, priorities
 from coordinator.core.risk import covariance_of
+from coordinator.core.sleeves import sleeves_of
 from coordinator.core.state import Portfolio, State, View
 from coordinator.core.views import heard, horizon_of, scored_views
 
@@ -54,7 +55,8 @@ class Situation:
     prices: (n,) last prices, each in its own currency; unit: (n,) weight of one unit. rows: views
     that count; without: live views that do not. apart:
     conflicts between the views; priorities: of the rows. limits: as the mandate states them,
-    and what open orders leave of them.
+    and what open orders leave of them. sleeves: of its strategies, None where they are off; they
+    are part of the problem where budgets are enforced.
     """
 
     problem: AllocationProblem
@@ -68,6 +70,7 @@ class Situation:
     priorities: Priorities
     worth: Valuation
     limits: Limits
+    sleeves: Sleeves | None = None
 
     @property
     def boxes(self) -> Boxes:
@@ -94,6 +97,9 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     unit = prices * _rates(state, portfolio, names) / worth.nav
     problem = _problem(state, portfolio, worth, names, unit, covariance, mu)
     problem, limits = bounded(state, portfolio, worth, problem, unit=unit, horizon=horizon)
+    sleeves = sleeves_of(state, portfolio, problem, opinion.combination, horizon=horizon)
+    if state.parameters.sleeves == "budgets":
+        problem = replace(problem, sleeves=sleeves)
     return Situation(
         problem,
         prices,
@@ -106,6 +112,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
         opinion.priorities,
         worth,
         limits,
+        sleeves,
     )
 
 

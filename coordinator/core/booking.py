@@ -26,6 +26,7 @@ from coordinator.core.panes import count_fill
 from coordinator.core.reconcile import OPENED
 from coordinator.core.rounds import halt, open_round, show_soon
 from coordinator.core.state import Portfolio, State
+from coordinator.core.virtual import share_action, share_fill
 from schemas import market, orders, portfolios
 from schemas.books import CorporateActionTaken, HoldingChanged, ReconciliationDiffered
 
@@ -57,6 +58,7 @@ def take_fill(state: State, event: orders.Fill) -> None:
     portfolio = state.portfolios[event.portfolio]
     currency = state.market.instruments[event.instrument].currency
     before = portfolio.account(currency).cash
+    share_fill(state, portfolio, event, currency=currency)
     book_fill(
         portfolio,
         event,
@@ -168,6 +170,7 @@ def take_action(state: State, event: CorporateActionTaken) -> None:
     action = state.actions.pop(event.action_id, None)
     if action is None:
         return
+    share_action(state, action)
     if event.kind == "split":
         state.market.split(event.instrument, event.factor, effective_at=action.effective_at)
         at = action.effective_at

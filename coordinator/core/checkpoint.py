@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
-from coordinator.core import published
+from coordinator.core import published, virtual
 from coordinator.core.bias import Bias
 from coordinator.core.clock import Timers
 from coordinator.core.instrument import Instrument
@@ -41,7 +41,7 @@ __all__ = [
     "state_digest",
 ]
 
-FORMAT = 5
+FORMAT = 6
 _PORTFOLIO = TypeAdapter(Portfolio)
 _SOURCES = TypeAdapter(list[Source])
 _VIEWS = TypeAdapter(list[View])
@@ -223,6 +223,7 @@ def _parts(state: State) -> list[_Part]:
         ),
         _Part("biases", _BIASES.dump_json(dict(sorted(state.biases.items())))),
         _Part("published", published.written(state.published)),
+        _Part("virtual books", virtual.written(state.virtual)),
     ]
     parts += [
         _Part(f"portfolio {name}", _portfolio_bytes(state.portfolios[name]))
@@ -349,6 +350,7 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.source_panes = _SOURCE_PANES.validate_json(parts["panes of sources"])
     state.biases = _BIASES.validate_json(parts["biases"])
     state.published = published.read(parts["published"])
+    state.virtual = virtual.read(parts["virtual books"])
     for name, body in parts.items():
         if name.startswith("portfolio "):
             portfolio = _PORTFOLIO.validate_json(body)

@@ -25,6 +25,7 @@ from coordinator.core.recall import Recall
 from coordinator.core.remembered import Remembered
 from coordinator.core.skill import Skill
 from coordinator.core.tallies import PortfolioPanes, SourcePanes
+from coordinator.core.virtual import VirtualBooks
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import Parameters, SourceRegistered, StrategyRegistered
 from schemas.decisions import Trigger
@@ -333,6 +334,7 @@ class State:
         self.actions: dict[str, CorporateActionAnnounced] = {}  # by id, not in effect yet
         self.movements: dict[str, Movements] = {}  # by portfolio
         self.biases: dict[str, Bias] = {}  # by portfolio
+        self.virtual: dict[str, VirtualBooks] = {}  # of strategies, by portfolio
         self.published: Published | None = None
         self.outcomes = Outcomes()
         self.portfolio_panes: dict[str, PortfolioPanes] = {}
