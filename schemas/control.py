@@ -285,8 +285,8 @@ class Parameters(Model):
     """Sessions that an average daily volume is taken over."""
     sleeves: Literal["off", "books", "budgets"] = "off"
     """Whether decisions are split over strategies. books: afterwards, so that each keeps a book of
-    its own and what they do against each other is netted; the decision is what it would be. budgets:
-    as part of the decision, which keeps each within its budgets."""
+    its own and what they do against each other is netted; the decision is as without. budgets: as
+    part of the decision, which keeps each within its budgets."""
     sleeves_max: Annotated[int, Field(ge=1, le=1_000)] = 50
     """Strategies of a decision that are told apart, the largest wishes first; the rest is the
     house's."""

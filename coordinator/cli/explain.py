@@ -26,6 +26,7 @@ from coordinator.cli.console import (
     safe,
     table,
 )
+from coordinator.cli.sleeves import sleeves_told
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
@@ -82,6 +83,7 @@ def render(told: Explanation, console: Console) -> None:
     signals = _signals(told, whole=whole)
     console.print(
         Group(*_head(told), *signals, *_conflicts(told), *_limits(told), *_changes(told)),
+        *sleeves_told(told.sleeves),
         *_foot(told),
         sep="\n",
     )

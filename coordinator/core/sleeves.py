@@ -249,8 +249,8 @@ def split(sleeves: Sleeves, weights: Floats, covariance: Floats) -> Floats:
     inner = sleeves.targets.T @ felt
     size = float(np.diag(inner).max())
     inner = (inner + inner.T) / (2.0 * size) + RIDGE * np.eye(len(sleeves.names))
-    factor = np.linalg.cholesky(inner)
-    goal = np.linalg.solve(factor, felt.T @ weights / size)
+    factor: Floats = np.asarray(np.linalg.cholesky(inner), dtype=np.float64)
+    goal: Floats = np.asarray(np.linalg.solve(factor, felt.T @ weights / size), dtype=np.float64)
     free = sleeves.size_max > 0.0
     sizes = np.zeros(len(sleeves.names))
     if free.any():

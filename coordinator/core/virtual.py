@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from coordinator.core.accounts import EXACT, ZERO
-from coordinator.core.netting import Netted, net
+from coordinator.core.netting import net
 from schemas.base import PLACES_MAX
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _take_action(book: Book, action: CorporateActionAnnounced, *, currency: str)
             book.hold(action.instrument, -held)
 
 
-# -- what may be asked ------------------------------------------------------------------------------
+# -- what may be asked ---------------------------------------------------------------------------
 
 
 def to_come(

@@ -25,6 +25,7 @@ from schemas.decisions import (
     SolverReport,
     Target,
 )
+from schemas.sleeves import SleevesBooked
 
 __all__ = ["Change", "Explanation", "Place", "explain"]
 
@@ -116,6 +117,8 @@ class Explanation(Model):
     """Sum of the signals' and the prior's parts: equals after.expected_return."""
     solver: SolverReport
     identity: Identity
+    sleeves: SleevesBooked | None
+    """How it was split over its strategies, what crossed inside; absent where sleeves are off."""
     place: Place
 
 
@@ -130,8 +133,9 @@ def explain(
     conflicts: Sequence[ConflictLine],
     closed: RoundClosed | None,
     place: Place,
+    sleeves: SleevesBooked | None = None,
 ) -> Explanation:
-    """The reasons of one decision. conflicts and closed are those of the same decision_id."""
+    """The reasons of one decision. conflicts, closed and sleeves are of the same decision_id."""
     binding = sorted(filter(_binds, decision.limits), key=_weight_of_limit)
     return Explanation(
         decision_id=decision.decision_id,
@@ -163,6 +167,7 @@ def explain(
         contributions=sum((one.utility for one in decision.signals), decision.prior_utility),
         solver=decision.solver,
         identity=decision.identity,
+        sleeves=sleeves,
         place=place,
     )
 

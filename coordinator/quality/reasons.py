@@ -19,6 +19,7 @@ from coordinator.core.shards import shards_in
 from coordinator.quality.explain import Explanation, Place, explain
 from schemas.decisions import AllocationDecided, ConflictLine, ConflictsDetected, RoundClosed
 from schemas.entries import OutputEntry, decode_output, opening
+from schemas.sleeves import SleevesBooked
 
 __all__ = [
     "DecisionNotFound",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 _NEAR = 5
-_ONCE = opening(AllocationDecided, RoundClosed)
+_ONCE = opening(AllocationDecided, RoundClosed, SleevesBooked)
 """What is said once of each decision."""
 
 
@@ -117,6 +118,7 @@ class _Found:
     record: Record | None = None
     closed: RoundClosed | None = None
     conflicts: tuple[ConflictLine, ...] = ()
+    sleeves: SleevesBooked | None = None
 
 
 def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
@@ -143,7 +145,13 @@ def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
         content=entry.content,
         entry=entry.hash,
     )
-    return explain(found.decision, conflicts=found.conflicts, closed=found.closed, place=place)
+    return explain(
+        found.decision,
+        conflicts=found.conflicts,
+        closed=found.closed,
+        sleeves=found.sleeves,
+        place=place,
+    )
 
 
 def _search(reader: LogReader, decision_id: str) -> _Found:
@@ -175,6 +183,8 @@ def _take(found: _Found, link: Link) -> None:
         found.closed = event
     elif isinstance(event, ConflictsDetected):
         found.conflicts = event.conflicts
+    elif isinstance(event, SleevesBooked):
+        found.sleeves = event
 
 
 def _one_place(reader: LogReader, decision_id: str, naming: list[Record]) -> int:

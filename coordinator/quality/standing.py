@@ -24,6 +24,7 @@ from coordinator.core.risk import covariance_of
 from coordinator.core.shown import portfolio_view
 from coordinator.core.state import Portfolio, State
 from coordinator.quality.risk import ModelFigures, model_figures
+from coordinator.quality.strategies import StrategyLine, strategy_lines
 from schemas.books import Holding, PortfolioViewUpdated
 from schemas.market import MARKET_FACTOR
 from schemas.portfolios import Mandate
@@ -123,7 +124,8 @@ class Standing:
 
     view: as the engine shows it. turnover: half the value traded, over NAV. participation: share of
     a session's volume that is sold at most; sessions_to_sell: until the slowest holding is sold, of
-    those whose volume is known.
+    those whose volume is known. strategies: their virtual books and the house's, empty where
+    sleeves are off.
     """
 
     portfolio: str
@@ -135,6 +137,7 @@ class Standing:
     gains: Gains
     turnover: float
     holdings: tuple[HoldingLine, ...]
+    strategies: tuple[StrategyLine, ...]
     open_trades: tuple[OpenTradeLine, ...]
     factors: tuple[FactorLine, ...]
     risk: RiskFigures
@@ -164,6 +167,7 @@ def measure(
         gains=_gains(state, portfolio, worth, view),
         turnover=float(portfolio.traded) / 2.0 / worth.nav if worth.nav > 0 else 0.0,
         holdings=_holdings(state, worth, view.holdings, shares, speed),
+        strategies=strategy_lines(state, portfolio, worth),
         open_trades=tuple(
             OpenTradeLine(one.trade_id, one.instrument, one.quantity)
             for _, one in sorted(portfolio.open_trades.items())
