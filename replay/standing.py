@@ -25,6 +25,7 @@ from schemas.base import Event, OutputEvent
 from schemas.books import PortfolioViewUpdated
 from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import decode_output, opening
+from schemas.sleeves import SleevesBooked
 from schemas.verdicts import InputRejected, RecordQuarantined
 
 __all__ = ["Moment", "Standing", "Watch", "standing"]
@@ -32,7 +33,9 @@ __all__ = ["Moment", "Standing", "Watch", "standing"]
 Watch = Callable[[State, Record], None]
 """Sees the state after each record of the journal, some of them more than once."""
 
-_FOLLOWED = opening(AllocationDecided, RoundClosed, PortfolioViewUpdated, RecordQuarantined)
+_FOLLOWED = opening(
+    AllocationDecided, SleevesBooked, RoundClosed, PortfolioViewUpdated, RecordQuarantined
+)
 _REJECTED = opening(InputRejected)
 _PROGRESS_RECORDS = 256
 REJECTED_MAX = 1_000
@@ -161,7 +164,7 @@ _Due = tuple[int, str, OutputEvent]
 
 def _due(event: Event) -> _Due:
     """A quarantined record was no timer's: all that was due before it comes first."""
-    if isinstance(event, AllocationDecided | RoundClosed | PortfolioViewUpdated):
+    if isinstance(event, AllocationDecided | SleevesBooked | RoundClosed | PortfolioViewUpdated):
         return event.decided_at, f"round\t{event.portfolio}", event
     if isinstance(event, RecordQuarantined):
         return event.decided_at, event.event_id if event.event == "timer" else "", event

@@ -28,8 +28,10 @@ CELLS_MAX = 50_000
 """Strategies times instruments of one decision: a bound on its event. Others are the house's."""
 RISK_LEAST = 1e-12
 """What a strategy would hold with less volatility than this is nothing."""
-RIDGE = 1e-9
-"""Put on the diagonal, so that strategies that want the same share it evenly."""
+WISH = 1e-6
+"""How much nearness to the wishes counts beside the house's variance: next to nothing, so that it
+decides where many sizes explain the weights alike, as those of two strategies against each other.
+"""
 
 _Owner = tuple[str, str]
 """Source and strategy."""
@@ -52,7 +54,7 @@ def sleeves_of(
         return None
     owners, member = _owners(board)
     parts = _parts(combination, member, count=len(owners))
-    targets = _stated(board, member, parts)
+    targets = _targets(board, member, parts, variance=np.diag(problem.covariance))
     risk = np.sqrt(np.einsum("ns,ns->s", targets, problem.covariance @ targets) / horizon)
     targets = targets / np.where(risk > RISK_LEAST, risk, np.inf)
     told = np.einsum("ns,ns->s", parts, targets)
@@ -104,16 +106,16 @@ def _parts(combination: Combination, member: NDArray[np.intp], *, count: int) ->
     return parts
 
 
-def _stated(board: Board, member: NDArray[np.intp], parts: Floats) -> Floats:
+def _targets(board: Board, member: NDArray[np.intp], parts: Floats, *, variance: Floats) -> Floats:
     """(n, s) what each would hold, at any scale: its stated weights, or its part over variance.
 
-    parts: as `_parts`. Where every signal of a strategy states a weight, these are it.
+    parts: as `_parts`. variance: (n,). Where every signal of a strategy states a weight, those are
+    what it would hold.
     """
     weighs = np.array([view.form == "target_weight" for view in board.views], dtype=np.bool_)
     others = np.bincount(member[~weighs], minlength=parts.shape[1])
     alone = (others == 0)[member]
-    found = parts.copy()
-    found[:, others == 0] = 0.0
+    found: Floats = np.where(others == 0, 0.0, parts / variance[:, None])
     for row in np.flatnonzero(alone).tolist():
         stated = board.views[row].stated or 0.0
         if board.exposure is None:
@@ -242,15 +244,17 @@ def _capital_bounds(
 def split(sleeves: Sleeves, weights: Floats, covariance: Floats) -> Floats:
     """(s,) sizes a of weights = T a + d with the least risky d, 0 <= a <= size_max.
 
-    covariance: (n, n). Least is d' Sigma d, the variance of the house book: what cannot be told
-    apart by risk need not be told apart by strategy, and scale and currency do not matter.
+    covariance: (n, n). Least is d' Sigma d, the variance of the house book, so that strategies
+    answer for as much of the risk as they can; of sizes that leave the same, those next to the
+    wishes.
     """
     felt = covariance @ sleeves.targets
     inner = sleeves.targets.T @ felt
     size = float(np.diag(inner).max())
-    inner = (inner + inner.T) / (2.0 * size) + RIDGE * np.eye(len(sleeves.names))
+    inner = (inner + inner.T) / (2.0 * size) + WISH * np.eye(len(sleeves.names))
+    told = felt.T @ weights / size + WISH * np.minimum(sleeves.wished, sleeves.size_max)
     factor: Floats = np.asarray(np.linalg.cholesky(inner), dtype=np.float64)
-    goal: Floats = np.asarray(np.linalg.solve(factor, felt.T @ weights / size), dtype=np.float64)
+    goal: Floats = np.asarray(np.linalg.solve(factor, told), dtype=np.float64)
     free = sleeves.size_max > 0.0
     sizes = np.zeros(len(sleeves.names))
     if free.any():

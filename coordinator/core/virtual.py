@@ -143,7 +143,8 @@ def take_sleeves(state: State, event: SleevesBooked) -> None:
     ids = [f"{event.decision_id}:{name}" for name in names]
     opened = [portfolio.open_trades.get(one) for one in ids]
     sent = np.array([0.0 if one is None else float(one.quantity) for one in opened])
-    trades = np.array([line.units for line in event.strategies]).reshape(-1, len(names))
+    shape = len(event.strategies), len(names)
+    trades = np.array([line.units for line in event.strategies], dtype=np.float64).reshape(shape)
     netted = net(trades, sent)
     currencies = [state.market.instruments[name].currency for name in names]
     prices = [round(price * ONE) for price in event.prices]
