@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ decides where many sizes explain the weights alike, as those of two strategies a
 
 _Owner = tuple[str, str]
 """Source and strategy."""
+_OWNER, _FORM = attrgetter("source", "strategy"), attrgetter("form")
 
 
 def sleeves_of(
@@ -90,7 +92,7 @@ def _preset(modes: Sequence[ModePreset], mode: str) -> ModePreset | None:
 
 def _owners(board: Board) -> tuple[list[_Owner], NDArray[np.intp]]:
     """Whose views count, in the order of their names, and (rows,) which of them each is of."""
-    spoken = [(view.source, view.strategy) for view in board.views]
+    spoken: list[_Owner] = list(map(_OWNER, board.views))
     owners = sorted(set(spoken), key=lambda one: ("/".join(one), one))
     index = {owner: at for at, owner in enumerate(owners)}
     return owners, np.array([index[owner] for owner in spoken], dtype=np.intp)
@@ -112,7 +114,10 @@ def _targets(board: Board, member: NDArray[np.intp], parts: Floats, *, variance:
     parts: as `_parts`. variance: (n,). Where every signal of a strategy states a weight, those are
     what it would hold.
     """
-    weighs = np.array([view.form == "target_weight" for view in board.views], dtype=np.bool_)
+    forms = list(map(_FORM, board.views))
+    if "target_weight" not in forms:
+        return parts / variance[:, None]
+    weighs = np.array(forms) == "target_weight"
     others = np.bincount(member[~weighs], minlength=parts.shape[1])
     alone = (others == 0)[member]
     found: Floats = np.where(others == 0, 0.0, parts / variance[:, None])

@@ -154,13 +154,16 @@ def take_sleeves(state: State, event: SleevesBooked) -> None:
         book.size, book.booked_at = line.size, event.decided_at
         book.credit += line.credit * float(event.nav)
         book.traded += line.gross * float(event.nav)
+        units, paid = book.units, dict.fromkeys(currencies, 0)
         for k, (all_of_it, out) in enumerate(zip(whole[at], outside[at], strict=True)):
             if out:
                 virtual.shares.setdefault(ids[k], {})[line.strategy] = out
             inside = all_of_it - out
             if inside:
-                book.hold(names[k], inside)
-                book.pay(currencies[k], -_over(inside * prices[k], ONE))
+                _add(units, names[k], inside)
+                paid[currencies[k]] += inside * prices[k] // ONE
+        for currency, amount in paid.items():
+            book.pay(currency, -amount)
     _forget(virtual)
 
 
@@ -249,7 +252,7 @@ def to_come(
     for at, strategy in enumerate(strategies):
         book = virtual.books.get(strategy)
         if book is not None and book.units:
-            found[at] = [book.units.get(name, 0) for name in names]
+            found[at] = _each(book.units, names)
     column = {name: at for at, name in enumerate(names)}
     row = {strategy: at for at, strategy in enumerate(strategies)}
     for trade_id, shares in sorted(virtual.shares.items()):
@@ -277,11 +280,16 @@ def worth_of(
     each = prices * np.array([rate[market.instruments[name].currency] for name in names]) / ONE
     found = []
     for book in books:
-        values = np.array([float(book.units.get(name, 0)) for name in names]) * each
+        values = _each(book.units, names) * each
         cash = sum(amount / ONE * rate[one] for one, amount in sorted(book.cash.items()))
         held = float(values.sum())
         found.append(Worth(held + cash, float(np.abs(values).sum()), held))
     return found
+
+
+def _each(units: dict[str, int], names: Sequence[str]) -> Floats:
+    """(n,) parts of each, 0 where nothing is held."""
+    return np.array([units.get(name, 0) for name in names], dtype=np.float64)
 
 
 def house_units(virtual: VirtualBooks, portfolio: Portfolio) -> dict[str, Decimal]:

@@ -100,7 +100,11 @@ class Played:
         self.take(make.close(self.prices, T0))
         for one in ("s", "u", "w"):
             self.take(make.registered(one, risk_budget=0.4))
-        terms = {"mandate": mandate, "mode": "aggressive", "reports": "trust_report"}
+        terms: dict[str, Any] = {
+            "mandate": mandate,
+            "mode": "aggressive",
+            "reports": "trust_report",
+        }
         self.take(make.opened("p", cash="100000", **terms))
         self.take(make.fill("p", "A", "100", "10", T0))  # no report opens this book
 
@@ -198,11 +202,12 @@ def assert_books_agree(played: Played) -> None:
             found[strategy, one] = Fraction(amount_of(parts))
     kept = played.kept.units | played.kept.cash
     for key in found.keys() | kept.keys():
-        assert abs(found.get(key, 0) - kept.get(key, 0)) < 1e-4, key
+        gap = found.get(key, Fraction(0)) - kept.get(key, Fraction(0))
+        assert abs(gap) < Fraction(1, 10_000), key
     accounts = {one: account.cash for one, account in portfolio.accounts.items()}
     for one, whole_of_it in {**portfolio.positions, **accounts}.items():
-        parts = sum((amount for (_, what), amount in found.items() if what == one), Fraction(0))
-        assert parts == Fraction(whole_of_it), one
+        together = [amount for (_, what), amount in found.items() if what == one]
+        assert sum(together, Fraction(0)) == Fraction(whole_of_it), one
     held = {one for _, one in found}
     assert held <= portfolio.positions.keys() | accounts.keys() | _netted(found)
 

@@ -30,7 +30,7 @@ def planted(how: str = "books", **parameters: Any) -> State:
     state = state_of()
     feed_terms(state, "s")
     feed_terms(state, "u")
-    state.parameters = Parameters(sleeves=how, modes=MODES, **parameters)
+    state.parameters = Parameters.model_validate({"sleeves": how, "modes": MODES, **parameters})
     state.portfolios["p"].mandate = OPEN
     said(state, source="s", strategy="x", instrument="A")
     said(state, source="s", strategy="y", instrument="B", strength=0.9)

@@ -1,4 +1,4 @@
-"""Virtual books, to the last digit: crosses, fills, what expires, corporate actions, checkpoints."""
+"""Virtual books, to the last digit: crosses, fills, what expires, actions, checkpoints."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from coordinator.core.virtual import (
     worth_of,
 )
 from schemas.books import CorporateActionTaken
+from schemas.market import ActionKind
 from schemas.sleeves import SleeveLine, SleevesBooked
 from tests.journals import T0, Inputs
 from tests.unit.core.planted import feed, state_of
@@ -83,8 +84,8 @@ def test_what_is_sent_is_booked_as_it_fills_with_its_part_of_the_fee() -> None:
     assert to_come(state.virtual["p"], state.portfolios["p"], ["s/s"], ["A"]).tolist() == [[6.0]]
     for quantity, price, fee in (("1", "11", "0.5"), ("1", "12", "0.5"), ("2", "13", "1")):
         partly = quantity == "1"
-        terms = {"trade_id": "p:1:A", "partly": partly, "fee": fee}
-        feed(state, make.fill("p", "A", quantity, price, AT, **terms))
+        terms = {"trade_id": "p:1:A", "fee": fee}
+        feed(state, make.fill("p", "A", quantity, price, AT, partly=partly, **terms))
     assert units(state)["s/s"] == Decimal(6)
     paid = Decimal("5.5") + Decimal(6) + Decimal(13) + Decimal(1)
     assert cash(state)["s/s"] == -40 - paid
@@ -126,7 +127,7 @@ def test_what_never_fills_is_given_back_and_a_fill_that_comes_later_is_the_house
     ],
 )
 def test_corporate_actions_are_for_who_holds_though_the_portfolio_holds_nothing(
-    kind: str, terms: dict[str, str], held: tuple[Any, Any], paid: tuple[Any, Any]
+    kind: ActionKind, terms: dict[str, str], held: tuple[Any, Any], paid: tuple[Any, Any]
 ) -> None:
     state, make = decided("1"), Inputs()
     assert "A" not in state.portfolios["p"].positions
