@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "DRIFT",
+    "NO_CHARGES",
     "Allocation",
     "AllocationProblem",
     "Allocator",
@@ -215,6 +216,8 @@ class Charges:
     Arrays are (n,) and >= 0 unless said; rates are fractions of NAV over the horizon.
     """
 
+    linear_buy: Floats | None = None  # per unit bought, either sign, beside cost_buy
+    linear_sell: Floats | None = None  # per unit sold; a buy and a sale cost >= 0 together
     robustness: Floats | None = None  # per unit of |w|: how far mu may be mistaken
     impact: Floats | None = None  # kappa2: times |trade| ** 1.5
     impact_square: Floats | None = None  # times trade ** 2, in place of the former
@@ -228,11 +231,14 @@ class Charges:
     @property
     def none(self) -> bool:
         """Whether nothing is charged."""
+        if self is NO_CHARGES:
+            return True
         return not any(getattr(self, one.name) is not None for one in _ARRAYS) and not (
             self.turnover or self.diversification or self.tracking
         )
 
 
+NO_CHARGES = Charges()
 _ARRAYS = tuple(one for one in fields(Charges) if one.default is None)
 
 
@@ -287,7 +293,7 @@ class AllocationProblem:
     turnover_max: float  # half the absolute weight traded in this decision
     trade_min: float  # smallest |trade| worth doing, full exits are free of it
     limits: tuple[WeightLimit, ...] = ()  # hard and soft ones beside the bounds above
-    charges: Charges = Charges()
+    charges: Charges = NO_CHARGES
     sleeves: Sleeves | None = None
     factors: RiskEstimate | None = None  # the covariance in this form, where it has one
 
@@ -355,6 +361,8 @@ class Allocation:
     remarks: tuple[str, ...]  # why lower rungs were taken, in words
     sizes: Floats = field(default_factory=lambda: np.zeros(0))  # (s,) of the sleeves
     forces: tuple[Force, ...] = ()
+    objective_before: float = 0.0  # of not trading
+    gap: float = 0.0  # certified distance of the continuous trades to the best, inf: none
 
 
 class Allocator(Protocol):

@@ -14,16 +14,19 @@ import numpy as np
 
 from coordinator.core.ports import Allocation, AllocationProblem, Floats
 from coordinator.core.recall import Recall
-from coordinator.solver.certificate import Prices, objective
+from coordinator.solver.certificate import Prices
+from coordinator.solver.forces import forces_of
 from coordinator.solver.further import further_of, prepare
 from coordinator.solver.ladder import Plan, climb
 from coordinator.solver.readings import gave_way, read_limits
 from coordinator.solver.room import make_room
 from coordinator.solver.rounding import Lots, round_trades
 from coordinator.solver.settings import SolverSettings
-from coordinator.solver.solve import ModelShelf
+from coordinator.solver.shelf import ModelShelf
+from coordinator.solver.sizes import best_sizes
 from coordinator.solver.validate import check_problem, positive_semidefinite
 from coordinator.solver.violations import Violations, measure
+from coordinator.solver.worth import objective
 
 __all__ = ["CvxAllocator"]
 
@@ -52,7 +55,7 @@ class CvxAllocator:
         check_problem(problem)
         covariance, mended = self._semidefinite(problem.covariance)
         if mended:
-            problem = replace(problem, covariance=covariance)
+            problem = replace(problem, covariance=covariance, factors=None)
         problem = prepare(problem)
         before = measure(problem, np.zeros_like(problem.filled))
         plan = self._plan(problem, before)
@@ -98,6 +101,11 @@ def _turnover_max(problem: AllocationProblem) -> float:
 
 def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violations) -> Allocation:
     readings = read_limits(problem, plan, lots.trades)
+    nothing = np.zeros_like(lots.trades)
+    # The best split of whole lots knows nothing of the house book's bound.
+    bounded = bool(np.isfinite(plan.room.house))
+    sizes = plan.sizes if bounded else best_sizes(problem, lots.trades)
+    of_plan = plan.sizes if plan.certified else best_sizes(problem, plan.trades)
     return Allocation(
         trades=lots.trades,
         lots=lots.counts,
@@ -106,10 +114,14 @@ def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violatio
         solver=plan.solver,
         status=plan.status,
         iterations=plan.iterations,
-        objective=objective(problem, lots.trades),
-        objective_continuous=objective(problem, plan.trades),
+        objective=objective(problem, lots.trades, sizes),
+        objective_continuous=objective(problem, plan.trades, of_plan),
         violation=measure(problem, lots.trades).largest,
         violation_before=before.largest,
         limits=readings,
         remarks=(*plan.remarks, *gave_way(readings), *lots.remarks),
+        sizes=sizes,
+        forces=forces_of(problem, plan),
+        objective_before=objective(problem, nothing, best_sizes(problem, nothing)),
+        gap=plan.gap,
     )

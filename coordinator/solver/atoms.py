@@ -9,7 +9,15 @@ from typing import cast
 
 import cvxpy as cp
 
-__all__ = ["quadratic_form", "sum_squares", "total"]
+__all__ = [
+    "absolute",
+    "negative_part",
+    "power_three_halves",
+    "quadratic_form",
+    "squares",
+    "sum_squares",
+    "total",
+]
 
 
 def total(*parts: cp.Expression) -> cp.Expression:
@@ -27,3 +35,26 @@ def sum_squares(*parts: cp.Expression) -> cp.Expression:
     """Sum of the squares of all entries of all parts: convex scalar."""
     atom = vars(cp)["sum_squares"]
     return cast("cp.Expression", sum((atom(part) for part in parts[1:]), atom(parts[0])))
+
+
+def squares(x: cp.Expression) -> cp.Expression:
+    """The square of each entry: convex, as x."""
+    return cast("cp.Expression", vars(cp)["square"](x))
+
+
+def absolute(x: cp.Expression) -> cp.Expression:
+    """The size of each entry: convex, as x."""
+    return cast("cp.Expression", vars(cp)["abs"](x))
+
+
+def negative_part(x: cp.Expression) -> cp.Expression:
+    """How far each entry is below 0: convex, as x."""
+    return cast("cp.Expression", vars(cp)["neg"](x))
+
+
+def power_three_halves(x: cp.Expression) -> cp.Expression:
+    """Each entry to the power 3/2: convex, as x, which is >= 0.
+
+    As a power cone: the default, second-order cones, mostly ends inaccurate. Source: MATH, stage B.
+    """
+    return cast("cp.Expression", vars(cp)["power"](x, 1.5, approx=False))

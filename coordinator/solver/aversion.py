@@ -17,8 +17,8 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem
 from coordinator.solver.limits import volatility_used
+from coordinator.solver.quick import optimise_segments
 from coordinator.solver.room import Room
-from coordinator.solver.segments import optimise_segments
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.solution import Solution, judged
 
@@ -128,4 +128,5 @@ def _priced(problem: AllocationProblem, room: Room, tried: _Tried) -> Solution:
         iterations=found.iterations,
         found=found.trades,
         prices=prices,
+        sizes=found.sizes,
     )

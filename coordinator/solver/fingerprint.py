@@ -11,9 +11,11 @@ import hashlib
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.by_model import optimise_model
 from coordinator.solver.room import make_room
 from coordinator.solver.settings import SolverName, SolverSettings
-from coordinator.solver.solve import ModelShelf, optimise, optimise_model
+from coordinator.solver.shelf import ModelShelf
+from coordinator.solver.solve import optimise
 
 __all__ = ["numeric_fingerprint"]
 

@@ -6,19 +6,21 @@ never raise for a finite problem, and never hide which rung answered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from coordinator.core.ports import DRIFT, AllocationProblem, Floats
 from coordinator.core.words import listed
-from coordinator.solver.certificate import Prices, objective
+from coordinator.solver.certificate import Prices
+from coordinator.solver.house import keep_house
 from coordinator.solver.least import Choice
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.rule import reduce_breaches
 from coordinator.solver.settings import SolverName, SolverSettings
+from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.solution import CONE_BINDS, EXCESS_MAX, Solution
-from coordinator.solver.solve import ModelShelf, least_violation, optimise, restore
+from coordinator.solver.solve import least_violation, optimise, restore
 from coordinator.solver.tiers import (
     EASE,
     any_gave_way,
@@ -33,6 +35,7 @@ from coordinator.solver.violations import (
     broken_names,
     measure,
 )
+from coordinator.solver.worth import NO_SIZES, objective
 
 __all__ = ["Plan", "climb"]
 
@@ -42,7 +45,7 @@ class Plan:
     """Continuous trades, before rounding, and how they were found.
 
     room: what the trades were allowed; allowed: the violations it includes; certified: within
-    gap_max of the best.
+    gap_max of the best. sizes: (s,) of the sleeves; gap: certified distance to the best.
     """
 
     trades: Floats
@@ -55,6 +58,8 @@ class Plan:
     prices: Prices
     certified: bool
     remarks: tuple[str, ...]
+    sizes: Floats = field(default_factory=lambda: NO_SIZES)
+    gap: float = float("inf")
 
 
 def climb(
@@ -186,18 +191,8 @@ def _first_certified(
     for solver in solvers:
         found = optimise(problem, room, shelf, settings, solver)
         if _certified(problem, found, settings):
-            return Plan(
-                trades=found.trades,
-                rung="solved",
-                solver=found.solver,
-                status=found.status,
-                iterations=found.iterations,
-                room=room,
-                allowed=allowed,
-                prices=found.prices,
-                certified=True,
-                remarks=tuple(remarks),
-            )
+            plan = _plan(room, allowed, found, tuple(remarks))
+            return _with_house(problem, plan, found, shelf, settings)
         if found.status != CONE_BINDS:
             remarks.append(
                 f"{solver} not certified: {found.status}, "
@@ -206,9 +201,58 @@ def _first_certified(
     return tuple(remarks)
 
 
+def _plan(
+    room: Room,
+    allowed: Violations,
+    found: Solution,
+    remarks: tuple[str, ...],
+) -> Plan:
+    """The plan of an answer that is certified."""
+    return Plan(
+        trades=found.trades,
+        rung="solved",
+        solver=found.solver,
+        status=found.status,
+        iterations=found.iterations,
+        room=room,
+        allowed=allowed,
+        prices=found.prices,
+        certified=True,
+        remarks=remarks,
+        sizes=found.sizes,
+        gap=max(found.gap, 0.0),
+    )
+
+
+def _with_house(
+    problem: AllocationProblem,
+    plan: Plan,
+    found: Solution,
+    shelf: ModelShelf,
+    settings: SolverSettings,
+) -> Plan:
+    """The plan under the house book's bound, which gives way before all else."""
+    kept = keep_house(
+        problem,
+        plan.room,
+        found,
+        lambda answer: _certified(problem, answer, settings),
+        shelf,
+        settings,
+    )
+    if kept is None:
+        return plan
+    remarks = (*plan.remarks, *kept.remarks)
+    if kept.found is None:
+        return replace(plan, rung="relaxed", remarks=remarks)
+    rung = "relaxed" if kept.gave_way > 0.0 else plan.rung
+    under = _plan(kept.room, plan.allowed, kept.found, remarks)
+    return replace(under, rung=rung)
+
+
 def _certified(problem: AllocationProblem, found: Solution, settings: SolverSettings) -> bool:
     """Whether the answer keeps the room and is within gap_max (of values above 1) of the best."""
-    size = max(1.0, abs(objective(problem, found.trades)))
+    size = max(1.0, abs(objective(problem, found.trades, found.sizes)))
     return found.excess <= EXCESS_MAX and found.gap <= settings.gap_max * size
 
 

@@ -18,14 +18,15 @@ import numpy as np
 import piqp
 from numpy.typing import NDArray
 
-from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.core.ports import NO_CHARGES, AllocationProblem, Floats
 from coordinator.solver.certificate import Prices
 from coordinator.solver.further import further_of, used
 from coordinator.solver.least import Choice
 from coordinator.solver.limits import cash_left, gross_used, position_range
 from coordinator.solver.model import EVENNESS
 from coordinator.solver.room import Room, make_room
-from coordinator.solver.segments import STATUS, Segments, can_bind, cut, room_left, set_up
+from coordinator.solver.segment_qp import STATUS, set_up
+from coordinator.solver.segments import Segments, can_bind, cut, room_left
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.solution import CONE_BINDS, Solution, no_solution
 from coordinator.solver.violations import Violations, measure
@@ -98,7 +99,8 @@ def _calmest(problem: AllocationProblem, most: Violations, settings: SolverSetti
     pull = -problem.risk_aversion * (problem.covariance @ (problem.start + parts.start))
     largest = problem.risk_aversion * float(np.diag(problem.covariance).max())
     scale = 2.0 ** -np.floor(np.log2(largest)) if largest > 0.0 else 1.0
-    solver = set_up(problem, parts, kept, left[kept], scale, pull, settings)
+    plain = replace(problem, charges=NO_CHARGES, sleeves=None)
+    solver = set_up(plain, parts, kept, left[kept], scale, pull, settings)
     return _solved(problem, most, room, parts, solver)
 
 

@@ -25,9 +25,11 @@ from coordinator.solver.limits import (
     turnover_limit,
 )
 from coordinator.solver.model_rows import Rows, build_rows
-from coordinator.solver.room import Room, weights_before
-from coordinator.solver.terms import expected_return, linear_cost, risk
+from coordinator.solver.model_terms import Shape, Terms, build_terms
+from coordinator.solver.room import Room
+from coordinator.solver.terms import expected_return, linear_cost
 from coordinator.solver.violations import Violations
+from coordinator.solver.worth import NO_SIZES, marginal_value, rates_of, variance_weight
 
 __all__ = [
     "EVENNESS",
@@ -45,6 +47,7 @@ __all__ = [
 # 5e-7 that MATH allows (stage B) wherever the total is below 0.7 of NAV.
 EVENNESS = 1e-6
 _NO_ROWS = Counts()
+_PLAIN = Shape()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,6 @@ class Parameters:
     """The numbers of a model; vectors are (n,). Names as in `Room` and in the terms' docstrings."""
 
     mu: cp.Parameter
-    drift: cp.Parameter
-    half_curvature: cp.Parameter
     cost_buy: cp.Parameter
     cost_sell: cp.Parameter
     price_buy: cp.Parameter
@@ -77,16 +78,11 @@ class Parameters:
         self.turnover.value = room.turnover
 
     def load_objective(self, problem: AllocationProblem, scale: float) -> None:
-        """Set all that the terms read, times scale."""
-        w0 = weights_before(problem)
-        gamma, Sigma = problem.risk_aversion, problem.covariance
+        """Set all that the linear terms read, times scale."""
+        rates = rates_of(problem)
         self.mu.value = scale * problem.mu
-        self.drift.value = scale * gamma * (Sigma @ w0)
-        # save_value: positive semidefiniteness is checked once, by validate, not by an eigenvalue
-        # search here.
-        self.half_curvature.save_value(scale * gamma / 2 * Sigma)
-        self.cost_buy.value = scale * problem.cost_buy
-        self.cost_sell.value = scale * problem.cost_sell
+        self.cost_buy.value = scale * rates.buy
+        self.cost_sell.value = scale * rates.sell
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +90,12 @@ class Model:
     """The allocation of one size: maximise the terms inside the limits.
 
     gross, cash, turnover: the constraints whose duals are the prices of those sums. rows: the
-    further limits, None where there are none.
+    further limits, None where there are none. terms: what is charged.
     """
 
     problem: cp.Problem
     parameters: Parameters
+    terms: Terms
     trades: cp.Variable
     gross: cp.Constraint
     cash: cp.Constraint
@@ -128,13 +125,14 @@ def scale_of(problem: AllocationProblem) -> float:
 
     A power of two, so that scaling and unscaling are exact. 1.0 for an objective of zeros.
     """
-    w0 = weights_before(problem)
-    gamma, Sigma = problem.risk_aversion, problem.covariance
+    sleeves, rates = problem.sleeves, rates_of(problem)
+    nothing = NO_SIZES if sleeves is None else np.zeros(len(sleeves.names))
+    slope = marginal_value(problem, np.zeros_like(problem.mu), nothing)
     sizes = (
-        np.max(np.abs(problem.mu - gamma * (Sigma @ w0)), initial=0.0),
-        gamma * np.max(np.diag(Sigma), initial=0.0),
-        np.max(problem.cost_buy, initial=0.0),
-        np.max(problem.cost_sell, initial=0.0),
+        np.max(np.abs(slope), initial=0.0),
+        variance_weight(problem) * np.max(np.diag(problem.covariance), initial=0.0),
+        np.max(rates.buy, initial=0.0),
+        np.max(rates.sell, initial=0.0),
     )
     largest = float(max(sizes))
     if not np.isfinite(largest) or largest <= 0.0:
@@ -142,18 +140,23 @@ def scale_of(problem: AllocationProblem) -> float:
     return float(2.0 ** -np.clip(np.floor(np.log2(largest)), -60, 60))
 
 
-def build_model(n: int, counts: Counts = _NO_ROWS) -> Model:
-    """The model for n instruments, 1 or more, with so many further rows of each kind."""
+def build_model(n: int, counts: Counts = _NO_ROWS, shape: Shape = _PLAIN) -> Model:
+    """The model for n instruments, 1 or more, with its terms and so many rows of each kind."""
     given, z, buys, sells, splits = base_of(n)
+    terms = build_terms(shape, z, buys, sells)
     exposure, exposures = exposure_of(z, given.highest, given.lowest)
     gross = gross_limit(exposure, given.gross)
-    cash = cash_limit(buys, sells, given.price_buy, given.price_sell, given.cash)
+    cash = cash_limit(
+        buys, sells, given.price_buy, given.price_sell, given.cash, impact=terms.impact
+    )
     turnover = turnover_limit(buys, sells, given.turnover)
     objective = (
         expected_return(z, given.mu)
-        - risk(z, given.drift, given.half_curvature)
+        - terms.charge
         - linear_cost(buys, sells, given.cost_buy, given.cost_sell)
     )
+    if shape.least_house:
+        objective = -terms.charge
     rows = [
         *splits,
         *position_limit(z, given.up, given.down),
@@ -162,12 +165,13 @@ def build_model(n: int, counts: Counts = _NO_ROWS) -> Model:
         gross,
         cash,
         turnover,
+        *terms.constraints,
     ]
     further = build_rows(counts, z, exposure) if any(counts) else None
     if further is not None:
         rows += further.constraints
     goal = cp.Problem(cp.Maximize(objective), rows)
-    return Model(goal, given, z, gross, cash, turnover, further)
+    return Model(goal, given, terms, z, gross, cash, turnover, further)
 
 
 def build_restoration(n: int) -> Restoration:
@@ -215,8 +219,6 @@ def _parameters(n: int) -> Parameters:
 
     return Parameters(
         mu=vector(),
-        drift=vector(),
-        half_curvature=cp.Parameter((n, n), PSD=True),
         cost_buy=vector(),
         cost_sell=vector(),
         price_buy=vector(),

@@ -159,7 +159,7 @@ def _binding_prices(problem: AllocationProblem, plan: Plan) -> Prices:
 def _names(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple[LimitReading, ...]:
     room, z = plan.room, plan.trades
     low, high = room.box
-    less, more = one_sided_slopes(problem, z, plan.prices)
+    less, more = one_sided_slopes(problem, z, plan.prices, plan.sizes)
     gain_up = np.where(z > high - _BINDING, np.maximum(more, 0.0), 0.0)
     gain_down = np.where(z < low + _BINDING, np.maximum(less, 0.0), 0.0)
     at_max = (z > room.up - _BINDING) & (room.up <= room.trade)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.certificate import marginal_value
 from coordinator.solver.limits import kink
 from coordinator.solver.repair_rows import soft_kept, trim_rows, trim_soft_rows
+from coordinator.solver.sizes import best_sizes
 from coordinator.solver.trim import Flags, trim, whole
 from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
+from coordinator.solver.worth import marginal_value, rates_of
 
 __all__ = ["in_pairs", "one_by_one", "repair"]
 
@@ -57,8 +58,9 @@ def repair(
 def _order(problem: AllocationProblem, trades: Floats, mandatory: Flags) -> list[int]:
     """Names by what their trade is worth per unit, the least first, mandatory ones last."""
     side = np.sign(trades)
-    worth = side * marginal_value(problem, trades)
-    worth = worth - np.where(side > 0, problem.cost_buy, problem.cost_sell)
+    rates = rates_of(problem)
+    worth = side * marginal_value(problem, trades, best_sizes(problem, trades))
+    worth = worth - np.where(side > 0, rates.buy, rates.sell)
     ranked = np.lexsort((np.arange(len(trades)), worth, mandatory))
     return [int(i) for i in ranked]
 

@@ -26,9 +26,9 @@ class Room:
     before trading with all working buys, respectively all working sells, filled. gross, cash,
     turnover: bounds on the sums, the tightest where further limits bound the same. linear: (k,)
     bounds on the further linear rows of z; groups: (k,) on the further rows of exposure;
-    volatility: the tightest bound on it, infinite where there is none. Bounds beyond what the
-    trades could ever reach are pulled in, which changes no solution and keeps the solver's data of
-    one scale.
+    volatility: the tightest bound on it, infinite where there is none. house: the same of the sum
+    of the house book's absolute weights. Bounds beyond what the trades could ever reach are pulled
+    in, which changes no solution and keeps the solver's data of one scale.
     """
 
     up: Floats
@@ -42,6 +42,7 @@ class Room:
     linear: Floats = field(default_factory=lambda: NOTHING)
     groups: Floats = field(default_factory=lambda: NOTHING)
     volatility: float = np.inf
+    house: float = np.inf
 
     @property
     def box(self) -> tuple[Floats, Floats]:

@@ -27,7 +27,8 @@ class SolverSettings:
     tier_solves_max: searches for soft limits that cannot all be kept, at least 1, one a tier: as
     many as a mandate has priorities; what is left after them stays as it is and is said.
     cone_solves_max: solves for the risk aversion at which a volatility limit is just kept, before a
-    cone solver is asked.
+    cone solver is asked. impact_solves_max: solves with impact as a parabola before that, at least
+    1.
     """
 
     solver: SolverName = "PIQP"
@@ -38,3 +39,4 @@ class SolverSettings:
     models_max: int = 24
     tier_solves_max: int = 100
     cone_solves_max: int = 24
+    impact_solves_max: int = 12

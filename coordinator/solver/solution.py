@@ -6,18 +6,29 @@ word: prices and trades are put through the certificate, sums are added up again
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.certificate import Prices, objective, upper_bound
+from coordinator.solver.certificate import Prices, upper_bound
 from coordinator.solver.further import further_of
-from coordinator.solver.limits import volatility_used
+from coordinator.solver.limits import cash_paid, turnover_used, volatility_used
 from coordinator.solver.room import Room
 from coordinator.solver.settings import SolverName
+from coordinator.solver.sizes import sizes_most
+from coordinator.solver.terms import house_of
+from coordinator.solver.worth import NO_SIZES, objective
 
-__all__ = ["CONE_BINDS", "EXCESS_MAX", "Solution", "judged", "no_solution", "volatility_broken"]
+__all__ = [
+    "CONE_BINDS",
+    "EXCESS_MAX",
+    "Solution",
+    "house_used",
+    "judged",
+    "no_solution",
+    "volatility_broken",
+]
 
 CONE_BINDS = "a cone binds"
 """Status of an answer by a way that knows no cones: no failure, but another has to be asked."""
@@ -30,7 +41,8 @@ class Solution:
     """A solver's answer to one model, in fractions of NAV.
 
     trades: (n,) inside every single-name bound. gap: certified distance to the optimum, infinite
-    when there is no usable answer. excess: largest amount by which the room is overdrawn.
+    when there is no usable answer. excess: largest amount by which the room is overdrawn. sizes:
+    (s,) of the sleeves.
     """
 
     solver: SolverName
@@ -40,6 +52,7 @@ class Solution:
     prices: Prices
     gap: float
     excess: float
+    sizes: Floats = field(default_factory=lambda: NO_SIZES)
 
 
 def judged(
@@ -51,13 +64,17 @@ def judged(
     iterations: int,
     found: Floats,
     prices: Prices,
+    sizes: Floats = NO_SIZES,
 ) -> Solution:
     """What a solver found, pulled into the box, with its certified distance to the optimum."""
     low, high = room.box
     trades = np.minimum(np.maximum(found, low), high)
-    gap = upper_bound(problem, room, trades, prices) - objective(problem, trades)
+    if problem.sleeves is not None:
+        sizes = np.minimum(np.maximum(sizes, 0.0), sizes_most(problem.sleeves))
+    best = upper_bound(problem, room, trades, prices, sizes)
+    gap = best - objective(problem, trades, sizes)
     excess = _overdrawn(problem, room, trades)
-    return Solution(solver, status, iterations, trades, prices, gap, excess)
+    return Solution(solver, status, iterations, trades, prices, gap, excess, sizes)
 
 
 def no_solution(
@@ -65,7 +82,8 @@ def no_solution(
 ) -> Solution:
     """What a solver that gave no usable numbers is worth: nothing."""
     nothing = np.zeros(len(problem.instruments))
-    return Solution(solver, status, iterations, nothing, Prices(), np.inf, np.inf)
+    sizes = NO_SIZES if problem.sleeves is None else np.zeros(len(problem.sleeves.names))
+    return Solution(solver, status, iterations, nothing, Prices(), np.inf, np.inf, sizes)
 
 
 def volatility_broken(problem: AllocationProblem, room: Room, trades: Floats) -> bool:
@@ -75,12 +93,17 @@ def volatility_broken(problem: AllocationProblem, room: Room, trades: Floats) ->
     return volatility_used(problem, trades) > room.volatility + EXCESS_MAX
 
 
+def house_used(problem: AllocationProblem, trades: Floats, sizes: Floats) -> float:
+    """Sum of the house book's absolute weights, fraction of NAV; 0 without strategies."""
+    if problem.sleeves is None:
+        return 0.0
+    return float(np.abs(house_of(problem.sleeves, problem.start + trades, sizes)).sum())
+
+
 def _overdrawn(problem: AllocationProblem, room: Room, trades: Floats) -> float:
     """Largest amount by which trades overdraw the room of the sums, fraction of NAV."""
     exposure = np.maximum(room.highest + trades, -(room.lowest + trades))
-    buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
-    paid = buys @ (1.0 + problem.cost_buy) - sells @ (1.0 - problem.cost_sell)
-    turned = np.sum(buys + sells) / 2
+    paid, turned = cash_paid(problem, trades), turnover_used(trades)
     sums = np.sum(exposure) - room.gross, paid - room.cash, turned - room.turnover
     return float(max(*sums, _rows_overdrawn(problem, room, trades, exposure), 0.0))
 

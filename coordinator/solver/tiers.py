@@ -18,8 +18,9 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.further import excess, further_of
 from coordinator.solver.least import Choice
 from coordinator.solver.settings import SolverSettings
+from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.solution import EXCESS_MAX
-from coordinator.solver.solve import ModelShelf, least_violation
+from coordinator.solver.solve import least_violation
 from coordinator.solver.violations import Violations
 
 __all__ = [

@@ -11,6 +11,7 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.errors import ProblemError
 from coordinator.solver.validate_limits import check_limits
+from coordinator.solver.validate_terms import check_terms
 
 __all__ = ["check_problem", "positive_semidefinite"]
 
@@ -53,8 +54,13 @@ def check_problem(problem: AllocationProblem) -> None:
     """Raise ProblemError, naming the field, unless shapes, signs and finiteness are right."""
     n = len(problem.instruments)
     check_limits(problem.limits, n)
-    if _passes(problem, n):
-        return
+    if not _passes(problem, n):
+        _find_fault(problem, n)
+    check_terms(problem)
+
+
+def _find_fault(problem: AllocationProblem, n: int) -> None:
+    """Go through the fields and raise for the first that is wrong."""
     for name in _VECTORS:
         _check_shape(name, getattr(problem, name), (n,))
     _check_shape("covariance", problem.covariance, (n, n))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from coordinator.core.ports import Allocation, AllocationProblem, Floats
 from coordinator.solver import CvxAllocator, SolverSettings
-from coordinator.solver import segments as segments_module
+from coordinator.solver import quick as quick_module
 
 ALLOCATOR = CvxAllocator(SolverSettings())
 TOLERANCE = 1e-6
@@ -202,8 +202,8 @@ def reference(p: AllocationProblem) -> float:
 def test_names_left_out_at_first_change_no_answer(p: AllocationProblem) -> None:
     whole = ALLOCATOR.allocate(p)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments_module, "_WHOLE_MAX", 0)
-        patch.setattr(segments_module, "_FIRST_MIN", 1)
+        patch.setattr(quick_module, "_WHOLE_MAX", 0)
+        patch.setattr(quick_module, "_FIRST_MIN", 1)
         few = ALLOCATOR.allocate(p)
     assert few.rung == whole.rung
     assert abs(few.objective_continuous - whole.objective_continuous) <= TOLERANCE

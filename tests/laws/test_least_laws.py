@@ -16,8 +16,9 @@ from coordinator.solver import SolverSettings
 from coordinator.solver.further import further_of
 from coordinator.solver.least import Choice
 from coordinator.solver.settings import SolverName
+from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.solution import EXCESS_MAX, Solution
-from coordinator.solver.solve import ModelShelf, least_violation, restore
+from coordinator.solver.solve import least_violation, restore
 from coordinator.solver.violations import Violations, measure
 from tests.laws.test_allocator_laws import LAW, problems
 from tests.laws.test_limit_laws import limited

@@ -5,7 +5,7 @@ and its parameter in `model_rows`. The measures know nothing of the solver, so a
 by other code than found it.
 """
 
-from coordinator.solver.limits.cash import cash_left, cash_limit
+from coordinator.solver.limits.cash import cash_left, cash_limit, cash_paid
 from coordinator.solver.limits.gross import exposure_of, gross_limit, gross_used, kink
 from coordinator.solver.limits.groups import group_limit, largest_weights
 from coordinator.solver.limits.linear import linear_before, linear_limit
@@ -22,6 +22,7 @@ from coordinator.solver.limits.volatility import (
 __all__ = [
     "cash_left",
     "cash_limit",
+    "cash_paid",
     "exposure_of",
     "gross_limit",
     "gross_used",

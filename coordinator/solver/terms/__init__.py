@@ -1,10 +1,45 @@
-"""Terms of the objective: one function each, all to be added up and maximised.
+"""Terms of the objective: each file has the function of the model and the measure beside it.
 
-A new term is one function here and its parameters in `model.Parameters`.
+The functions state a term for cvxpy; the measures say what trades are worth by it, and how it pulls
+at each trade, without knowing the solver. A new term is one file here, its parameters in
+`model_terms` and its line in `worth`; `ops/docs/allocation.md` shows how.
 """
 
-from coordinator.solver.terms.cost import linear_cost
+from coordinator.solver.terms.cost import (
+    impact_cost,
+    impact_paid,
+    linear_cost,
+    power_paid,
+    power_slope,
+    square_cost,
+    square_paid,
+    square_slope,
+)
 from coordinator.solver.terms.expected_return import expected_return
-from coordinator.solver.terms.risk import risk
+from coordinator.solver.terms.holding import borrow_cost, carry_cost
+from coordinator.solver.terms.risk import factor_risk, risk
+from coordinator.solver.terms.robustness import robustness
+from coordinator.solver.terms.sleeves import house_of, house_risk, wish_gap
+from coordinator.solver.terms.spread import diversification, tracking
 
-__all__ = ["expected_return", "linear_cost", "risk"]
+__all__ = [
+    "borrow_cost",
+    "carry_cost",
+    "diversification",
+    "expected_return",
+    "factor_risk",
+    "house_of",
+    "house_risk",
+    "impact_cost",
+    "impact_paid",
+    "linear_cost",
+    "power_paid",
+    "power_slope",
+    "risk",
+    "robustness",
+    "square_cost",
+    "square_paid",
+    "square_slope",
+    "tracking",
+    "wish_gap",
+]

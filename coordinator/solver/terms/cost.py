@@ -1,10 +1,25 @@
-"""The objective's charge for trading."""
+"""The objective's charges for trading."""
 
 from __future__ import annotations
 
-import cvxpy as cp
+from typing import cast
 
-__all__ = ["linear_cost"]
+import cvxpy as cp
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.atoms import power_three_halves, squares
+
+__all__ = [
+    "impact_cost",
+    "impact_paid",
+    "linear_cost",
+    "power_paid",
+    "power_slope",
+    "square_cost",
+    "square_paid",
+    "square_slope",
+]
 
 
 def linear_cost(
@@ -18,3 +33,54 @@ def linear_cost(
     """
     paid: cp.Expression = cost_buy @ buys + cost_sell @ sells
     return paid
+
+
+def impact_cost(traded: cp.Expression, kappa: cp.Parameter) -> cp.Expression:
+    """Market impact of the trades by the square-root law, paid once.
+
+    traded: (n,) at least |trade|, fractions of NAV. kappa: (n,) >= 0. Returns a convex scalar,
+    fraction of NAV times the scale of kappa. Source: Boyd et al. 2017, section 2.3; MATH, stage B.
+    """
+    return cast("cp.Expression", kappa @ power_three_halves(traded))
+
+
+def square_cost(trades: cp.Expression, rate: cp.Parameter) -> cp.Expression:
+    """Market impact that is linear in size, so that its cost is quadratic, paid once.
+
+    trades: (n,) fractions of NAV. rate: (n,) >= 0. Returns a convex scalar, fraction of NAV times
+    the scale of rate. Source: Boyd et al. 2017, section 2.3.
+    """
+    return cast("cp.Expression", rate @ squares(trades))
+
+
+def power_paid(problem: AllocationProblem, trades: Floats) -> Floats:
+    """(..., n) impact to the power 3/2 of each trade. trades: (..., n) signed fractions of NAV."""
+    size = np.abs(trades)
+    kappa = problem.charges.impact
+    return np.zeros_like(size) if kappa is None else kappa * (size * np.sqrt(size))
+
+
+def power_slope(problem: AllocationProblem, trades: Floats) -> Floats:
+    """(n,) the same of one unit more, of either sign: signed as the trades."""
+    kappa = problem.charges.impact
+    if kappa is None:
+        return np.zeros_like(trades)
+    slope: Floats = 1.5 * kappa * np.sqrt(np.abs(trades)) * np.sign(trades)
+    return slope
+
+
+def square_paid(problem: AllocationProblem, trades: Floats) -> Floats:
+    """(..., n) impact to the power 2 of each trade. trades: (..., n) signed fractions of NAV."""
+    rate = problem.charges.impact_square
+    return np.zeros_like(trades) if rate is None else rate * trades**2
+
+
+def square_slope(problem: AllocationProblem, trades: Floats) -> Floats:
+    """(n,) the same of one unit more, of either sign: signed as the trades."""
+    rate = problem.charges.impact_square
+    return np.zeros_like(trades) if rate is None else 2.0 * rate * trades
+
+
+def impact_paid(problem: AllocationProblem, trades: Floats) -> Floats:
+    """(..., n) impact of each trade, whichever law it follows: fractions of NAV."""
+    return power_paid(problem, trades) + square_paid(problem, trades)

@@ -8,12 +8,14 @@ import pytest
 from coordinator.solver import SolverSettings
 from coordinator.solver import aversion as aversion_module
 from coordinator.solver.aversion import optimise_limited
-from coordinator.solver.certificate import objective
+from coordinator.solver.by_model import optimise_model
 from coordinator.solver.limits import volatility_used
+from coordinator.solver.quick import optimise_segments
 from coordinator.solver.room import make_room
-from coordinator.solver.segments import optimise_segments
+from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.solution import CONE_BINDS
-from coordinator.solver.solve import ModelShelf, optimise, optimise_model
+from coordinator.solver.solve import optimise
+from coordinator.solver.worth import objective
 from tests.support.limit_reference import limit
 
 from .conftest import Make

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from coordinator.solver import SolverSettings
-from coordinator.solver.certificate import Prices, objective, upper_bound
+from coordinator.solver.by_model import optimise_model
+from coordinator.solver.certificate import Prices, upper_bound
 from coordinator.solver.limits import root_of
 from coordinator.solver.room import make_room
-from coordinator.solver.solve import ModelShelf, optimise, optimise_model
+from coordinator.solver.shelf import ModelShelf
+from coordinator.solver.solve import optimise
 from coordinator.solver.violations import measure
+from coordinator.solver.worth import objective
 from tests.support.limit_reference import limit
 
 from .conftest import Make

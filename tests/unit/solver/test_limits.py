@@ -10,8 +10,10 @@ import pytest
 
 from coordinator.core.ports import AllocationProblem, LimitReading, WeightLimit
 from coordinator.solver import CvxAllocator, SolverSettings
+from coordinator.solver.by_model import optimise_model
 from coordinator.solver.room import make_room
-from coordinator.solver.solve import ModelShelf, optimise, optimise_model
+from coordinator.solver.shelf import ModelShelf
+from coordinator.solver.solve import optimise
 from tests.support.limit_reference import limit, state, violations
 
 from .conftest import Make, build

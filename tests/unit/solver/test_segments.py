@@ -11,11 +11,14 @@ import pytest
 from coordinator.core.ports import AllocationProblem
 from coordinator.solver import SolverSettings
 from coordinator.solver import least_segments as least_segments_module
-from coordinator.solver import segments as segments_module
-from coordinator.solver.certificate import objective
+from coordinator.solver import quick as quick_module
+from coordinator.solver import segment_qp as segment_qp_module
+from coordinator.solver.by_model import optimise_model
+from coordinator.solver.quick import optimise_segments
 from coordinator.solver.room import make_room
-from coordinator.solver.segments import cut, optimise_segments
-from coordinator.solver.solve import ModelShelf, optimise_model
+from coordinator.solver.segments import cut
+from coordinator.solver.shelf import ModelShelf
+from coordinator.solver.worth import objective
 
 from .conftest import Make
 
@@ -109,17 +112,17 @@ def test_names_left_out_at_first_join_where_they_are_worth_a_trade(
     p = problem(make, kind, 60)
     p = replace(p, gross_max=p.gross_max + 2.0)
     room = make_room(p)
-    monkeypatch.setattr(segments_module, "_WHOLE_MAX", 10_000)
+    monkeypatch.setattr(quick_module, "_WHOLE_MAX", 10_000)
     whole = optimise_segments(p, room, SETTINGS)
-    monkeypatch.setattr(segments_module, "_WHOLE_MAX", 0)
-    monkeypatch.setattr(segments_module, "_FIRST_MIN", 1)
-    monkeypatch.setattr(segments_module, "_ROUNDS_MAX", 60)
+    monkeypatch.setattr(quick_module, "_WHOLE_MAX", 0)
+    monkeypatch.setattr(quick_module, "_FIRST_MIN", 1)
+    monkeypatch.setattr(quick_module, "_ROUNDS_MAX", 60)
     few = optimise_segments(p, room, SETTINGS)
     assert max(few.gap, whole.gap) <= HUNDREDTH_BP
     assert abs(objective(p, few.trades) - objective(p, whole.trades)) <= 1e-9
 
 
-@pytest.mark.parametrize("module", [segments_module, least_segments_module])
+@pytest.mark.parametrize("module", [segment_qp_module, least_segments_module])
 def test_every_solver_object_is_made_for_one_solve_and_set_up_without_a_guess(
     module: ModuleType,
 ) -> None:

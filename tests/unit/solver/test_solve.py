@@ -7,10 +7,11 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem
 from coordinator.solver import SolverSettings
-from coordinator.solver import solve as solve_module
+from coordinator.solver import by_model as by_model_module
 from coordinator.solver.further import Counts
 from coordinator.solver.room import make_room
-from coordinator.solver.solve import ModelShelf, optimise
+from coordinator.solver.shelf import ModelShelf
+from coordinator.solver.solve import optimise
 from tests.support.limit_reference import limit
 
 from .conftest import Make
@@ -23,7 +24,7 @@ def solved(p: AllocationProblem, shelf: ModelShelf) -> bytes:
 
 
 def test_every_solve_is_cold() -> None:
-    tree = ast.parse(Path(solve_module.__file__).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(by_model_module.__file__).read_text(encoding="utf-8"))
     calls = [
         node
         for node in ast.walk(tree)

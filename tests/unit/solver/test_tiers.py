@@ -14,7 +14,8 @@ from coordinator.solver import tiers as tiers_module
 from coordinator.solver.further import excess, further_of
 from coordinator.solver.least import Choice
 from coordinator.solver.settings import SolverName
-from coordinator.solver.solve import ModelShelf, least_violation
+from coordinator.solver.shelf import ModelShelf
+from coordinator.solver.solve import least_violation
 from coordinator.solver.violations import Violations, measure
 from tests.support.limit_reference import Stated, limit, state, violations
 

@@ -1,0 +1,314 @@
+"""The last digits of an answer: Newton's method on what binds and what moves.
+
+Place in the flow: `quick` hands over an answer that is good already, where impact or strategies
+make the last digits dear to have from the solver. Which trades rest at a bound or a kink and which
+sums are used up is taken as it is; the equations that are left are solved to the end. It must never
+be believed: an answer that is not certified as well as before is not taken. Source: Nocedal and
+Wright 2006, section 16.5 (active sets); Stellato et al. 2020, section 5 (polish).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.certificate import Prices, one_sided_slopes
+from coordinator.solver.further import further_of
+from coordinator.solver.limits import kink
+from coordinator.solver.room import Room
+from coordinator.solver.segments import room_left
+from coordinator.solver.sizes import sizes_most
+from coordinator.solver.solution import EXCESS_MAX, Solution, judged
+from coordinator.solver.terms import power_slope, square_slope
+from coordinator.solver.worth import curvature_added, rates_of, size_slopes, variance_weight
+
+__all__ = ["polish"]
+
+_AT = 1e-6
+"""A trade or a size this close to its bound rests there."""
+_USED = 1e-4
+"""A sum with a price and no more left is used up."""
+_LEAST = 1e-14
+"""A trade that is none."""
+_STEPS = 24
+_DONE = 1e-10
+"""A slope that is none."""
+_WORTH = 1e-9
+"""A slope that a name at rest would move for."""
+_NUDGE = 1e-10
+"""How far it is moved off its end, so that its side is known."""
+_GOOD = 1e-9
+"""A gap to the optimum that is none."""
+_LOW, _HIGH = 1, 2
+"""Where the ends of the box stand among the ends."""
+_LARGEST = 0.1
+"""A step further than that is no last digit."""
+
+_Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """What moves: names and sizes that are free, and sums that are used up.
+
+    none: (n,) names that rest at no trade, and have an impact. ends: (e, n) trades at which a name
+    may rest: the ends of its box and its kinks.
+    """
+
+    ends: Floats
+    free: NDArray[np.intp]
+    none: _Flags
+    sizes: NDArray[np.intp]
+    sums: NDArray[np.intp]
+
+
+def polish(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solution, bool]:
+    """The answer to its last digits and whether it is the best; as it was where that fails."""
+    now, active = _rest(problem, room, found)
+    for _ in range(_STEPS):
+        now, active = _leave_none(problem, room, now, active)
+        step = _step(problem, room, now, active)
+        if step is None:
+            return found, False
+        now, active, size = step
+        if size > _DONE:
+            continue
+        now, active, released = _released(problem, room, now, active)
+        if not released:
+            break
+    else:
+        return found, False
+    if not _sound(now.prices):
+        return found, False
+    again = judged(
+        problem,
+        room,
+        solver=found.solver,
+        status=found.status,
+        iterations=found.iterations,
+        found=now.trades,
+        prices=now.prices,
+        sizes=now.sizes,
+    )
+    if again.gap > max(found.gap, _GOOD) or again.excess > max(found.excess, EXCESS_MAX):
+        return found, False
+    return again, again.gap <= _GOOD
+
+
+def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solution, _Set]:
+    """The answer with trades at rest exactly there, and what moves."""
+    z, prices = found.trades, found.prices
+    low, high = room.box
+    ends = [np.zeros_like(z), low, high]
+    if rates_of(problem).long is not None:
+        ends.append(-problem.start)
+    if prices.gross > 0.0 or len(prices.groups):
+        ends.append(kink(problem))
+    bent = _bent(problem) & (low < 0.0) & (high > 0.0)
+    trades, rests = z.copy(), np.zeros(len(z), dtype=np.bool_)
+    none = np.zeros(len(z), dtype=np.bool_)
+    for at, end in enumerate(ends):
+        here = (np.abs(z - end) <= _AT) & (end >= low) & (end <= high) & ~rests
+        trades[here] = end[here]
+        rests |= here
+        if at == 0:
+            none = here & (bent | (_bent(problem) & (high - low > _AT)))
+    sizes = found.sizes
+    most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
+    inside = (sizes > _AT * np.maximum(most, _AT)) & (sizes < most * (1.0 - _AT))
+    left = room_left(problem, room, z)
+    priced = np.array([prices.gross, prices.cash, prices.turnover, *prices.linear, *prices.groups])
+    active = _Set(
+        ends=np.stack(ends),
+        free=np.flatnonzero(~rests),
+        none=none,
+        sizes=np.flatnonzero(inside),
+        sums=np.flatnonzero((left <= _USED) & (priced > _DONE)),
+    )
+    return replace(found, trades=trades), active
+
+
+def _bent(problem: AllocationProblem) -> _Flags:
+    """(n,) names whose trades have an impact to the power 3/2."""
+    kappa = problem.charges.impact
+    return np.zeros(len(problem.mu), dtype=np.bool_) if kappa is None else kappa > 0.0
+
+
+def _leave_none(
+    problem: AllocationProblem, room: Room, now: Solution, active: _Set
+) -> tuple[Solution, _Set]:
+    """Names without a trade that are worth one begin it: small trades have next to no impact."""
+    kappa = problem.charges.impact
+    if kappa is None or not active.none.any():
+        return now, active
+    less, more = one_sided_slopes(problem, now.trades, now.prices, now.sizes)
+    gain = np.where(active.none, np.maximum(more, 0.0) - np.maximum(less, 0.0), 0.0)
+    # Where impact, and the curvature of the name alone, take all of the gain.
+    rate = 1.5 * kappa * (1.0 + now.prices.cash)
+    curve = _diagonal(problem, now.prices) + variance_weight(problem) * np.diag(problem.covariance)
+    below = rate + np.sqrt(rate**2 + 4.0 * curve * np.abs(gain))
+    root = np.divide(2.0 * gain, below, out=np.zeros_like(gain), where=below > 0.0)
+    low, high = room.box
+    size = np.minimum(np.maximum(root * np.abs(root), low), high)
+    begins = np.abs(size) > _LEAST
+    if not begins.any():
+        return now, active
+    trades = np.where(begins, size, now.trades)
+    free = np.union1d(active.free, np.flatnonzero(begins))
+    return replace(now, trades=trades), replace(active, free=free, none=active.none & ~begins)
+
+
+def _released(
+    problem: AllocationProblem, room: Room, now: Solution, active: _Set
+) -> tuple[Solution, _Set, bool]:
+    """Names at rest that would gain by moving are let go, and whether there are any."""
+    low, high = room.box
+    less, more = one_sided_slopes(problem, now.trades, now.prices, now.sizes)
+    up = (more > _WORTH) & (now.trades < high - _NUDGE) & ~active.none
+    down = (less > _WORTH) & (now.trades > low + _NUDGE) & ~active.none
+    up[active.free] = down[active.free] = False
+    let, sizes = up | down, _sizes_released(problem, now, active)
+    if not (let.any() or len(sizes) > len(active.sizes)):
+        return now, active, False
+    trades = now.trades + np.where(up, _NUDGE, 0.0) - np.where(down & ~up, _NUDGE, 0.0)
+    free = np.union1d(active.free, np.flatnonzero(let))
+    return replace(now, trades=trades), replace(active, free=free, sizes=sizes), True
+
+
+def _sizes_released(problem: AllocationProblem, now: Solution, active: _Set) -> NDArray[np.intp]:
+    """The free sizes, and those at an end that would gain by leaving it."""
+    if problem.sleeves is None:
+        return active.sizes
+    slopes = size_slopes(problem, now.trades, now.sizes)
+    rises = (slopes > _WORTH) & (now.sizes < sizes_most(problem.sleeves))
+    falls = (slopes < -_WORTH) & (now.sizes > 0.0)
+    return np.union1d(active.sizes, np.flatnonzero(rises | falls))
+
+
+def _step(
+    problem: AllocationProblem, room: Room, now: Solution, active: _Set
+) -> tuple[Solution, _Set, float] | None:
+    """One Newton step, what moves then, and the largest slope or use that was left; None: none."""
+    free, sums, f = active.free, active.sums, len(active.free)
+    _, more = one_sided_slopes(problem, now.trades, now.prices, now.sizes)
+    slopes = size_slopes(problem, now.trades, now.sizes)[active.sizes]
+    gain = np.concatenate([more[free], slopes])
+    left = room_left(problem, room, now.trades)[sums]
+    uses = _uses(problem, now)[sums][:, free]
+    k, c = len(gain), len(sums)
+    matrix = np.zeros((k + c, k + c))
+    matrix[:k, :k] = _curvature(problem, now, active)
+    matrix[k:, :f] = uses
+    matrix[:f, k:] = uses.T
+    try:
+        move = np.linalg.solve(matrix, np.concatenate([gain, left]))
+    except np.linalg.LinAlgError:
+        return None
+    if not np.isfinite(move).all() or np.abs(move[:f]).max(initial=0.0) > _LARGEST:
+        return None
+    trades, sizes = now.trades.copy(), now.sizes.copy()
+    moved, rests = _moved(problem, active, now.trades, move[:f])
+    trades[free] = moved
+    sizes[active.sizes] += move[f:k]
+    most = sizes if problem.sleeves is None else sizes_most(problem.sleeves)
+    out = ((sizes <= 0.0) | (sizes >= most))[active.sizes]
+    sizes = np.minimum(np.maximum(sizes, 0.0), most)
+    prices = _priced(now, sums, move[k:])
+    over = float(max(np.abs(gain).max(initial=0.0), np.abs(left).max(initial=0.0)))
+    none = active.none.copy()
+    none[free[rests & (moved == 0.0)]] = True
+    none &= _bent(problem)
+    then = replace(active, free=free[~rests], none=none, sizes=active.sizes[~out])
+    return replace(now, trades=trades, sizes=sizes, prices=prices), then, over
+
+
+def _moved(
+    problem: AllocationProblem, active: _Set, trades: Floats, move: Floats
+) -> tuple[Floats, _Flags]:
+    """(f,) trades after a move that stops at the first end on its way, and (f,) whether it did.
+
+    A trade with an impact moves by the root of its size, in which its slope is a straight line.
+    """
+    before = trades[active.free]
+    root = np.sqrt(np.abs(before))
+    half = np.divide(np.sign(before) * move, 2.0 * root, out=np.zeros_like(move), where=root > 0.0)
+    bent = _bent(problem)[active.free] & (root > 0.0)
+    after = np.where(bent, np.sign(before) * np.maximum(root + half, 0.0) ** 2, before + move)
+    rests = bent & (after == 0.0)
+    for end in active.ends[:, active.free]:
+        crossed = (before - end) * (after - end) < 0.0
+        after = np.where(crossed, end, after)
+        rests |= crossed
+    low, high = active.ends[_LOW, active.free], active.ends[_HIGH, active.free]
+    outside = (after < low) | (after > high)
+    return np.minimum(np.maximum(after, low), high), rests | outside
+
+
+def _curvature(problem: AllocationProblem, now: Solution, active: _Set) -> Floats:
+    """(k, k) curvature of all charges along what is free."""
+    free, sleeves = active.free, problem.sleeves
+    quadratic = variance_weight(problem) * problem.covariance[free[:, None], free]
+    added = _diagonal(problem, now.prices)
+    if problem.charges.impact is not None:
+        root = np.sqrt(np.maximum(np.abs(now.trades), _LEAST))
+        added = added + (1.0 + now.prices.cash) * 0.75 * problem.charges.impact / root
+    quadratic[np.diag_indices_from(quadratic)] += added[free]
+    if sleeves is None or not len(active.sizes):
+        return quadratic
+    targets = sleeves.targets[:, active.sizes]
+    across = -sleeves.house_weight * targets[free]
+    among = sleeves.house_weight * (targets.T @ targets)
+    among += np.diag(2.0 * sleeves.wish_weight[active.sizes])
+    return np.block([[quadratic, across], [across.T, among]])
+
+
+def _diagonal(problem: AllocationProblem, prices: Prices) -> Floats:
+    """(n,) curvature of each trade alone, but for the variance and impact to the power 3/2."""
+    extra, charges = curvature_added(problem), problem.charges
+    added = np.zeros_like(problem.mu) if extra is None else extra
+    if charges.impact_square is not None:
+        added = added + prices.cash * 2.0 * charges.impact_square
+    if problem.sleeves is not None:
+        added = added + problem.sleeves.house_weight
+    return added
+
+
+def _uses(problem: AllocationProblem, now: Solution) -> Floats:
+    """(3 + r, n) of gross, cash, turnover and the further rows per unit of each trade."""
+    z = now.trades
+    bought, up = z > 0.0, np.where(z > kink(problem), 1.0, -1.0)
+    paid = 1.0 + np.where(bought, problem.cost_buy, -problem.cost_sell)
+    paid = paid + power_slope(problem, z) + square_slope(problem, z)
+    uses = np.stack([up, paid, np.where(bought, 0.5, -0.5)])
+    if not problem.limits:
+        return uses
+    further = further_of(problem)
+    return np.concatenate([uses, further.linear, further.gross * up])
+
+
+def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> Prices:
+    """The prices of the sums with what the step adds to them."""
+    prices = now.prices
+    firsts = np.array([prices.gross, prices.cash, prices.turnover])
+    k = len(prices.linear)
+    every = np.concatenate([firsts, prices.linear, prices.groups])
+    every[sums] += more
+    gross, cash, turnover = every[:3].tolist()
+    return replace(
+        prices,
+        gross=gross,
+        cash=cash,
+        turnover=turnover,
+        linear=every[3 : 3 + k],
+        groups=every[3 + k :],
+    )
+
+
+def _sound(prices: Prices) -> bool:
+    """Whether no price is below 0."""
+    every = [prices.gross, prices.cash, prices.turnover]
+    rows = np.concatenate([every, prices.linear, prices.groups])
+    return bool((rows >= -_DONE).all())

@@ -1,0 +1,105 @@
+"""Refuses charges, sleeves and factors that are none, before they reach a solver.
+
+Place in the flow: asked by `validate`. It must never judge whether a charge is wise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+
+from coordinator.core.ports import AllocationProblem, Charges, Floats, RiskEstimate, Sleeves
+from coordinator.solver.errors import ProblemError
+
+__all__ = ["check_terms"]
+
+_SIGNED = ("linear_buy", "linear_sell", "carry", "benchmark")
+_FINITE = "use finite numbers"
+_NEAR = 1e-6
+"""How far, as a share, a covariance and its factors may differ: what rounding leaves."""
+
+
+def check_terms(problem: AllocationProblem) -> None:
+    """Raise ProblemError, naming the field, unless shapes, signs and finiteness are right."""
+    n = len(problem.instruments)
+    if not problem.charges.none:
+        _check_charges(problem, n)
+    if problem.sleeves is not None:
+        _check_sleeves(problem.sleeves, n)
+    if problem.factors is not None:
+        _check_factors(problem.factors, problem.covariance, n)
+
+
+def _check_charges(problem: AllocationProblem, n: int) -> None:
+    charges = problem.charges
+    for one in fields(Charges):
+        value, name = getattr(charges, one.name), f"charges.{one.name}"
+        if value is None:
+            continue
+        if isinstance(value, np.ndarray):
+            _check_shape(name, value, (n,))
+        _check_finite(name, value)
+        if one.name not in _SIGNED and np.any(np.asarray(value) < 0):
+            raise ProblemError(name, "is negative", remedy="give zero or more")
+    nothing = np.zeros(n)
+    extra = [nothing if one is None else one for one in (charges.linear_buy, charges.linear_sell)]
+    together = problem.cost_buy + problem.cost_sell + extra[0] + extra[1]
+    if np.any(together < 0):
+        raise ProblemError(
+            "charges.linear_buy",
+            "makes a purchase and a sale together pay",
+            remedy="cost_buy + cost_sell + linear_buy + linear_sell is zero or more",
+        )
+
+
+def _check_sleeves(sleeves: Sleeves, n: int) -> None:
+    s = len(sleeves.names)
+    _check_shape("sleeves.targets", sleeves.targets, (n, s))
+    for name in ("size_max", "wished", "wish_weight"):
+        value = getattr(sleeves, name)
+        _check_shape(f"sleeves.{name}", value, (s,))
+        if np.any(np.isnan(value)) or (name != "size_max" and not np.all(np.isfinite(value))):
+            raise ProblemError(f"sleeves.{name}", "holds NaN or infinity", remedy=_FINITE)
+        if name != "wished" and np.any(value < 0):
+            raise ProblemError(f"sleeves.{name}", "is negative", remedy="give zero or more")
+    _check_finite("sleeves.targets", sleeves.targets)
+    _check_finite("sleeves.house_weight", sleeves.house_weight)
+    if sleeves.house_weight < 0:
+        raise ProblemError("sleeves.house_weight", "is negative", remedy="give zero or more")
+    if np.isnan(sleeves.house_max) or sleeves.house_max < 0:
+        raise ProblemError("sleeves.house_max", "is NaN or negative", remedy="give zero or more")
+
+
+def _check_factors(factors: RiskEstimate, covariance: Floats, n: int) -> None:
+    rows = factors.rows
+    if rows.ndim != 2:
+        raise ProblemError("factors.rows", f"has shape {rows.shape}", remedy=f"give (m, {n})")
+    _check_shape("factors.rows", rows, (len(rows), n))
+    _check_shape("factors.rest", factors.rest, (n,))
+    _check_finite("factors.rows", rows)
+    _check_finite("factors.rest", factors.rest)
+    if np.any(factors.rest < 0):
+        raise ProblemError("factors.rest", "is negative", remedy="give zero or more")
+    # One vector tells two matrices apart: all pairs would take longer than a solve.
+    probe = np.cos(np.arange(n, dtype=np.float64))
+    told = rows.T @ (rows @ probe) + factors.rest * probe
+    known = covariance @ probe
+    if np.abs(told - known).max(initial=0.0) > _NEAR * max(np.abs(known).max(initial=0.0), 1e-300):
+        raise ProblemError(
+            "factors",
+            "are not those of the covariance",
+            remedy="give covariance = factors.covariance()",
+        )
+
+
+def _check_shape(name: str, value: Floats, shape: tuple[int, ...]) -> None:
+    if value.shape != shape:
+        raise ProblemError(
+            name, f"has shape {value.shape}", remedy=f"give {shape}, ordered as instruments"
+        )
+
+
+def _check_finite(name: str, value: Floats | float) -> None:
+    if not np.all(np.isfinite(value)):
+        raise ProblemError(name, "holds NaN or infinity", remedy=_FINITE)
