@@ -286,7 +286,9 @@ class Parameters(Model):
     sleeves: Literal["off", "books", "budgets"] = "off"
     """Whether decisions are split over strategies. books: afterwards, so that each keeps a book of
     its own and what they do against each other is netted; the decision is as without. budgets: as
-    part of the decision, which keeps each within its budgets."""
+    part of the decision, which keeps each within its budgets, as far as the mode bounds or charges
+    what belongs to no strategy (`house_max`, `house_weight`): where it does neither, they bound
+    nothing."""
     sleeves_max: Annotated[int, Field(ge=1, le=1_000)] = 50
     """Strategies of a decision that are told apart, the largest wishes first; the rest is the
     house's."""

@@ -25,7 +25,7 @@ from coordinator.core.normalise import crossed_scores, forecasts_of
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel, Sleeves
 from coordinator.core.priority import Priorities, priorities
 from coordinator.core.risk import covariance_of
-from coordinator.core.sleeves import sleeves_of
+from coordinator.core.sleeves import binding, sleeves_of
 from coordinator.core.state import Portfolio, State, View
 from coordinator.core.views import heard, horizon_of, scored_views
 
@@ -56,7 +56,7 @@ class Situation:
     that count; without: live views that do not. apart:
     conflicts between the views; priorities: of the rows. limits: as the mandate states them,
     and what open orders leave of them. sleeves: of its strategies, None where they are off; they
-    are part of the problem where budgets are enforced.
+    are part of the problem where budgets are to be kept, and the house is bounded or charged.
     """
 
     problem: AllocationProblem
@@ -98,7 +98,7 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     problem = _problem(state, portfolio, worth, names, unit, covariance, mu)
     problem, limits = bounded(state, portfolio, worth, problem, unit=unit, horizon=horizon)
     sleeves = sleeves_of(state, portfolio, problem, opinion.combination, horizon=horizon)
-    if state.parameters.sleeves == "budgets":
+    if state.parameters.sleeves == "budgets" and sleeves is not None and binding(sleeves):
         problem = replace(problem, sleeves=sleeves)
     return Situation(
         problem,

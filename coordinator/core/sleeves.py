@@ -23,7 +23,7 @@ from coordinator.core.ports import AllocationProblem, Floats, Sleeves
 from coordinator.core.state import Portfolio, Source, State
 from schemas.control import ModePreset
 
-__all__ = ["sleeves_of", "split"]
+__all__ = ["binding", "sleeves_of", "split"]
 
 CELLS_MAX = 50_000
 """Strategies times instruments of one decision: a bound on its event. Others are the house's."""
@@ -80,6 +80,11 @@ def sleeves_of(
         house_weight=0.0 if preset is None else preset.house_weight,
         house_max=_house_max(preset),
     )
+
+
+def binding(sleeves: Sleeves) -> bool:
+    """Whether sizes bound the weights at all: else the house holds what strategies may not."""
+    return sleeves.house_weight > 0.0 or math.isfinite(sleeves.house_max)
 
 
 def _house_max(preset: ModePreset | None) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.core.checkpoint import decode_state, encode_state
 from coordinator.core.engine import Engine
-from coordinator.core.ports import Allocation, AllocationProblem, Charges
+from coordinator.core.ports import Allocation, AllocationProblem, Allocator
 from coordinator.core.virtual import amount_of
 from coordinator.log.memory import MemoryLog
 from schemas.decisions import AllocationDecided, ConflictKind, ConflictsDetected
@@ -22,7 +22,6 @@ from tests.journals import (
     T0,
     Input,
     Inputs,
-    Makes,
     contents,
     engine,
     events_of,
@@ -37,11 +36,14 @@ from tests.recorded import end_of, recorded
 AT = T0 + HOUR
 MANDATE = {"position_min": -0.5, "position_max": 0.5, "gross_max": 1.5, "volatility_max": 0.252}
 
+HOUSE_MAX = 0.02
+
 
 def world(how: str = "books", **terms: Any) -> tuple[Inputs, list[Input]]:
     """s wants A, u is against it and wants B."""
     make = Inputs()
-    changed = {"sleeves": how, "skill_prior": 0.2}
+    mode = {"mode": "aggressive", "risk_aversion": 3.0, "house_max": HOUSE_MAX}
+    changed = {"sleeves": how, "skill_prior": 0.2, "modes": [mode]}
     made = [make.make("control", "ParametersChanged", T0, parameters=changed)]
     made += [make.listed("A"), make.listed("B"), make.registered("s", **terms)]
     made += [make.registered("u"), make.opened("p", mandate=MANDATE, mode="aggressive")]
@@ -51,33 +53,10 @@ def world(how: str = "books", **terms: Any) -> tuple[Inputs, list[Input]]:
     return make, [*made, make.signal("u", "B", AT, confidence=0.9)]
 
 
-class Sizing:
-    """The engine's own allocator, which also tells sizes, and may charge impact."""
-
-    def __init__(self, engine: Engine, sizes: list[float] | None, charges: Charges) -> None:
-        self._of = engine._allocator
-        self._sizes, self._charges = sizes, charges
-        self.problems: list[AllocationProblem] = []
-
-    def allocate(self, problem: AllocationProblem) -> Allocation:
-        self.problems.append(problem)
-        found = self._of.allocate(problem)
-        return found if self._sizes is None else replace(found, sizes=np.array(self._sizes))
-
-
-def sizing(sizes: list[float] | None) -> Makes:
-    def make(shard: int, shards: int) -> Engine:
-        made = engine(shard, shards)
-        made._allocator = Sizing(made, sizes, Charges())
-        return made
-
-    return make
-
-
 def test_off_nothing_is_said_and_books_change_no_decision() -> None:
-    logs = [run(world(how)[1], end=T0 + DAY) for how in ("off", "books", "budgets")]
+    logs = [run(world(how)[1], end=T0 + DAY) for how in ("off", "books")]
     assert events_of(logs[0], SleevesBooked) == []
-    off, books, _ = ([e.model_dump() for e in events_of(log, AllocationDecided)] for log in logs)
+    off, books = ([e.model_dump() for e in events_of(log, AllocationDecided)] for log in logs)
     for one, other in zip(off, books, strict=True):
         assert one.pop("identity") != other.pop("identity")  # the parameters' hash
         assert one == other
@@ -132,34 +111,52 @@ def test_a_second_round_before_the_fills_counts_what_is_on_the_way() -> None:
     assert second.strategies[0].gross < 1e-4
 
 
-def test_sizes_that_were_solved_are_the_books() -> None:
+def test_sizes_that_were_solved_are_the_books_and_the_house_keeps_its_bound() -> None:
     inputs = world("budgets", risk_budget=0.3)[1]
-    log = run(inputs, make=sizing([0.001, 0.002]), end=T0 + DAY)
+    log = run(inputs, end=T0 + DAY)
     (booked,) = events_of(log, SleevesBooked)
     assert booked.sized_by == "solver"
-    assert [line.size for line in booked.strategies] == [0.001, 0.002]
-    most = 0.3 * 0.252 / 252**0.5
-    assert booked.strategies[0].size_max == pytest.approx(most)
-    assert booked.strategies[1].size_max is None
+    own, other = booked.strategies
+    assert own.size_max == pytest.approx(0.3 * 0.252 / 252**0.5)
+    assert own.size == pytest.approx(own.size_max, rel=1e-4)  # it wishes for more
+    assert other.size_max is None
+    assert booked.house_weight <= HOUSE_MAX + 1e-3
+    (free,) = events_of(run(world("books")[1], end=T0 + DAY), AllocationDecided)
+    (decided,) = events_of(log, AllocationDecided)
+    assert decided.after.gross < free.after.gross - 0.05
 
 
-@pytest.mark.parametrize("how", ["books", "budgets"])
-def test_sizes_that_no_problem_asked_for_or_none_are_fitted(how: str) -> None:
-    sizes = [0.001, 0.002] if how == "books" else []
-    log = run(world(how, risk_budget=0.3)[1], make=sizing(sizes), end=T0 + DAY)
-    (booked,) = events_of(log, SleevesBooked)
-    assert booked.sized_by == "split"
-    assert booked.strategies[0].size <= (booked.strategies[0].size_max or 0.0)
+def test_sizes_that_no_answer_has_are_fitted_within_budgets() -> None:
+    for inputs in (world("books", risk_budget=0.3)[1], world("budgets", risk_budget=0.3)[1]):
+        (booked,) = events_of(run(inputs, make=sizeless, end=T0 + DAY), SleevesBooked)
+        assert booked.sized_by == "split"
+        assert 0.0 < booked.strategies[0].size <= (booked.strategies[0].size_max or 0.0)
+
+
+class Sizeless:
+    """An allocator that answers without sizes, as one of the lower rungs may."""
+
+    def __init__(self, of: Allocator) -> None:
+        self._of = of
+
+    def allocate(self, problem: AllocationProblem) -> Allocation:
+        return replace(self._of.allocate(problem), sizes=np.zeros(0))
+
+
+def sizeless(shard: int, shards: int) -> Engine:
+    made = engine(shard, shards)
+    made._allocator = Sizeless(made._allocator)
+    return made
 
 
 def test_a_conflict_with_a_budget_that_is_kept_says_how_much_of_how_much() -> None:
-    inputs = world("budgets", risk_budget=0.01)[1]
     most = 0.01 * 0.252 / 252**0.5
-    enforced = run(inputs, make=sizing([most, 0.002]), end=T0 + DAY)
-    told = only_budget(events_of(enforced, ConflictsDetected))
+    kept = run(world("budgets", risk_budget=0.01)[1], end=T0 + DAY)
+    told = only_budget(events_of(kept, ConflictsDetected))
     assert told.startswith(f"budget of s/s kept: volatility {most:.3%} of at most {most:.3%} ")
     assert "A: together" in told
-    assert "kept" not in only_budget(events_of(run(inputs, end=T0 + DAY), ConflictsDetected))
+    fitted = run(world("books", risk_budget=0.01)[1], end=T0 + DAY)
+    assert "kept" not in only_budget(events_of(fitted, ConflictsDetected))
 
 
 def only_budget(found: list[ConflictsDetected]) -> str:

@@ -30,7 +30,7 @@ def planted(how: str = "books", **parameters: Any) -> State:
     state = state_of()
     feed_terms(state, "s")
     feed_terms(state, "u")
-    state.parameters = Parameters.model_validate({"sleeves": how, "modes": MODES, **parameters})
+    state.parameters = Parameters.model_validate({"sleeves": how, "modes": MODES} | parameters)
     state.portfolios["p"].mandate = OPEN
     said(state, source="s", strategy="x", instrument="A")
     said(state, source="s", strategy="y", instrument="B", strength=0.9)
@@ -63,13 +63,30 @@ def sleeves(state: State) -> Sleeves:
 
 
 def test_off_there_are_none_and_books_leave_the_problem_as_it_is() -> None:
-    off, kept, bound = (of(planted(how)) for how in ("off", "books", "budgets"))
+    off, kept = (of(planted(how)) for how in ("off", "books"))
     assert off.sleeves is None
     assert kept.sleeves is not None
     assert kept.problem.sleeves is None
-    assert bound.problem.sleeves is not None
     assert problem_digest(kept.problem) == problem_digest(off.problem)
-    assert problem_digest(bound.problem) != problem_digest(off.problem)
+
+
+@pytest.mark.parametrize(
+    ("terms", "bound"),
+    [
+        ({"house_max": 0.1}, True),
+        ({"house_weight": 1.0}, True),
+        ({"wish_weight": 1.0}, False),  # the house would hold whatever strategies may not
+        ({}, False),
+    ],
+)
+def test_budgets_are_part_of_the_problem_where_the_house_is_bounded_or_charged(
+    terms: dict[str, float], bound: bool
+) -> None:
+    mode = {"mode": "balanced", "risk_aversion": 8.0, **terms}
+    found = of(planted("budgets", modes=(mode,)))
+    assert found.sleeves is not None
+    assert found.problem.sleeves is (found.sleeves if bound else None)
+    assert (problem_digest(found.problem) == problem_digest(of(planted("off")).problem)) != bound
 
 
 def test_a_sleeve_is_its_part_of_mu_over_variance_at_a_volatility_of_one_a_session() -> None:
