@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.core.ports import AllocationProblem, Floats, WeightLimit
+from coordinator.core.ports import NO_CHARGES, AllocationProblem, Floats, WeightLimit
 from coordinator.solver.limits import (
     cash_left,
     largest_weights,
@@ -111,6 +111,8 @@ class _Prepared(AllocationProblem):
 
 def prepare(problem: AllocationProblem) -> AllocationProblem:
     """The same problem, whose rows `further_of` needs not put together again."""
+    if problem.charges is not NO_CHARGES and problem.charges.none:
+        problem = replace(problem, charges=NO_CHARGES)
     if not problem.limits:
         return problem
     if not len(further_of(problem).bound):

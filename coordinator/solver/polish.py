@@ -25,7 +25,7 @@ from coordinator.solver.solution import EXCESS_MAX, Solution, judged
 from coordinator.solver.terms import power_slope, square_slope
 from coordinator.solver.worth import curvature_added, rates_of, size_slopes, variance_weight
 
-__all__ = ["polish"]
+__all__ = ["is_balanced", "polish"]
 
 _AT = 1e-6
 """A trade or a size this close to its bound rests there."""
@@ -42,6 +42,8 @@ _NUDGE = 1e-10
 """How far it is moved off its end, so that its side is known."""
 _GOOD = 1e-9
 """A gap to the optimum that is none."""
+_BALANCED = 5e-7
+"""A slope that a balance of forces can have and still add up."""
 _LOW, _HIGH = 1, 2
 """Where the ends of the box stand among the ends."""
 _LARGEST = 0.1
@@ -98,8 +100,48 @@ def polish(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Sol
     return again, again.gap <= _GOOD
 
 
+def is_balanced(problem: AllocationProblem, room: Room, found: Solution) -> bool:
+    """Whether no trade that is free to move, and no size, would gain by it already."""
+    if not np.isfinite(found.gap):
+        return True
+    z, rests, _ = _snapped(problem, room, found)
+    low, high = room.box
+    less, more = one_sided_slopes(problem, z, found.prices, found.sizes)
+    slopes = size_slopes(problem, z, found.sizes)
+    gains = np.maximum(np.where(z < high, more, 0.0), np.where(z > low, less, 0.0))
+    gains = np.where(rests, gains, np.abs(more))
+    most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
+    rises = np.where(found.sizes < most * (1.0 - _AT), slopes, 0.0)
+    falls = np.where(found.sizes > most * _AT, -slopes, 0.0)
+    of_sizes = np.maximum(rises, falls).max(initial=0.0)
+    return bool(max(gains.max(initial=0.0), of_sizes) <= _BALANCED)
+
+
 def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solution, _Set]:
     """The answer with trades at rest exactly there, and what moves."""
+    z, prices = found.trades, found.prices
+    low, high = room.box
+    trades, rests, ends = _snapped(problem, room, found)
+    none = rests & (trades == 0.0) & _bent(problem) & (high - low > _AT)
+    sizes = found.sizes
+    most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
+    inside = (sizes > _AT * np.maximum(most, _AT)) & (sizes < most * (1.0 - _AT))
+    left = room_left(problem, room, z)
+    priced = np.array([prices.gross, prices.cash, prices.turnover, *prices.linear, *prices.groups])
+    active = _Set(
+        ends=ends,
+        free=np.flatnonzero(~rests),
+        none=none,
+        sizes=np.flatnonzero(inside),
+        sums=np.flatnonzero((left <= _USED) & (priced > _DONE)),
+    )
+    return replace(found, trades=trades), active
+
+
+def _snapped(
+    problem: AllocationProblem, room: Room, found: Solution
+) -> tuple[Floats, _Flags, Floats]:
+    """(n,) trades with those near an end exactly there, (n,) which those are, and (e, n) ends."""
     z, prices = found.trades, found.prices
     low, high = room.box
     ends = [np.zeros_like(z), low, high]
@@ -107,28 +149,12 @@ def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solu
         ends.append(-problem.start)
     if prices.gross > 0.0 or len(prices.groups):
         ends.append(kink(problem))
-    bent = _bent(problem) & (low < 0.0) & (high > 0.0)
     trades, rests = z.copy(), np.zeros(len(z), dtype=np.bool_)
-    none = np.zeros(len(z), dtype=np.bool_)
-    for at, end in enumerate(ends):
+    for end in ends:
         here = (np.abs(z - end) <= _AT) & (end >= low) & (end <= high) & ~rests
         trades[here] = end[here]
         rests |= here
-        if at == 0:
-            none = here & (bent | (_bent(problem) & (high - low > _AT)))
-    sizes = found.sizes
-    most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
-    inside = (sizes > _AT * np.maximum(most, _AT)) & (sizes < most * (1.0 - _AT))
-    left = room_left(problem, room, z)
-    priced = np.array([prices.gross, prices.cash, prices.turnover, *prices.linear, *prices.groups])
-    active = _Set(
-        ends=np.stack(ends),
-        free=np.flatnonzero(~rests),
-        none=none,
-        sizes=np.flatnonzero(inside),
-        sums=np.flatnonzero((left <= _USED) & (priced > _DONE)),
-    )
-    return replace(found, trades=trades), active
+    return trades, rests, np.stack(ends)
 
 
 def _bent(problem: AllocationProblem) -> _Flags:

@@ -14,11 +14,12 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.curved import has_curved_cost, solve_curved
 from coordinator.solver.model import scale_of
-from coordinator.solver.polish import polish
+from coordinator.solver.polish import is_balanced, polish
 from coordinator.solver.room import Room
 from coordinator.solver.segment_qp import solve_parts
 from coordinator.solver.segments import Segments, cut, room_left, with_sizes
 from coordinator.solver.settings import SolverSettings
+from coordinator.solver.sizes import best_sizes
 from coordinator.solver.solution import Solution, judged
 from coordinator.solver.worth import NO_SIZES, marginal_value, rates_of, size_slopes
 
@@ -26,6 +27,8 @@ __all__ = ["optimise_segments"]
 
 _WHOLE_MAX = 40
 """So few segments are solved at once."""
+_WITH_SIZES_MAX = 150
+"""So many names with strategies: what a name is worth then depends on sizes not known yet."""
 _FIRST_MIN = 24
 """Names that join those that hold in the first round, where so many promise anything."""
 _ROUNDS_MAX = 4
@@ -49,7 +52,10 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
             size_slopes(problem, parts.start, nothing),
         ]
     )
-    within = _promising(problem, room, parts, slopes[: len(parts.start)])
+    worth = slopes[: len(parts.start)]
+    if problem.sleeves is not None:
+        worth = marginal_value(problem, parts.start, best_sizes(problem, parts.start))
+    within = _promising(problem, room, parts, worth)
     for _ in range(_ROUNDS_MAX):
         if within.all():
             break
@@ -66,7 +72,7 @@ def _promising(
 ) -> NDArray[np.bool_]:
     """(n,) names to solve first: all that hold or must trade, and the best of the others."""
     n = len(slope)
-    if len(parts.name) <= _WHOLE_MAX:
+    if len(parts.name) <= _WHOLE_MAX or (problem.sleeves is not None and n <= _WITH_SIZES_MAX):
         return np.ones(n, dtype=np.bool_)
     working = (problem.working_buys != 0.0) | (problem.working_sells != 0.0)
     within: NDArray[np.bool_] = (problem.filled != 0.0) | working | (parts.start != 0.0)
@@ -76,9 +82,6 @@ def _promising(
         np.where(high > 0.0, slope - rates.buy, 0.0),
         np.where(low < 0.0, -slope - rates.sell, 0.0),
     )
-    if problem.sleeves is not None:
-        # What the house is charged for a name depends on sizes that are not known yet.
-        gain += np.abs(problem.sleeves.targets).sum(axis=1)
     gain[within] = 0.0
     best = np.argsort(-gain, kind="stable")[: max(_FIRST_MIN, n // 10)]
     within[best[gain[best] > 0.0]] = True
@@ -124,4 +127,6 @@ def _solve(
     scale = scale_of(problem)
     left = room_left(problem, room, parts.start)
     found = solve_parts(problem, room, parts, slopes, left, scale, settings)
-    return found if problem.sleeves is None else polish(problem, room, found)[0]
+    if problem.sleeves is None or is_balanced(problem, room, found):
+        return found
+    return polish(problem, room, found)[0]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices
 from coordinator.solver.room import Room
-from coordinator.solver.segments import Segments, can_bind
+from coordinator.solver.segments import Segments, can_bind, size_units
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.solution import Solution, judged, no_solution
 from coordinator.solver.worth import curvature_added, variance_weight
@@ -64,7 +64,7 @@ def solve_parts(
         iterations=iterations,
         found=parts.start + sums[:n],
         prices=Prices(gross=gross, cash=cash, turnover=turnover, linear=linear, groups=groups),
-        sizes=sums[n:],
+        sizes=sums[n:] if problem.sleeves is None else sums[n:] * size_units(problem.sleeves),
     )
 
 
@@ -85,6 +85,9 @@ def set_up(
     """
     name = parts.name
     quadratic = _curvature(problem, name, scale, bent)
+    if problem.sleeves is not None and len(slopes) > len(parts.start):
+        units = np.concatenate([np.ones(len(parts.start)), size_units(problem.sleeves)])
+        slopes = slopes * units
     solver = piqp.DenseSolver()
     solver.settings.eps_abs = settings.tolerance
     solver.settings.eps_rel = settings.tolerance
@@ -120,7 +123,8 @@ def _curvature(
         quadratic += (scale * added[of_names]) * (of_names[:, None] == of_names)
     if sleeves is None or len(of_names) == len(name):
         return quadratic
-    delta, targets = scale * sleeves.house_weight, sleeves.targets
+    units = size_units(sleeves)
+    delta, targets = scale * sleeves.house_weight, sleeves.targets * units
     across = -delta * targets[of_names]
-    among = delta * (targets.T @ targets) + np.diag(2.0 * scale * sleeves.wish_weight)
+    among = delta * (targets.T @ targets) + np.diag(2.0 * scale * sleeves.wish_weight * units**2)
     return np.block([[quadratic, across], [across.T, among]])

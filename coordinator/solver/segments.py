@@ -31,14 +31,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.core.ports import AllocationProblem, Floats, Sleeves
 from coordinator.solver.further import further_of
 from coordinator.solver.limits import cash_paid, kink
 from coordinator.solver.room import Room
 from coordinator.solver.sizes import sizes_most
 from coordinator.solver.worth import rates_of
 
-__all__ = ["Segments", "can_bind", "cut", "room_left", "with_sizes"]
+__all__ = ["Segments", "can_bind", "cut", "room_left", "size_units", "with_sizes"]
 
 _NARROW = 1e-12
 """A segment this narrow is none, fraction of NAV: an interior needs width."""
@@ -116,11 +116,11 @@ def cut(problem: AllocationProblem, room: Room) -> Segments:
 
 
 def with_sizes(problem: AllocationProblem, parts: Segments) -> Segments:
-    """The segments with one more for each strategy; it uses nothing."""
+    """The segments with one more for each strategy, in units of `size_units`; it uses nothing."""
     sleeves = problem.sleeves
     if sleeves is None or not len(sleeves.names):
         return parts
-    most = sizes_most(sleeves)
+    most = sizes_most(sleeves) / size_units(sleeves)
     nothing = np.zeros(len(most))
     return Segments(
         name=np.concatenate([parts.name, len(parts.start) + np.arange(len(most))]),
@@ -137,6 +137,16 @@ def can_bind(parts: Segments, left: Floats) -> NDArray[np.intp]:
     further = parts.uses[3:]
     most = np.maximum(further * parts.low, further * parts.high).sum(axis=1)
     return np.concatenate([np.arange(3), 3 + np.flatnonzero(most > left[3:])])
+
+
+def size_units(sleeves: Sleeves) -> Floats:
+    """(s,) sizes at which each strategy's weights have a length of 1.
+
+    Sizes and trades are then of one scale, which a solver's last digits need.
+    """
+    length = np.sqrt(np.einsum("is,is->s", sleeves.targets, sleeves.targets))
+    units: Floats = np.divide(1.0, length, out=np.ones_like(length), where=length > 0.0)
+    return units
 
 
 def room_left(problem: AllocationProblem, room: Room, start: Floats) -> Floats:

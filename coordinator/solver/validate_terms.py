@@ -73,9 +73,7 @@ def _check_sleeves(sleeves: Sleeves, n: int) -> None:
 
 def _check_factors(factors: RiskEstimate, covariance: Floats, n: int) -> None:
     rows = factors.rows
-    if rows.ndim != 2:
-        raise ProblemError("factors.rows", f"has shape {rows.shape}", remedy=f"give (m, {n})")
-    _check_shape("factors.rows", rows, (len(rows), n))
+    _check_shape("factors.rows", rows, (rows.shape[0] if rows.ndim else 0, n))
     _check_shape("factors.rest", factors.rest, (n,))
     _check_finite("factors.rows", rows)
     _check_finite("factors.rest", factors.rest)
