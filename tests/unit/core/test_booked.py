@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from coordinator.core.allocate import situation
+from coordinator.core.booked import sized, sleeves_booked
 from coordinator.core.checkpoint import decode_state, encode_state
+from coordinator.core.decide import close_round
 from coordinator.core.engine import Engine
-from coordinator.core.ports import Allocation, AllocationProblem, Allocator
+from coordinator.core.ports import Allocation, AllocationProblem, Allocator, Charges
+from coordinator.core.state import Round
 from coordinator.core.virtual import amount_of
+from coordinator.learning import ChosenRisk
 from coordinator.log.memory import MemoryLog
+from coordinator.solver import CvxAllocator, SolverSettings
 from schemas.decisions import AllocationDecided, ConflictKind, ConflictsDetected
 from schemas.sleeves import SleevesBooked
 from tests.journals import (
@@ -32,6 +38,7 @@ from tests.journals import (
     zero_clock,
 )
 from tests.recorded import end_of, recorded
+from tests.unit.core.planted import view
 
 AT = T0 + HOUR
 MANDATE = {"position_min": -0.5, "position_max": 0.5, "gross_max": 1.5, "volatility_max": 0.252}
@@ -87,6 +94,33 @@ def test_what_a_decision_means_to_each_strategy_adds_up() -> None:
         for name, moved in zip(booked.instruments, trades.sum(axis=0).tolist(), strict=True)
     )
     assert booked.house_weight == pytest.approx(house, abs=1e-12)
+
+
+def test_impact_that_a_decision_is_charged_with_is_saved_too() -> None:
+    state = state_after(world()[1][:-3])
+    portfolio = state.portfolios["p"]
+    for source, direction in (("s", 1), ("u", -1)):
+        said = view(source=source, strategy=source, direction=direction, confidence=0.9)
+        state.views[said.key] = said
+    portfolio.round = Round("signals", state.clock)
+    risk = ChosenRisk()
+    allocator = CvxAllocator(SolverSettings())
+    said_by = close_round(state, portfolio, allocator=allocator, risk_model=risk)
+    decided = next(one for one in said_by if isinstance(one, AllocationDecided))
+    found = situation(state, portfolio, risk)
+    assert found is not None
+    sizes = sized(found, allocator.allocate(found.problem))
+    charged = replace(found.problem, charges=Charges(impact=np.full(len(found.problem.mu), 0.2)))
+    plain = sleeves_booked(state, portfolio, found, sizes, decided)
+    dear = sleeves_booked(state, portfolio, replace(found, problem=charged), sizes, decided)
+    assert plain is not None
+    assert dear is not None
+    trades = np.array([line.units for line in plain.strategies]) * plain.prices / float(plain.nav)
+    gross, net = np.abs(trades).sum(axis=0), np.abs(trades.sum(axis=0))
+    more = 0.2 * (gross**1.5 - net**1.5).sum()
+    assert more > 0.0
+    assert dear.saved - plain.saved == pytest.approx(more)
+    assert sum(line.credit for line in dear.strategies) == pytest.approx(dear.saved)
 
 
 def test_a_strategy_whose_views_are_gone_closes_its_book() -> None:
