@@ -21,12 +21,12 @@ import coordinator.learning
 import coordinator.solver
 import schemas
 from coordinator.core.engine import Engine
-from coordinator.core.ports import RiskModel
+from coordinator.core.ports import Allocator, RiskModel
 from coordinator.learning.risk import ChosenRisk
 from coordinator.solver import CvxAllocator, SolverSettings, numeric_fingerprint, pin_threads
 from schemas.journal import EngineStarted
 
-__all__ = ["Identity", "build_engine", "engine_started", "identity", "risk_model"]
+__all__ = ["Identity", "allocator", "build_engine", "engine_started", "identity", "risk_model"]
 
 DECIDING = (schemas, coordinator.core, coordinator.solver, coordinator.learning)
 """Packages whose source decides: their bytes, and this file's, are the build."""
@@ -39,13 +39,13 @@ Identity = tuple[str, str, str]
 
 def build_engine(*, shard: int, shards: int) -> Engine:
     """An engine with the solver and the risk model of this build."""
+    return Engine(shard=shard, shards=shards, allocator=allocator(), risk_model=risk_model())
+
+
+def allocator() -> Allocator:
+    """The solver of this build."""
     pin_threads()
-    return Engine(
-        shard=shard,
-        shards=shards,
-        allocator=CvxAllocator(SolverSettings()),
-        risk_model=risk_model(),
-    )
+    return CvxAllocator(SolverSettings())
 
 
 def risk_model() -> RiskModel:

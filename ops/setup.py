@@ -1,5 +1,8 @@
 """Makes `.venv` match requirements.lock and installs the project into it, editable.
 
+With --bench it makes `.venv-bench` match tests/bench/requirements.lock: the same packages, and the
+peers that benchmarks compare with, which neither the product nor a test needs.
+
 Run by ops/setup with any Python from 3.11 on, before anything is installed: it uses the standard
 library alone. It never touches what lies outside the project's folder, never downloads a Python,
 and never leaves a half-made environment that a later run would take for a whole one.
@@ -24,11 +27,12 @@ from typing import TextIO
 __all__ = ["SetUpFailedError", "main"]
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+BENCH = sys.argv[1:] == ["--bench"]
+VENV = ROOT / (".venv-bench" if BENCH else ".venv")
 PYTHON = VENV / "bin" / "python"
-LOCK_FILE = ROOT / "requirements.lock"
+LOCK_FILE = ROOT / ("tests/bench/requirements.lock" if BENCH else "requirements.lock")
 STAMP = VENV / ".set-up-from"
-GUARD = ROOT / ".venv.lock"
+GUARD = ROOT / f"{VENV.name}.lock"
 OLDEST = (3, 11)
 WORD_AFTER_S = 20
 LINES_SHOWN_MAX = 25
@@ -68,7 +72,10 @@ class Tool:
 
 
 def main() -> int:
-    """Brings `.venv` up to date. Returns the exit code."""
+    """Brings the environment up to date. Returns the exit code."""
+    if sys.argv[1:] and not BENCH:
+        say("usage: ops/setup [--bench]")
+        return 2
     try:
         if not is_current():
             with alone() as guard:
@@ -241,11 +248,11 @@ def set_up(candidates: tuple[Tool, ...], *, fresh: bool, guard: TextIO) -> None:
 def make(tool: Tool, guard: TextIO) -> None:
     """An empty environment in place of whatever was there."""
     version = ".".join(map(str, sys.version_info[:3]))
-    say(f"set-up: making .venv with Python {version} and {tool.name}")
+    say(f"set-up: making {VENV.name} with Python {version} and {tool.name}")
     for command in tool.make:
         shutil.rmtree(VENV, ignore_errors=True)
         try:
-            return run(command, guard, doing="making .venv")
+            return run(command, guard, doing=f"making {VENV.name}")
         except SetUpFailedError as error:
             failure = error
     raise SetUpFailedError(f"{failure}\n{REMEDY}") from failure
@@ -256,7 +263,7 @@ def install(tool: Tool, guard: TextIO) -> None:
     program = tool.install if tool.name == "uv" else pip_program(tool)
     say(f"set-up: installing the locked packages with {tool.name}; the first time takes a while")
     locked = ("--require-hashes", "--only-binary", ":all:", "--requirement", str(LOCK_FILE))
-    run((*program, *locked), guard, doing="installing requirements.lock")
+    run((*program, *locked), guard, doing=f"installing {LOCK_FILE.name}")
     project = ("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     run((*program, *project), guard, doing="installing the project")
 

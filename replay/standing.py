@@ -28,7 +28,7 @@ from schemas.entries import decode_output, opening
 from schemas.sleeves import SleevesBooked
 from schemas.verdicts import InputRejected, RecordQuarantined
 
-__all__ = ["Moment", "Standing", "Watch", "standing"]
+__all__ = ["Decided", "Moment", "Standing", "Watch", "restore_newest", "standing"]
 
 Watch = Callable[[State, Record], None]
 """Sees the state after each record of the journal, some of them more than once."""
@@ -112,9 +112,9 @@ def _folded(
 ) -> Standing:
     engine = build_engine(shard=shard, shards=shards_of(reader))
     if watch is None or begin_of(reader, "journal", shard):
-        _restore(engine, reader, shard, moment)
+        restore_newest(engine, reader, shard, moment)
     engine.state.follows = True
-    decided = _Decided(reader, shard, after=engine.position)
+    decided = Decided(reader, shard, after=engine.position)
     time, total, done = engine.clock, reader.end("journal", shard), 0
     rejected: list[InputRejected] = []
     count = 0
@@ -145,7 +145,7 @@ def _rejection(output: bytes) -> InputRejected:
     return event
 
 
-def _restore(engine: Engine, reader: LogReader, shard: int, moment: Moment) -> None:
+def restore_newest(engine: Engine, reader: LogReader, shard: int, moment: Moment) -> None:
     """Begin at the newest state of no later than the moment that this build can read."""
     if moment.time is not None:
         return
@@ -172,7 +172,7 @@ def _due(event: Event) -> _Due:
     raise TypeError(message)
 
 
-class _Decided:
+class Decided:
     """What was decided in a shard, by the journal position that caused it."""
 
     def __init__(self, reader: LogReader, shard: int, *, after: int) -> None:

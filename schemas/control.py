@@ -5,10 +5,12 @@ Keyed by name.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from schemas.adaptation import Adaptation
 from schemas.base import Amount, Currency, InputEvent, Model, Name, Origin, Probability, Text
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "SourceRegistered",
     "StrategyMuted",
     "StrategyRegistered",
+    "VolumeShare",
 ]
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -126,12 +129,25 @@ class CoordinationResumed(ControlEvent):
 
 
 class ModePreset(Model):
-    """What a mode means."""
+    """What a mode means: how much the objective counts each thing beside the expected return."""
 
     mode: Name
     """Name that portfolios refer to."""
     risk_aversion: Positive
     """gamma of the objective; larger is more cautious."""
+    cost_weight: Annotated[float, Field(ge=0, le=1_000)] = 1.0
+    """Times the expected costs of trading, linear ones and impact; 0: they do not count."""
+    holding_weight: Annotated[float, Field(ge=0, le=1_000)] = 1.0
+    """Times the expected costs of holding: borrow and carry."""
+    robustness: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """How far each expected return may be mistaken, as a share of the instrument's volatility over
+    the horizon: charged per unit of absolute weight."""
+    turnover_price_bps: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """Charged per unit of turnover, half the absolute weight traded, beside what trading costs."""
+    diversification: Weight = 0.0
+    """Times half the sum of squared weights times variances: spreads what is held."""
+    tracking: Weight = 0.0
+    """Times half the variance of the difference to the mandate's benchmark; cash without one."""
     wish_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Charged for the squared difference of each strategy's size to the one it wishes; counts where
     sleeves are "budgets", as do the next two."""
@@ -164,6 +180,18 @@ class PriorityWeights(Model):
             message = "at least one weight must be above 0"
             raise ValueError(message)
         return self
+
+
+VolumePart = Annotated[float, Field(gt=0, le=1)]
+
+
+class VolumeShare(Model):
+    """How much of an average session's volume one portfolio may trade."""
+
+    portfolio: Name
+    """Whose share."""
+    share: VolumePart
+    """Of every instrument's average volume of a session, a fraction."""
 
 
 class Parameters(Model):
@@ -283,6 +311,13 @@ class Parameters(Model):
     """Reported cash may differ by this much, money: what custodians round away."""
     volume_sessions: Annotated[int, Field(ge=1, le=250)] = 20
     """Sessions that an average daily volume is taken over."""
+    volume_prior: Annotated[float, Field(gt=0, le=1e15)] | None = None
+    """Value traded in a session that is assumed where no volume is known, in the portfolio's
+    currency; absent: no impact is charged there, and the decision says so."""
+    impact_exact_max: Annotated[int, Field(ge=0, le=10_000)] = 250
+    """Of more instruments than that, a problem charges impact by a square, not by the 3/2 power."""
+    impact_reference: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Traded weight at which the square charges as much as the 3/2 power."""
     sleeves: Literal["off", "books", "budgets"] = "off"
     """Whether decisions are split over strategies. books: afterwards, so that each keeps a book of
     its own and what they do against each other is netted; the decision is as without. budgets: as
@@ -298,12 +333,39 @@ class Parameters(Model):
         ModePreset(mode="conservative", risk_aversion=20.0),
     )
     """Presets by name."""
+    adaptation: Adaptation = Adaptation()
+    """Rules by which risk aversion, turnover and budgets move with regime, volatility, drawdown and
+    signal quality; without one they stay where they are."""
+    firm_volume_share: VolumePart | None = None
+    """Share of an average session's volume that all portfolios together may trade in a session, of
+    each instrument; absent: no bound, and mandates bound single decisions alone."""
+    volume_shares: Annotated[tuple[VolumeShare, ...], Field(max_length=100_000)] = ()
+    """How the firm's share is divided, sorted by portfolio; together no more than it. A portfolio
+    without an entry trades nothing while there is a firm's share."""
 
     @model_validator(mode="after")
     def _few_open_panes(self) -> Self:
         """A source's open panes are looked through for each of its signals."""
         if self.pane_grace_ms > GRACE_PANES_MAX * self.pane_ms:
             message = f"pane_grace_ms is at most {GRACE_PANES_MAX} times pane_ms"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _shares_within_the_firms(self) -> Self:
+        """Checked as a whole, in decimals: a tenth three times is three tenths."""
+        names = [one.portfolio for one in self.volume_shares]
+        if names != sorted(set(names)):
+            message = "volume_shares must be sorted by portfolio and unique"
+            raise ValueError(message)
+        if self.firm_volume_share is None:
+            if names:
+                message = "volume_shares divide a firm_volume_share: state it"
+                raise ValueError(message)
+            return self
+        together = sum((Decimal(repr(one.share)) for one in self.volume_shares), Decimal(0))
+        if together > Decimal(repr(self.firm_volume_share)):
+            message = f"volume_shares are {together} together, above firm_volume_share"
             raise ValueError(message)
         return self
 

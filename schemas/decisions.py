@@ -307,7 +307,7 @@ class AllocationDecided(PortfolioOutput):
     turnover: Annotated[float, Field(ge=0)]
     """Half the absolute weight traded."""
     cost: Finite
-    """Expected cost of the trades, fraction of NAV."""
+    """Expected cost of the trades, fraction of NAV: fees, spread, tax and impact."""
     targets: tuple[Target, ...]
     """Sorted by instrument."""
     trades: tuple[Trade, ...]
@@ -328,6 +328,14 @@ class AllocationDecided(PortfolioOutput):
     """What would have to be the same for the same decision."""
     mandate_version: Annotated[int, Field(ge=1)] | None = None
     """Under which of its portfolio's mandates, counted from 1; absent: not told by older builds."""
+    tilt: tuple[tuple[Reference, Finite], ...] = ()
+    """Multipliers that were in force and not 1, sorted by name: the rule's cause and what it moved,
+    such as "drawdown/risk_aversion" or "signal_quality/source/strategy"."""
+    cost_impact: Finite = 0.0
+    """How much of the cost is market impact."""
+    cost_holding: Finite = 0.0
+    """Expected cost of holding what is held after the trades, over the horizon: borrow and carry;
+    below 0 where more is received than paid. No part of the cost."""
 
 
 class TradesExpired(PortfolioOutput):

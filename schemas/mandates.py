@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from schemas.base import Model, Name
 
 __all__ = [
+    "BenchmarkWeight",
     "FactorBound",
     "LotMultiple",
     "Mandate",
@@ -30,6 +31,8 @@ Weight = Annotated[float, Field(ge=-100, le=100)]
 Names = Annotated[tuple[Name, ...], Field(max_length=10_000)]
 Multiple = Annotated[int, Field(ge=1, le=1_000_000)]
 CASH_LEAST = -100
+BENCHMARK_ROUNDING = 0.01
+"""Weights of a benchmark may add up to so much more than 1: published ones are rounded."""
 SoftName = Literal[
     "position_min",
     "position_max",
@@ -96,6 +99,15 @@ class FactorBound(_Bound):
     """Largest exposure; absent: none."""
 
 
+class BenchmarkWeight(Model):
+    """What the benchmark holds of one instrument."""
+
+    instrument: Name
+    """Which."""
+    weight: Weight
+    """Fraction of the benchmark's value; below 0 short."""
+
+
 class MustHold(Model):
     """An instrument that has to be held once it is listed and has a price."""
 
@@ -132,6 +144,7 @@ _KEYS = {
     "factors": "factor",
     "must_hold": "instrument",
     "lots": "instrument",
+    "benchmark": "instrument",
 }
 """Fields that are lists of entries, and what each entry is about."""
 
@@ -195,6 +208,12 @@ class Mandate(Model):
     """Multiples of single instruments, sorted by instrument."""
     soft: Annotated[tuple[SoftLimit, ...], Field(max_length=10_000)] = ()
     """Limits that may give way, sorted by limit, then by what they are about."""
+    benchmark: Annotated[tuple[BenchmarkWeight, ...], Field(max_length=10_000)] = ()
+    """What the portfolio is compared with, sorted by instrument; what is missing to 1 is cash."""
+    benchmark_aversion: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    """Risk aversion at which the benchmark would be the best there is: without any opinion returns
+    are expected to be that times its covariance with it. Absent: they are expected to be those of
+    cash, and the benchmark is only tracked."""
 
     @model_validator(mode="after")
     def _sorted_names(self) -> Self:
@@ -210,6 +229,14 @@ class Mandate(Model):
         for field, key in _KEYS.items():
             _refuse_disorder(field, [(getattr(entry, key),) for entry in getattr(self, field)])
         _refuse_disorder("soft", [(one.limit, one.about or "") for one in self.soft])
+        return self
+
+    @model_validator(mode="after")
+    def _benchmark_is_a_whole(self) -> Self:
+        whole = sum(one.weight for one in self.benchmark)
+        if whole > 1.0 + BENCHMARK_ROUNDING:
+            message = f"benchmark weights add up to {whole:g}, more than 1: give fractions"
+            raise ValueError(message)
         return self
 
     @model_validator(mode="after")

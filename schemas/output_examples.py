@@ -108,7 +108,7 @@ def _verdicts(at: int) -> tuple[OutputEvent, ...]:
             decided_at=at, source="momentum", horizon_sessions=5.0, skill=0.04, observations=61.5
         ),
         ParametersAdapted(
-            decided_at=at, name="window_ms", before=10.0, after=12.0, rule="rounds were split"
+            decided_at=at, name="budgets", before=1.0, after=0.5, rule="crisis", cause="regime"
         ),
         AlertRaised(decided_at=at, severity="warning", message="no prices for 3 sessions"),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.base import (
     Amount,
@@ -31,6 +31,7 @@ __all__ = [
     "PortfolioOpened",
     "PositionReport",
     "PositionsReported",
+    "RateOf",
     "ReportPolicy",
     "Schedule",
 ]
@@ -48,8 +49,17 @@ portfolio pauses until somebody resumes it. trust_report: the difference is book
 price. trust_fills: it is told, and nothing changes."""
 
 
+class RateOf(Model):
+    """A rate of one instrument."""
+
+    instrument: Name
+    """Which."""
+    bps_year: Annotated[float, Field(ge=-100_000, le=100_000)]
+    """Basis points of the value held, for a year of 252 sessions; below 0: received."""
+
+
 class Costs(Model):
-    """What trading is expected to cost, in basis points of the traded value."""
+    """What trading and holding are expected to cost, in basis points unless said."""
 
     fee_bps: Bps = 1.0
     """Commission and fees, each side."""
@@ -57,6 +67,29 @@ class Costs(Model):
     """Tax or duty on sales only."""
     half_spread_bps: Bps = 2.0
     """Half the bid-ask spread, each side."""
+    impact: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Y of the square-root law: a trade costs Y times the volatility of one session times the root
+    of traded value over a session's volume, a fraction of its value. About 1 is usual."""
+    borrow_bps_year: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """Paid on the value held short, a year of 252 sessions."""
+    borrow: Annotated[tuple[RateOf, ...], Field(max_length=10_000)] = ()
+    """The same of single instruments, instead; sorted by instrument, none below 0."""
+    carry: Annotated[tuple[RateOf, ...], Field(max_length=10_000)] = ()
+    """Paid on the value held, received on what is short; below 0 the other way round, as dividends
+    or funding may be. Sorted by instrument; nothing for those that are not named."""
+
+    @model_validator(mode="after")
+    def _sorted_rates(self) -> Self:
+        for field in ("borrow", "carry"):
+            names = [one.instrument for one in getattr(self, field)]
+            if names != sorted(set(names)):
+                message = f"{field} must be sorted by instrument and unique"
+                raise ValueError(message)
+        for one in self.borrow:
+            if one.bps_year < 0:
+                message = f"borrow of {one.instrument} is below 0: it is paid, never received"
+                raise ValueError(message)
+        return self
 
 
 class Schedule(Model):

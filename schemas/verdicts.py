@@ -189,16 +189,27 @@ class SourceCalibrated(OutputEvent):
 
 
 class ParametersAdapted(OutputEvent):
-    """A parameter moved inside its bounds by a stated rule."""
+    """A parameter moved inside its bounds by a stated rule.
+
+    Multipliers are those of one rule alone; what is in force is the product over all rules.
+    """
 
     name: Name
-    """The parameter's name."""
+    """The parameter's name: risk_aversion, turnover, budgets or strategy, each a multiplier."""
     before: Finite
     """Value until now, in the parameter's unit."""
     after: Finite
     """Value from now on, in the parameter's unit."""
     rule: Text
     """The rule that moved it, in words."""
+    portfolio: Name | None = None
+    """Whose; absent: of all portfolios."""
+    source: Name | None = None
+    """Whose strategy it is about; absent: about none."""
+    strategy: Name | None = None
+    """The strategy of that source whose wish and budget move."""
+    cause: Name | None = None
+    """What the rule goes by: regime, volatility, drawdown or signal_quality."""
 
 
 class AlertRaised(OutputEvent):

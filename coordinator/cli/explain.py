@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "render", "run"]
 
-_SIGNALS, _CHANGES, _CONFLICTS, _LIMITS = 10, 8, 4, 4
+_SIGNALS, _CHANGES, _CONFLICTS, _LIMITS, _MOVED = 10, 8, 4, 4, 8
 _BESIDE = 70
 """Columns that stand beside a signal's id in its table."""
 
@@ -101,6 +101,13 @@ def _head(told: Explanation) -> Iterator[RenderableType]:
     if told.priority_parts:
         parts = (f"{name} {part:.2f}" for name, part in told.priority_parts)
         yield Text.assemble(("priority of ", "dim"), ", ".join(parts))
+    for one in told.moved[:_MOVED]:
+        since = "" if one.since is None else f" since {clock_text(one.since)}"
+        rule = "" if one.rule is None else f": {one.rule}"
+        yield Text.assemble(
+            ("moved ", "dim"), safe(one.name), f" x{one.multiplier:g}{since}", safe(rule)
+        )
+    yield from _more(len(told.moved), _MOVED)
 
 
 def _signals(told: Explanation, *, whole: bool) -> Iterator[RenderableType]:
@@ -198,7 +205,7 @@ def _changes(told: Explanation) -> Iterator[RenderableType]:
     trades = sum(1 for one in told.changes if one.trade is not None)
     yield _title(
         f"Before and after: {counted(trades, 'trade')}, turnover {_percent(told.turnover)}, "
-        f"expected cost {_bps(told.cost)}"
+        f"expected cost {_bps(told.cost)}{_costs(told)}"
     )
     rows = table(
         "instrument", "before", "wanted", "after", "trade", "at", "urgency", "opinion",
@@ -216,6 +223,12 @@ def _changes(told: Explanation) -> Iterator[RenderableType]:
             _percent(side.volatility), str(side.positions),
         )  # fmt: skip
     yield totals
+
+
+def _costs(told: Explanation) -> str:
+    """What there is of impact and of holding."""
+    impact = f" (impact {_bps(told.cost_impact)})" if told.cost_impact else ""
+    return f"{impact}, holding {_bps(told.cost_holding)}" if told.cost_holding else impact
 
 
 def _change(one: Change) -> tuple[RenderableType, ...]:

@@ -28,6 +28,7 @@ COMMANDS = {
     "backtest": "backtest",
     "replay": "replay",
     "explain": "explain",
+    "frontier": "frontier",
     "portfolio": "portfolio",
     "sources": "sources",
     "activity": "activity",

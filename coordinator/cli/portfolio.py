@@ -131,6 +131,9 @@ def _head(told: Standing) -> Iterator[RenderableType]:
         f"  NAV {view.nav:,.2f} ", safe(told.currency),
         f"  rounds {told.rounds}  fills {view.fills}  mandate {view.mandate_version}",
     )  # fmt: skip
+    if told.moved:
+        moved = ", ".join(f"{name} x{by:g}" for name, by in told.moved)
+        yield Text.assemble(("multipliers in force: ", "yellow"), safe(moved))
     if view.unpriced:
         names = ", ".join(view.unpriced)
         yield Text.assemble(("without a price or a rate: ", "red"), safe(names))

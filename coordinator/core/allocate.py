@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from coordinator.core.benchmark import prior_of, prior_weights, relative
 from coordinator.core.board import Board
 from coordinator.core.book import Valuation, value, working
 from coordinator.core.bounding import bounded, wanted
@@ -22,12 +23,15 @@ from coordinator.core.likeness import errors_between
 from coordinator.core.limits import Limits
 from coordinator.core.match import Combination, combine
 from coordinator.core.normalise import crossed_scores, forecasts_of
+from coordinator.core.objectives import Aims, aims_of, charged
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel, Sleeves
 from coordinator.core.priority import Priorities, priorities
 from coordinator.core.risk import covariance_of
 from coordinator.core.sleeves import binding, sleeves_of
 from coordinator.core.state import Portfolio, State, View
+from coordinator.core.tilt import NEUTRAL, Tilt, tilt_of
 from coordinator.core.views import heard, horizon_of, scored_views
+from schemas.mandates import Mandate
 
 __all__ = ["Opinion", "Situation", "problem_digest", "situation"]
 
@@ -55,8 +59,9 @@ class Situation:
     prices: (n,) last prices, each in its own currency; unit: (n,) weight of one unit. rows: views
     that count; without: live views that do not. apart:
     conflicts between the views; priorities: of the rows. limits: as the mandate states them,
-    and what open orders leave of them. sleeves: of its strategies, None where they are off; they
-    are part of the problem where budgets are to be kept, and the house is bounded or charged.
+    and what open orders leave of them. aims: what the objective weighs. tilt: the multipliers in
+    force. sleeves: of its strategies, None where they are off; they are part of the problem where
+    budgets are to be kept, and the house is bounded or charged.
     """
 
     problem: AllocationProblem
@@ -70,6 +75,8 @@ class Situation:
     priorities: Priorities
     worth: Valuation
     limits: Limits
+    aims: Aims
+    tilt: Tilt = NEUTRAL
     sleeves: Sleeves | None = None
 
     @property
@@ -91,13 +98,20 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
     covariance = covariance_of(
         state, names, currency=portfolio.currency, horizon=horizon, risk_model=risk_model
     )
-    opinion = _opinion(state, views, picks=picks, horizon=horizon, covariance=covariance)
+    opinion = _opinion(
+        state, views, picks=picks, horizon=horizon, covariance=covariance, mandate=portfolio.mandate
+    )
     prices = state.market.price[state.market.columns(names)]
     mu = opinion.combination.mu
     unit = prices * _rates(state, portfolio, names) / worth.nav
-    problem = _problem(state, portfolio, worth, names, unit, covariance, mu)
-    problem, limits = bounded(state, portfolio, worth, problem, unit=unit, horizon=horizon)
-    sleeves = sleeves_of(state, portfolio, problem, opinion.combination, horizon=horizon)
+    tilt = tilt_of(state, portfolio)
+    problem = _problem(state, portfolio, worth, names, unit, covariance, mu, tilt)
+    aims = aims_of(state, portfolio, names, covariance, horizon=horizon, unit=unit, nav=worth.nav)
+    problem = charged(problem, aims, state.parameters)
+    problem, limits = bounded(
+        state, portfolio, worth, problem, unit=unit, horizon=horizon, turnover=tilt.turnover
+    )
+    sleeves = sleeves_of(state, portfolio, problem, opinion.combination, horizon=horizon, tilt=tilt)
     if state.parameters.sleeves == "budgets" and sleeves is not None and binding(sleeves):
         problem = replace(problem, sleeves=sleeves)
     return Situation(
@@ -112,6 +126,8 @@ def situation(state: State, portfolio: Portfolio, risk_model: RiskModel) -> Situ
         opinion.priorities,
         worth,
         limits,
+        aims,
+        tilt,
         sleeves,
     )
 
@@ -123,6 +139,7 @@ def _opinion(
     picks: dict[str, int],
     horizon: float,
     covariance: Floats,
+    mandate: Mandate,
 ) -> Opinion:
     """What the views say together; the same one for all portfolios that hear the same.
 
@@ -137,20 +154,24 @@ def _opinion(
     )
     speakers = sorted({view.source for view in views})
     terms = [state.sources[name].terms for name in speakers]
-    own = [tuple(state.sources[name].by_strategy.values()) for name in speakers]
-    key = (tuple(picks), horizon, state.session_now(), state.learned, spreads)
+    by_strategy = [tuple(state.sources[name].by_strategy.values()) for name in speakers]
+    prior, beside = prior_of(mandate, tuple(picks), covariance), prior_weights(mandate)
+    expected = (prior.tobytes(), tuple(beside.items()))
+    key = (tuple(picks), horizon, state.session_now(), state.learned, spreads, expected)
 
     groups = forecasts_of(state.views, state.sources, forecasters)
     crossed = chain.from_iterable(groups.values())
 
     def formed() -> Opinion:
-        scored = crossed_scores(groups, state.sources, parameters)
-        board, without = scored_views(state, views, picks=picks, ahead=horizon, crossed=scored)
+        told = {name: relative(group, beside, state) for name, group in groups.items()}
+        scored = crossed_scores(told, state.sources, parameters)
+        own = relative(views, beside, state)
+        board, without = scored_views(state, own, picks=picks, ahead=horizon, crossed=scored)
         between = errors_between(board.sources, state.sources, state.pairs, parameters)
         combination = combine(
             board,
             covariance,
-            prior=np.zeros(len(picks)),
+            prior=prior,
             between=between,
             weighings=state.weighings,
         )
@@ -159,7 +180,7 @@ def _opinion(
         return Opinion(combination, apart, without, ranked)
 
     # Terms are events: the same ones are equal ones.
-    agreed = (*terms, *chain.from_iterable(own), *crossed)
+    agreed = (*terms, *chain.from_iterable(by_strategy), *crossed)
     return state.opinions.get(key, formed, same=(covariance, parameters, *agreed, *views))
 
 
@@ -168,11 +189,12 @@ def _is_judged(view: View, picks: dict[str, int]) -> bool:
 
 
 def _instruments(state: State, portfolio: Portfolio, views: list[View]) -> tuple[str, ...]:
-    """Priced instruments that are judged, held, traded or wanted, and a rate leads home from."""
+    """Priced ones that are judged, held, traded, wanted or compared with; a rate leads home."""
     named = {view.instrument for view in views} | set(portfolio.positions)
     named |= {name for view in views for name, _ in view.against}
     named |= {trade.instrument for trade in portfolio.open_trades.values()}
     named |= wanted(portfolio.mandate)
+    named |= {one.instrument for one in portfolio.mandate.benchmark}
     market = state.market
     known, price = market.instruments, market.price
     leads: dict[str, bool] = {portfolio.currency: True}
@@ -206,6 +228,7 @@ def _problem(
     unit: Floats,
     covariance: Floats,
     mu: Floats,
+    tilt: Tilt,
 ) -> AllocationProblem:
     mandate, costs, nav = portfolio.mandate, portfolio.costs, worth.nav
     n = len(names)
@@ -221,7 +244,7 @@ def _problem(
         nav=nav,
         mu=mu,
         covariance=covariance,
-        risk_aversion=portfolio.risk_aversion,
+        risk_aversion=portfolio.risk_aversion * tilt.aversion,
         filled=held,
         working_buys=may_fill[:, 0] * unit,
         working_sells=may_fill[:, 1] * unit,

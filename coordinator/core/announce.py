@@ -23,6 +23,7 @@ from schemas.signals import SignalIssued, SignalWithdrawn
 from schemas.verdicts import (
     Ending,
     InputRejected,
+    ParametersAdapted,
     SignalExpired,
     SignalRejected,
     SignalRejection,
@@ -39,6 +40,8 @@ def ours_to_say(state: State, event: OutputEvent) -> bool:
     """
     if isinstance(event, (SignalRejected, SignalExpired, SourceCalibrated, SourcePaneClosed)):
         return shard_of(event.source, state.shards) == state.shard
+    if isinstance(event, ParametersAdapted) and event.portfolio is None:
+        return shard_of(event.source or "", state.shards) == state.shard
     if isinstance(event, CorporateActionTaken) or (
         isinstance(event, InputRejected) and event.portfolio is None
     ):

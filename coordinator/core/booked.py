@@ -96,7 +96,7 @@ def sleeves_booked(
     saved = saved_cost(
         weights,
         linear=(found.problem.cost_buy + found.problem.cost_sell) / 2.0,
-        impact=found.problem.charges.impact,
+        impact=found.aims.expenses.impact,
     )
     moved = np.flatnonzero((trades != 0.0).any(axis=0))
     columns = (

@@ -21,6 +21,7 @@ from coordinator.core.accounts import (
 )
 from coordinator.core.actions import action_timer
 from coordinator.core.clock import MILLISECOND
+from coordinator.core.firm import count_dealt, split_dealt
 from coordinator.core.movements import Movement, Movements
 from coordinator.core.panes import count_fill
 from coordinator.core.reconcile import OPENED
@@ -74,6 +75,7 @@ def take_fill(state: State, event: orders.Fill) -> None:
         Movement(event.event_time, event.instrument, event.quantity, currency, paid),
     )
     count_fill(state, event)
+    count_dealt(state, portfolio, event)
     show_soon(state, portfolio)
 
 
@@ -173,6 +175,7 @@ def take_action(state: State, event: CorporateActionTaken) -> None:
     share_action(state, action)
     if event.kind == "split":
         state.market.split(event.instrument, event.factor, effective_at=action.effective_at)
+        split_dealt(state, event.instrument, event.factor)
         at = action.effective_at
         state.outcomes.adjust(event.instrument, 1.0 / event.factor, before=at)
     elif event.kind in ("dividend", "spin_off"):

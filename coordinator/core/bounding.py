@@ -15,6 +15,7 @@ from coordinator.core.accounts import EXACT, ZERO
 from coordinator.core.book import Valuation, drawdown_now
 from coordinator.core.boxes import Ground, Tiers
 from coordinator.core.breaches import foreign_cash
+from coordinator.core.firm import session_left
 from coordinator.core.limits import Limits, limits_of
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.core.state import Portfolio, State
@@ -48,13 +49,17 @@ def bounded(
     *,
     unit: Floats,
     horizon: float,
+    turnover: float = 1.0,
 ) -> tuple[AllocationProblem, Limits]:
     """The problem under its limits, and how the mandate states them.
 
-    problem: its trade_max says what can be traded at all. unit: (n,) weight of one unit.
+    problem: its trade_max says what can be traded at all. unit: (n,) weight of one unit. turnover:
+    the part of the mandate's turnover_max that is in force, at most 1.
     """
     problem = _in_lots(state, portfolio, problem)
-    ground = _ground(state, portfolio, worth, problem, unit=unit, horizon=horizon)
+    ground = _ground(
+        state, portfolio, worth, problem, unit=unit, horizon=horizon, turnover=turnover
+    )
     limits = limits_of(ground)
     found = replace(
         problem,
@@ -77,11 +82,16 @@ def _ground(
     *,
     unit: Floats,
     horizon: float,
+    turnover: float,
 ) -> Ground:
     mandate, names, market = portfolio.mandate, problem.instruments, state.market
+    if turnover < 1.0:
+        cut = turnover * mandate.turnover_max
+        mandate = mandate.model_copy(update={"turnover_max": cut})
     low, high = problem.filled + problem.working_sells, problem.filled + problem.working_buys
     volume = betas = np.full(len(names), np.nan)
-    if mandate.days_to_liquidate_max is not None or mandate.volume_share_max is not None:
+    own = mandate.days_to_liquidate_max is not None or mandate.volume_share_max is not None
+    if own or state.parameters.firm_volume_share is not None:
         volume = market.average_volume(names) * unit
     if any(one.factor == MARKET_FACTOR for one in mandate.factors):
         betas = market.betas(state.parameters)[market.columns(names)]
@@ -101,6 +111,7 @@ def _ground(
         foreign=foreign_cash(portfolio, worth, market),
         drawdown=drawdown_now(portfolio, worth),
         lot=problem.lot_weight,
+        session_left=session_left(state, portfolio, names, volume=volume, unit=unit),
     )
 
 

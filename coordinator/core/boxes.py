@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coordinator.core.firm import FIRM_SHARE
 from coordinator.core.instrument import Instrument
 from coordinator.core.ports import DRIFT, Floats
 from schemas.mandates import Mandate
@@ -41,6 +42,8 @@ class Ground:
     session's, NaN where none is known or asked for. betas: to the market, NaN where not asked for.
     horizon: of the allocation, sessions. foreign: cash of other currencies, sum of absolute values.
     drawdown: fall from the best session close. lot: weight of one lot, 0 where any quantity is.
+    session_left: (n,) what the firm's share of volumes leaves, NaN where no volume is known; None:
+    there is no such share.
     """
 
     mandate: Mandate
@@ -58,6 +61,7 @@ class Ground:
     foreign: float
     drawdown: float
     lot: Floats
+    session_left: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +193,20 @@ def liquid(ground: Ground) -> tuple[Floats, Floats]:
 
 
 def _trades(ground: Ground, lower: _Side, upper: _Side) -> _Side:
-    """What one decision may trade: nothing where it cannot, a share of the volume where said."""
+    """What one decision may trade: nothing where it cannot, a share of the volume where said.
+
+    Of what has no known volume, none can be told: it may fall to 0, and never grow.
+    """
     trade = _Side(len(ground.names), 0.0, "trade_max", sign=1.0)
     trade.bound = ground.trade_max.copy()
     share = ground.mandate.volume_share_max
-    if share is not None:
-        trade.tighten_all(share * ground.volume, "volume_share_max")
-        for i in np.flatnonzero(np.isnan(ground.volume)).tolist():
-            _no_more(ground, i, lower, upper, "volume_share_max")
+    bounds = [] if share is None else [(share * ground.volume, "volume_share_max")]
+    if ground.session_left is not None:
+        bounds.append((ground.session_left, FIRM_SHARE))
+    for most, name in bounds:
+        trade.tighten_all(most, name)
+        for i in np.flatnonzero(np.isnan(most)).tolist():
+            _no_more(ground, i, lower, upper, name)
     return trade
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from coordinator.core.match import Combination
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.core.state import Source
+from coordinator.core.tilt import Tilt
 
 __all__ = ["Overrun", "overruns"]
 
@@ -40,11 +41,12 @@ def overruns(
     sources: Mapping[str, Source],
     *,
     rates: Mapping[str, float],
+    tilt: Tilt,
 ) -> list[Overrun]:
     """Those of a round, capital before risk, each by source and strategy.
 
     rates: units of the portfolio's currency for one of others; a capital in a currency without one
-    is not compared.
+    is not compared. tilt: what budgets are multiplied by.
     """
     capital, risk = _members(combination, sources)
     if not capital and not risk:
@@ -60,13 +62,15 @@ def overruns(
         rate = 1.0 if currency is None else rates.get(currency)
         if money is not None and rate is not None:
             used = float(np.abs(wishes).sum()) * problem.nav
-            found.append(Overrun(tuple(rows), wishes, _beyond(used, float(money) * rate)))
+            budget = float(money) * rate * tilt.budget(source, strategy)
+            found.append(Overrun(tuple(rows), wishes, _beyond(used, budget)))
     for (source, strategy), rows in sorted(risk.items()):
         wishes = _wished(combination, rows) * scale
         share = sources[source].risk_budget(strategy)
         if share is not None and whole > 0.0:
             used = float(wishes @ felt) / whole
-            found.append(Overrun(tuple(rows), wishes, _beyond(used, share)))
+            budget = share * tilt.budget(source, strategy)
+            found.append(Overrun(tuple(rows), wishes, _beyond(used, budget)))
     return [one for one in found if one.severity > 0.0]
 
 

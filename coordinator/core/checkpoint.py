@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
-from coordinator.core import published, virtual
+from coordinator.core import published, tilt, virtual
 from coordinator.core.bias import Bias
 from coordinator.core.clock import Timers
 from coordinator.core.instrument import Instrument
@@ -63,6 +63,8 @@ _ARRAYS = {
     "volumes": "<f8",
 }
 """Arrays of the market and how their numbers are spelled; the rings have a row a session."""
+_UNUSED = {"adapted": ("adapted",), "dealt": ("dealt", "dealt_in")}
+"""What a portfolio has of rules that are off: no part of its state, which is as without them."""
 _RINGS = ("returns", "volumes")
 
 
@@ -158,8 +160,12 @@ def portfolio_digest(portfolio: Portfolio) -> str:
 def _portfolio_bytes(portfolio: Portfolio) -> bytes:
     """One spelling: books in the order of their keys, whatever order they were filled in."""
     tree = _PORTFOLIO.dump_python(portfolio, mode="json")
-    for book in ("accounts", "cost", "positions", "open_trades"):
+    for book in ("accounts", "adapted", "cost", "dealt", "positions", "open_trades"):
         tree[book] = dict(sorted(tree[book].items()))
+    for rule, with_it in _UNUSED.items():
+        if not tree[rule]:
+            for name in with_it:
+                del tree[name]
     return to_json(tree)
 
 
@@ -223,6 +229,7 @@ def _parts(state: State) -> list[_Part]:
         ),
         _Part("biases", _BIASES.dump_json(dict(sorted(state.biases.items())))),
         _Part("published", published.written(state.published)),
+        _Part("tilt", tilt.written(state)),
         _Part("virtual books", virtual.written(state.virtual)),
     ]
     parts += [
@@ -350,6 +357,7 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.source_panes = _SOURCE_PANES.validate_json(parts["panes of sources"])
     state.biases = _BIASES.validate_json(parts["biases"])
     state.published = published.read(parts["published"])
+    tilt.read(state, parts["tilt"])
     state.virtual = virtual.read(parts["virtual books"])
     for name, body in parts.items():
         if name.startswith("portfolio "):

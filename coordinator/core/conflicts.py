@@ -2,7 +2,8 @@
 
 Place in the flow: after `match` combined the views, before the decision is written. What opinions
 have against each other is found once for all who hear them. The statistic
-is the difference of two views in units of its own uncertainty; severity = 2 Phi(|z|) - 1.
+is the difference of two views in units of its own uncertainty; severity = 2 Phi(|z|) - 1. What
+counts of a view is what it expects beyond the prior.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from coordinator.core.budgets import overruns
 from coordinator.core.match import Combination, error_correlation
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.core.state import Source
+from coordinator.core.tilt import NEUTRAL, Tilt
 from schemas.control import Parameters
 from schemas.decisions import ConflictKind
 
@@ -79,6 +81,7 @@ def find_conflicts(
     parameters: Parameters,
     *,
     rates: Mapping[str, float],
+    tilt: Tilt = NEUTRAL,
 ) -> list[Conflict]:
     """All conflicts of a round of at least the reported severity, the most severe first.
 
@@ -91,7 +94,7 @@ def find_conflicts(
     own = [
         *_forbidden(combination, problem),
         *_capacity(combination, problem),
-        *_beyond_budget(combination, problem, sources, rates),
+        *_beyond_budget(combination, problem, sources, rates, tilt),
     ]
     found = [*apart.conflicts, *(c for c in own if c.severity >= parameters.conflict_severity_min)]
     return sorted(found, key=lambda c: (-c.severity, c.kind, c.picks))
@@ -115,10 +118,10 @@ def severity_of(z: float) -> float:
 
 def _opposite(combination: Combination, between: Floats, parameters: Parameters) -> list[Conflict]:
     """Opposite views on one pick: one conflict each, as severe as its worst pair."""
-    board, q, found = combination.board, combination.q, []
+    board, v, found = combination.board, combination.wish, []
     variance = combination.weighing.variance
     for everyone, all_rows in board.groups():
-        wish = q[all_rows]
+        wish = v[all_rows]
         split = (wish > 0.0).any(axis=1) & (wish < 0.0).any(axis=1)
         if not split.any():
             continue
@@ -193,7 +196,8 @@ def _correlated(
     The worst, as many as a round tells, and how many more there are: of thousands of picks that
     move together there may be millions.
     """
-    board, q, k = combination.board, combination.pooled, combination.weighing.pool.k
+    board, k = combination.board, combination.weighing.pool.k
+    v = combination.pooled_wish
     cov = board.within(board.seen(covariance))
     variance = np.diag(cov)
     sigma = np.sqrt(variance)
@@ -201,7 +205,7 @@ def _correlated(
     i, j = np.nonzero(close)
     above = i < j
     i, j = i[above], j[above]
-    apart = (q[i] * q[j]) * cov[i, j] < 0.0
+    apart = (v[i] * v[j]) * cov[i, j] < 0.0
     i, j = i[apart], j[apart]
     if not len(i):
         return [], 0
@@ -212,7 +216,7 @@ def _correlated(
     def z(one: Indices, other: Indices) -> Floats:
         beta = both / variance[other]
         spread = s[one] + beta**2 * s[other] - 2.0 * beta * s_ij
-        gap: Floats = np.abs(q[one] - beta * q[other])
+        gap: Floats = np.abs(v[one] - beta * v[other])
         return gap / np.sqrt(np.maximum(spread, 1e-300))
 
     worst, picks = np.maximum(z(i, j), z(j, i)), board.picks.tolist()
@@ -247,7 +251,7 @@ def _forbidden(combination: Combination, problem: AllocationProblem) -> list[Con
     met = (mu <= 0) & (floor >= 0) & (held <= ROOM_MIN)
     spoken = np.unique(board.picks) if board.exposure is None else _exposed(board.exposure)
     variance = combination.weighing.variance * (1.0 + combination.weighing.pool.k)
-    z = np.abs(combination.pooled) / np.sqrt(variance)
+    z = np.abs(combination.pooled_wish) / np.sqrt(variance)
     found = []
     for pick in spoken[~met[spoken] & (room[spoken] <= ROOM_MIN)].tolist():
         rows = [i for slot in _about(board, pick) for i in board.rows_of(slot)]
@@ -293,10 +297,11 @@ def _beyond_budget(
     problem: AllocationProblem,
     sources: Mapping[str, Source],
     rates: Mapping[str, float],
+    tilt: Tilt,
 ) -> list[Conflict]:
     """Strategies whose wishes exceed their capital or risk budget, with their largest wishes."""
     board, found = combination.board, []
-    for over in overruns(combination, problem, sources, rates=rates):
+    for over in overruns(combination, problem, sources, rates=rates, tilt=tilt):
         wished = np.abs(over.wishes[board.pick[list(over.rows)]])
         largest = sorted(zip((-wished).tolist(), over.rows, strict=True))[:CAPACITY_NAMES_MAX]
         rows = tuple(sorted(row for _, row in largest))

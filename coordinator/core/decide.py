@@ -14,6 +14,7 @@ from coordinator.core.booked import sized, sleeves_booked
 from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.conflicts import find_conflicts
+from coordinator.core.firm import firm_remarks
 from coordinator.core.limit_lines import limit_uses
 from coordinator.core.lines import (
     BREACH_MIN,
@@ -22,6 +23,7 @@ from coordinator.core.lines import (
     instrument_lines,
     signal_uses,
 )
+from coordinator.core.objectives import held_charge, linear_cost, traded_charge
 from coordinator.core.ports import Allocation, Allocator, Floats, RiskModel
 from coordinator.core.priority import PARTS, decision_parts, weighted
 from coordinator.core.state import Portfolio, Round, State
@@ -64,6 +66,7 @@ def close_round(
         state.sources,
         state.parameters,
         rates=_capital_rates(state, portfolio),
+        tilt=found.tilt,
     )
     reported = conflicts[: state.parameters.conflicts_max]
     events: list[OutputEvent] = []
@@ -151,11 +154,13 @@ def _decision(
     problem = found.problem
     start = problem.start
     after = start + answer.trades
-    cost = np.where(answer.trades > 0, problem.cost_buy, problem.cost_sell) * np.abs(answer.trades)
+    impact = found.aims.expenses.of_trades(answer.trades)
+    cost = linear_cost(problem, answer.trades) + impact
     lines = instrument_lines(
         state, portfolio, found, answer, cost=cost, decision_id=decision_id(portfolio)
     )
-    priority, parts = _priority(state, found, answer, cost=float(cost.sum()))
+    paid = float(cost.sum())
+    priority, parts = _priority(state, found, answer, cost=paid)
     return AllocationDecided(
         decided_at=state.clock,
         portfolio=portfolio.name,
@@ -169,7 +174,7 @@ def _decision(
         priority=priority,
         priority_parts=parts,
         turnover=float(np.abs(answer.trades).sum() / 2.0),
-        cost=float(cost.sum()),
+        cost=paid,
         targets=lines.targets,
         trades=lines.trades,
         before=_profile(found, start, cash=problem.cash - float((start - problem.filled).sum())),
@@ -177,11 +182,14 @@ def _decision(
             found, after, cash=problem.cash - float((after - problem.filled).sum() + cost.sum())
         ),
         signals=signal_uses(found, answer, after),
-        prior_utility=0.0,
+        prior_utility=float(found.combination.prior @ after),
         limits=limit_uses(found, answer),
-        solver=_report(found, answer),
+        solver=_report(found, answer, firm_remarks(state, portfolio)),
         identity=_identity(state, portfolio, found),
         mandate_version=portfolio.mandate_version,
+        tilt=found.tilt.parts,
+        cost_impact=float(impact.sum()),
+        cost_holding=found.aims.expenses.of_holding(after),
     )
 
 
@@ -205,8 +213,12 @@ def _priority(
 def _worth(found: Situation, answer: Allocation, cost: float) -> float:
     """gain / (gain + cost) of trading against not trading."""
     problem, start = found.problem, found.problem.start
+    charged = linear_cost(problem, answer.trades).sum() + traded_charge(
+        problem.charges, answer.trades
+    )
     risk = problem.risk_aversion / 2.0 * float(start @ problem.covariance @ start)
-    gain = max(0.0, answer.objective + cost - (float(problem.mu @ start) - risk))
+    stay = float(problem.mu @ start) - risk - held_charge(problem, start)
+    gain = max(0.0, answer.objective + float(charged) - stay)
     return gain / (gain + cost) if gain > 0.0 else 0.0
 
 
@@ -229,7 +241,8 @@ def _profile(found: Situation, weights: Floats, *, cash: float) -> Profile:
     )
 
 
-def _report(found: Situation, answer: Allocation) -> SolverReport:
+def _report(found: Situation, answer: Allocation, more: tuple[str, ...]) -> SolverReport:
+    """more: remarks on what was asked, beside those on the answer."""
     empty = found.limits.empty
     remarks = (f"left out, of no instrument of this decision: {listed(empty)}",) if empty else ()
     return SolverReport(
@@ -241,7 +254,7 @@ def _report(found: Situation, answer: Allocation) -> SolverReport:
         objective_continuous=answer.objective_continuous,
         violation=max(answer.violation, 0.0),
         violation_before=max(answer.violation_before, 0.0),
-        remarks=(*answer.remarks, *remarks),
+        remarks=(*answer.remarks, *remarks, *found.aims.remarks(), *more),
     )
 
 

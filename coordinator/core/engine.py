@@ -195,10 +195,14 @@ class Engine:
         """
         self._out, self._at = [], record.position
         for time, timer, event in decided:
-            self._fire_timers((time, timer), failures)
-            self._advance(time)
+            self.approach(time, timer, failures=failures)
             evolve_output(self.state, event)
         return self.step(record, failures=failures)
+
+    def approach(self, time: int, timer: str, *, failures: Mapping[str, str] = NO_FAILURES) -> None:
+        """Everything that is due before a timer of that time, ns: as it stood when that fired."""
+        self._fire_timers((time, timer), failures)
+        self._advance(time)
 
     def _advance(self, time: int) -> None:
         """The clock never goes back; a step above the bound is reported."""

@@ -42,6 +42,7 @@ from coordinator.core.rounds import (
 )
 from coordinator.core.shown import seen_as
 from coordinator.core.state import OpenTrade, Portfolio, Source, State
+from coordinator.core.tilt import look_again, take_move, take_regime
 from coordinator.core.virtual import take_sleeves
 from schemas import control, market, orders, outcomes, portfolios
 from schemas.base import Event
@@ -64,6 +65,7 @@ from schemas.panes import PortfolioPaneClosed, SourcePaneClosed
 from schemas.signals import SignalIssued
 from schemas.sleeves import SleevesBooked
 from schemas.verdicts import (
+    ParametersAdapted,
     RecordQuarantined,
     SignalExpired,
     SignalRejected,
@@ -76,6 +78,9 @@ def evolve_input(state: State, stamp: Stamp, event: Event) -> None:
     """Apply an accepted input."""
     if type(event) is SignalIssued:
         take_view(state, stamp, event)
+        return
+    if type(event) is market.RegimeDeclared:
+        take_regime(state, stamp, event)
         return
     change = _INPUTS.get(type(event))
     if change is not None:
@@ -128,18 +133,22 @@ def _rate(state: State, event: market.RatesObserved) -> None:
 
 
 def _opened(state: State, event: portfolios.PortfolioOpened) -> None:
-    preset = _preset(state.parameters, event.mode) or 0.0
-    portfolio = Portfolio.opened(event, risk_aversion=preset)
+    preset = _preset(state.parameters, event.mode)
+    if preset is None:
+        message = f"{event.portfolio}: no mode {event.mode!r}, which its intake should have seen"
+        raise LookupError(message)
+    portfolio = Portfolio.opened(event, preset=preset)
     state.portfolios[event.portfolio] = portfolio
     await_panes(state, portfolio)
     note_mandate(state, portfolio)
     note_idle(state, portfolio)
     arm_view(state, portfolio)
     arm_interval(state, portfolio)
+    look_again(state, portfolio)
 
 
-def _preset(parameters: control.Parameters, mode: str) -> float | None:
-    return next((p.risk_aversion for p in parameters.modes if p.mode == mode), None)
+def _preset(parameters: control.Parameters, mode: str) -> control.ModePreset | None:
+    return next((preset for preset in parameters.modes if preset.mode == mode), None)
 
 
 def _mandate(state: State, event: portfolios.MandateChanged) -> None:
@@ -147,7 +156,7 @@ def _mandate(state: State, event: portfolios.MandateChanged) -> None:
     portfolio.mandate = event.mandate
     portfolio.mandate_version += 1
     portfolio.mode = event.mode or portfolio.mode
-    portfolio.risk_aversion = _preset(state.parameters, portfolio.mode) or portfolio.risk_aversion
+    portfolio.preset = _preset(state.parameters, portfolio.mode) or portfolio.preset
     portfolio.schedule = event.schedule or portfolio.schedule
     portfolio.costs = event.costs or portfolio.costs
     portfolio.reports = event.reports or portfolio.reports
@@ -215,9 +224,8 @@ def _parameters(state: State, event: control.ParametersChanged) -> None:
     )
     for name in sorted(state.portfolios):
         portfolio = state.portfolios[name]
-        portfolio.risk_aversion = (
-            _preset(event.parameters, portfolio.mode) or portfolio.risk_aversion
-        )
+        portfolio.preset = _preset(event.parameters, portfolio.mode) or portfolio.preset
+    look_again(state)
 
 
 def _paused(state: State, event: control.CoordinationPaused) -> None:
@@ -357,6 +365,7 @@ _OUTPUTS: dict[type[Event], Change] = {
     ReconciliationDiffered: take_difference,
     HoldingChanged: change_holding,
     CorporateActionTaken: take_action,
+    ParametersAdapted: take_move,
     RecordQuarantined: _quarantined,
     PortfolioPaneClosed: portfolio_pane_said,
     SourcePaneClosed: source_pane_said,

@@ -49,7 +49,6 @@ UNSUPPORTED = (
     constraints.RiskBudgetChanged,
     constraints.ConflictRuled,
     constraints.PolicyVetoed,
-    market.RegimeDeclared,
 )
 """Part of the language, not yet acted on: the answer says so instead of keeping silent."""
 
@@ -131,7 +130,7 @@ def judge(state: State, stamp: Stamp, event: Event, key: str | None) -> OutputEv
         return None if reason is None else _rejected_signal(state, event, *reason)
     if _known(state, key):
         return rejected_input(state, event, InputRejection.DUPLICATE)
-    if isinstance(event, _PRICES) and _is_ahead(state, stamp, event):
+    if isinstance(event, _LATEST) and _is_ahead(state, stamp, event):
         return rejected_input(state, event, InputRejection.FUTURE)
     if isinstance(event, _ONCE) and _is_late(state, stamp, event):
         return rejected_input(state, event, InputRejection.STALE, TOO_LATE)
@@ -144,8 +143,9 @@ _ONCE = (
     orders.OrderPartlyFilled,
     portfolios.CashMoved,
     market.CorporateActionAnnounced,
+    market.RegimeDeclared,
 )
-"""What must not be booked twice: after the lateness window nobody knows whether it was."""
+"""What must not be taken twice: after the lateness window nobody knows whether it was."""
 TOO_LATE = "older than lateness_ms_max: whether it came before is not remembered"
 
 
@@ -154,13 +154,12 @@ def _is_late(state: State, stamp: Stamp, event: InputEvent) -> bool:
     return late > state.parameters.lateness_ms_max * MILLISECOND
 
 
-_PRICES = (market.PricesObserved, market.RatesObserved)
+_LATEST = (market.PricesObserved, market.RatesObserved, market.RegimeDeclared)
+"""Of what the latest counts."""
 
 
-def _is_ahead(
-    state: State, stamp: Stamp, event: market.PricesObserved | market.RatesObserved
-) -> bool:
-    """Whether prices come from the future: until then, every true one would be older than they."""
+def _is_ahead(state: State, stamp: Stamp, event: InputEvent) -> bool:
+    """Whether it comes from the future: until then, every true one would be older."""
     ahead = event.event_time - stamp.appended_at
     return ahead > state.parameters.clock_skew_ms_max * MILLISECOND
 

@@ -226,9 +226,10 @@ def signal_uses(found: Situation, answer: Allocation, after: Floats) -> tuple[Si
 
 def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdict]:
     """(rows,) followed, outvoted or limited: see schemas.decisions.SignalUse."""
-    rows, wish = found.rows, found.combination.q
-    pick = rows.pick
-    trades, weights = rows.along(answer.trades)[rows.slot], rows.along(after)[rows.slot]
+    rows, combination = found.rows, found.combination
+    wish, pick = combination.wish, rows.pick
+    held = after - _prior_weights(found)
+    trades, weights = rows.along(answer.trades)[rows.slot], rows.along(held)[rows.slot]
     moved = np.where(np.abs(trades) > WEIGHT_ZERO, trades, weights)
     still = np.abs(moved) <= WEIGHT_ZERO
     # Where nothing may be short, a sale of what is not held is met; of a pair it is not all.
@@ -237,9 +238,17 @@ def _verdicts(found: Situation, answer: Allocation, after: Floats) -> list[Verdi
         alone = ((rows.exposure != 0.0).sum(axis=1) == 1)[rows.slot]
     moved = np.where(still & alone & (found.problem.position_min[pick] >= 0), -1.0, moved)
     followed = (wish * moved > 0) & (np.abs(moved) > WEIGHT_ZERO)
-    outvoted = wish * rows.along(found.combination.mu)[rows.slot] <= 0
+    outvoted = wish * rows.along(combination.mu - combination.prior)[rows.slot] <= 0
     which = np.where(followed, 0, np.where(outvoted, 1, 2))
     return [_VERDICTS[i] for i in which.tolist()]
+
+
+def _prior_weights(found: Situation) -> Floats:
+    """(n,) what is held where nobody says anything: the benchmark where it is believed in."""
+    benchmark = found.aims.benchmark
+    if benchmark is None or not found.combination.prior.any():
+        return np.zeros(len(found.problem.instruments))
+    return benchmark
 
 
 def conflicts_said(

@@ -134,7 +134,7 @@ def strangers(mandate: Mandate, market: Market) -> tuple[str, ...]:
     found += [f"factors {n}" for n in mandate.about("factors") if n not in factors]
     for field in ("universe", "restricted"):
         found += [f"{field} {n}" for n in getattr(mandate, field) if market.listed(n) is None]
-    for field in ("positions", "must_hold", "lots"):
+    for field in ("positions", "must_hold", "lots", "benchmark"):
         found += [f"{field} {n}" for n in mandate.about(field) if market.listed(n) is None]
     return tuple(found)
 

@@ -77,7 +77,8 @@ class Combination:
 
     mu: (n,) expected return over the horizon, in excess of cash. own: (rows,) each signal's part of
     its own instrument's mu. q: (rows,) the view's return, before its uncertainty; pooled: (m,) the
-    same of each pool. part: (rows,) each signal's units of its pool's view.
+    same of each pool. part: (rows,) each signal's units of its pool's view. prior: (n,) what is
+    expected where nobody says anything.
     """
 
     mu: Floats
@@ -87,6 +88,19 @@ class Combination:
     weighing: Weighing
     part: Floats
     board: Board
+    prior: Floats
+
+    @property
+    def wish(self) -> Floats:
+        """(rows,) v = q - P pi: what each view expects beyond the prior, before its uncertainty."""
+        found: Floats = self.q - self.board.along(self.prior)[self.board.slot]
+        return found
+
+    @property
+    def pooled_wish(self) -> Floats:
+        """(m,) the same of each pool."""
+        found: Floats = self.pooled - self.board.along(self.prior)
+        return found
 
     @property
     def influence(self) -> Floats:
@@ -171,7 +185,7 @@ def combine(
     pooled = sums(board.slot, share * q, count=m)
     part = share * (q - board.along(prior)[board.slot])
     mu = prior + weighing.gain @ sums(board.slot, part, count=m)
-    return Combination(mu, weighing.own * part, q, pooled, weighing, part, board)
+    return Combination(mu, weighing.own * part, q, pooled, weighing, part, board, prior)
 
 
 def _weigh(board: Board, covariance: Floats, *, between: Floats) -> Weighing:

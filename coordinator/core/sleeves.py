@@ -21,6 +21,7 @@ from coordinator.core.clock import SESSIONS_A_YEAR
 from coordinator.core.match import Combination
 from coordinator.core.ports import AllocationProblem, Floats, Sleeves
 from coordinator.core.state import Portfolio, Source, State
+from coordinator.core.tilt import Tilt
 from schemas.control import ModePreset
 
 __all__ = ["binding", "sleeves_of", "split"]
@@ -46,10 +47,12 @@ def sleeves_of(
     combination: Combination,
     *,
     horizon: float,
+    tilt: Tilt,
 ) -> Sleeves | None:
     """The sleeves of a round; None where they are off, or no view counts.
 
-    horizon: sessions that problem.covariance and the opinion are about.
+    horizon: sessions that problem.covariance and the opinion are about. tilt: what wishes and
+    budgets are multiplied by.
     """
     board, parameters = combination.board, state.parameters
     if parameters.sleeves == "off" or not len(board):
@@ -61,7 +64,8 @@ def sleeves_of(
     targets = targets / np.where(risk > RISK_LEAST, risk, np.inf)
     told = np.einsum("ns,ns->s", parts, targets)
     targets, told = targets * np.where(told < 0.0, -1.0, 1.0), np.abs(told)
-    wished = told / (problem.risk_aversion * horizon)
+    wishes = np.array([tilt.wish(source, strategy) for source, strategy in owners])
+    wished = wishes * told / (problem.risk_aversion * horizon)
     kept = _largest(wished, risk, most=min(parameters.sleeves_max, CELLS_MAX // len(problem.mu)))
     owners = [owners[at] for at in kept]
     targets, wished = targets[:, kept], wished[kept]
@@ -72,8 +76,8 @@ def sleeves_of(
         names=tuple(f"{source}/{strategy}" for source, strategy in owners),
         targets=targets,
         size_max=np.minimum(
-            _risk_bounds(state, portfolio, problem, owners, wished, horizon=horizon),
-            _capital_bounds(state, portfolio, problem, owners, wished, targets),
+            _risk_bounds(state, portfolio, problem, owners, wished, horizon=horizon, tilt=tilt),
+            _capital_bounds(state, portfolio, problem, owners, wished, targets, tilt=tilt),
         ),
         wished=wished,
         wish_weight=np.full(len(owners), 0.0 if preset is None else preset.wish_weight),
@@ -151,9 +155,11 @@ def _shares(
     owners: Sequence[_Owner],
     wished: Floats,
     stated: Callable[[Source, str], tuple[object | None, bool]],
+    tilt: Tilt,
 ) -> Floats:
     """(s,) of each one's budget: all of its own, or its part of what its source's others share.
 
+    Times what budgets are multiplied by now.
     stated: the budget, and whether it is the strategy's own. By their wishes; evenly where there
     are none.
     """
@@ -163,10 +169,11 @@ def _shares(
         if budget is not None:
             groups.setdefault((source, strategy if own else ""), []).append(at)
     shares = np.zeros(len(owners))
-    for _, members in sorted(groups.items()):
+    for (source, shared), members in sorted(groups.items()):
         whole = float(wished[members].sum())
         even = np.full(len(members), 1.0 / len(members))
-        shares[members] = wished[members] / whole if whole > 0.0 else even
+        parts = wished[members] / whole if whole > 0.0 else even
+        shares[members] = parts * tilt.budget(source, shared)
     return shares
 
 
@@ -178,6 +185,7 @@ def _risk_bounds(
     wished: Floats,
     *,
     horizon: float,
+    tilt: Tilt,
 ) -> Floats:
     """(s,) largest sizes by risk budgets; inf where none is stated."""
 
@@ -190,7 +198,7 @@ def _risk_bounds(
     if all(budget is None for budget in budgets):
         return found
     whole = _volatility(portfolio, problem, horizon=horizon)
-    shares = _shares(state, owners, wished, stated)
+    shares = _shares(state, owners, wished, stated, tilt)
     for at, budget in enumerate(budgets):
         if budget is not None:
             found[at] = budget * whole * float(shares[at])
@@ -226,6 +234,8 @@ def _capital_bounds(
     owners: Sequence[_Owner],
     wished: Floats,
     targets: Floats,
+    *,
+    tilt: Tilt,
 ) -> Floats:
     """(s,) largest sizes by capital: size times |T|_1 times NAV; inf where none is stated.
 
@@ -240,7 +250,7 @@ def _capital_bounds(
     capitals = [state.sources[source].capital(strategy) for source, strategy in owners]
     if all(money is None for money, _ in capitals):
         return found
-    shares = _shares(state, owners, wished * tied, stated)
+    shares = _shares(state, owners, wished * tied, stated, tilt)
     for at, (money, currency) in enumerate(capitals):
         rate = 1.0 if currency is None else state.market.rate(currency, portfolio.currency)
         if money is not None and rate is not None:

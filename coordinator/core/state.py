@@ -22,12 +22,13 @@ from coordinator.core.movements import Movements
 from coordinator.core.outcomes import Outcomes
 from coordinator.core.published import Published
 from coordinator.core.recall import Recall
+from coordinator.core.regimes import Regimes
 from coordinator.core.remembered import Remembered
 from coordinator.core.skill import Skill
 from coordinator.core.tallies import PortfolioPanes, SourcePanes
 from coordinator.core.virtual import VirtualBooks
 from schemas.canonical import canonical_bytes, digest
-from schemas.control import Parameters, SourceRegistered, StrategyRegistered
+from schemas.control import ModePreset, Parameters, SourceRegistered, StrategyRegistered
 from schemas.decisions import Trigger
 from schemas.entries import GENESIS
 from schemas.market import CorporateActionAnnounced
@@ -235,7 +236,9 @@ class Portfolio:
     """A portfolio's book, mandate and rounds.
 
     accounts: by currency, its own always among them. cost: of each position, in the instrument's
-    currency. invested: money put in less taken out, each at the rate of its day.
+    currency. invested: money put in less taken out, each at the rate of its day. adapted:
+    multipliers that are not 1, by "cause/weight", see `tilt`. dealt: units of each instrument that
+    filled in the session dealt_in, counted while there is a firm's share of volumes, see `firm`.
     """
 
     name: str
@@ -245,7 +248,7 @@ class Portfolio:
     schedule: Schedule
     costs: Costs
     reports: ReportPolicy
-    risk_aversion: float  # of its mode, kept when the parameters drop that mode
+    preset: ModePreset  # of its mode, kept when the parameters drop that mode
     accounts: dict[str, Account]
     invested: Decimal
     growth: Growth
@@ -265,9 +268,12 @@ class Portfolio:
     reported: bool = False  # a positions report was taken
     view_shown: tuple[str, ...] = ()
     mandate_version: int = 1  # counts the mandates that were accepted
+    adapted: dict[str, float] = field(default_factory=dict)
+    dealt: dict[str, Decimal] = field(default_factory=dict)
+    dealt_in: int = 0
 
     @classmethod
-    def opened(cls, event: PortfolioOpened, *, risk_aversion: float) -> Portfolio:
+    def opened(cls, event: PortfolioOpened, *, preset: ModePreset) -> Portfolio:
         """As it starts: with money and nothing else."""
         start = Account(cash=event.cash, paid_in=event.cash)
         return cls(
@@ -278,11 +284,16 @@ class Portfolio:
             event.schedule,
             event.costs,
             event.reports,
-            risk_aversion,
+            preset,
             {event.currency: start},
             event.cash,
             Growth(nav=float(event.cash)),
         )
+
+    @property
+    def risk_aversion(self) -> float:
+        """gamma of its mode."""
+        return self.preset.risk_aversion
 
     @property
     def cash(self) -> Decimal:
@@ -336,6 +347,8 @@ class State:
         self.biases: dict[str, Bias] = {}  # by portfolio
         self.virtual: dict[str, VirtualBooks] = {}  # of strategies, by portfolio
         self.published: Published | None = None
+        self.regimes = Regimes()
+        self.adapted_strategies: dict[tuple[str, str], float] = {}  # not 1, by source and strategy
         self.outcomes = Outcomes()
         self.portfolio_panes: dict[str, PortfolioPanes] = {}
         self.source_panes: dict[str, SourcePanes] = {}  # of those at home on this shard

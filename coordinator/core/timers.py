@@ -28,15 +28,17 @@ from coordinator.core.rounds import (
 )
 from coordinator.core.shown import portfolio_view, seen_as
 from coordinator.core.state import Portfolio, State
+from coordinator.core.tilt import MOVES, MOVES_OF, look_again, moves, moves_of, settle_moves
 from schemas.base import OutputEvent
 from schemas.decisions import AllocationDecided, TradesExpired
 from schemas.verdicts import SignalExpired
 
 __all__ = ["KINDS", "after_timer", "owner_of", "timer_events"]
 
-_SHARED = ("action", "end-view", CLOSED, LEARNED, SOURCE_PANE)
+_SHARED = ("action", "end-view", CLOSED, LEARNED, MOVES, SOURCE_PANE)
 """Kinds of timers that belong to no single portfolio."""
-KINDS = tuple(sorted((*_SHARED, "end-trades", "interval", "round", "view", PORTFOLIO_PANE)))
+_OWN = ("end-trades", "interval", MOVES_OF, "round", "view", PORTFOLIO_PANE)
+KINDS = tuple(sorted((*_SHARED, *_OWN)))
 """All there are. Those of a moment fire in this order: panes last, so that they hold the rest."""
 
 
@@ -51,16 +53,8 @@ def timer_events(
 ) -> list[OutputEvent]:
     """What the engine says when the timer fires."""
     kind, *rest = timer.split("\t")
-    if kind == "end-view":
-        return _expired_view(state, (rest[0], rest[1], rest[2]))
-    if kind == LEARNED:
-        return calibrations(state)
-    if kind == CLOSED:
-        return []
-    if kind == "action":
-        return action_said(state, rest[0])
-    if kind == SOURCE_PANE:
-        return list(source_panes(state, rest[0]))
+    if kind in _SHARED:
+        return _shared_events(state, kind, rest)
     portfolio = state.portfolios[rest[0]]
     if kind == "round" and portfolio.round is not None and state.may_decide(portfolio):
         events = close_round(state, portfolio, allocator=allocator, risk_model=risk_model)
@@ -69,10 +63,27 @@ def timer_events(
         return [*events, view.model_copy(update={"open_trades": view.open_trades + decided})]
     if kind == "end-trades":
         return _expired_trades(state, portfolio, rest[1])
+    if kind == MOVES_OF:
+        return list(moves_of(state, portfolio))
     if kind == "view":
         return _changed_view(state, portfolio)
     if kind == PORTFOLIO_PANE:
         return list(portfolio_pane(state, portfolio))
+    return []
+
+
+def _shared_events(state: State, kind: str, rest: list[str]) -> list[OutputEvent]:
+    """Of the timers that belong to no single portfolio."""
+    if kind == "end-view":
+        return _expired_view(state, (rest[0], rest[1], rest[2]))
+    if kind == LEARNED:
+        return calibrations(state)
+    if kind == "action":
+        return action_said(state, rest[0])
+    if kind == SOURCE_PANE:
+        return list(source_panes(state, rest[0]))
+    if kind == MOVES:
+        return list(moves(state))
     return []
 
 
@@ -89,6 +100,9 @@ def after_timer(state: State, timer: str, *, risk_model: RiskModel) -> None:
         session_over(state)
         learn_from_close(state)
         forecasts_end(state, risk_model)
+        look_again(state)
+    elif kind == MOVES:
+        settle_moves(state)
     elif kind == "round":
         portfolio = state.portfolios[rest[0]]
         portfolio.round = None

@@ -145,6 +145,11 @@ def _portfolio_notes(parts: Parts) -> Iterator[str]:
         strange = list(_strange(portfolio.mandate, known))
         if strange:
             yield f"{portfolio.portfolio}: its mandate names, but no row does: {_some(strange)}"
+        costs = portfolio.costs
+        rated = sorted({one.instrument for one in (*costs.borrow, *costs.carry)})
+        dear = [name for name in rated if name not in known.instruments]
+        if dear:
+            yield f"{portfolio.portfolio}: its costs name, but no row does: {_some(dear)}"
     if rows.positions.unplaced:
         yield (
             f"{rows.positions.unplaced} rejected rows of positions belong to reports that cannot be"
@@ -180,7 +185,7 @@ def _strange(mandate: Mandate, known: _Known) -> Iterator[str]:
     lists = [("restricted", mandate.restricted, known.instruments)]
     lists += [
         (field, mandate.about(field), known.instruments)
-        for field in ("positions", "must_hold", "lots")
+        for field in ("positions", "must_hold", "lots", "benchmark")
     ]
     lists.append(("sectors", mandate.about("sectors"), known.sectors))
     lists.append(("factors", mandate.about("factors"), known.factors))

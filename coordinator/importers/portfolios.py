@@ -24,6 +24,7 @@ from coordinator.importers.messages import Message, Rank, message
 from schemas.base import Model
 from schemas.control import ModePreset, Parameters, SourceRegistered
 from schemas.mandates import (
+    BenchmarkWeight,
     FactorBound,
     LotMultiple,
     Mandate,
@@ -33,14 +34,14 @@ from schemas.mandates import (
     SoftLimit,
     SoftName,
 )
-from schemas.portfolios import Costs, PortfolioOpened, Schedule
+from schemas.portfolios import Costs, PortfolioOpened, RateOf, Schedule
 
 __all__ = ["Book", "load_book", "parse_book"]
 
 M = TypeVar("M", bound=Model)
 _Table = dict[str, Any]
 
-_TOP = ("portfolio", "parameters", "source")
+_TOP = ("portfolio", "parameters", "mode", "source")
 _HEAD = ("event_id", "event_time")
 _NESTED: Mapping[str, type[Model]] = {"mandate": Mandate, "schedule": Schedule, "costs": Costs}
 _LISTS_SORTED = ("universe", "sources", "strategies", "instruments", "restricted")
@@ -51,8 +52,11 @@ _ENTRIES: Mapping[str, tuple[type[Model], tuple[str, ...]]] = {
     "must_hold": (MustHold, ("instrument",)),
     "lots": (LotMultiple, ("instrument",)),
     "soft": (SoftLimit, ("limit", "about")),
+    "benchmark": (BenchmarkWeight, ("instrument",)),
+    "borrow": (RateOf, ("instrument",)),
+    "carry": (RateOf, ("instrument",)),
 }
-"""Keys of a mandate that are lists of tables, and what these are sorted by."""
+"""Keys of a mandate, or of costs, that are lists of tables, and what these are sorted by."""
 _SHARES = (
     "position_min",
     "position_max",
@@ -67,7 +71,7 @@ _SHARES = (
     "drawdown_max",
     "participation",
 )
-_ENTRY_SHARES = ("min", "max")
+_ENTRY_SHARES = ("min", "max", "weight")
 SHARE_MOST = 10.0
 """A larger share of a portfolio's value is taken for a percent, and refused."""
 SHARE_USUAL = 1.5
@@ -184,7 +188,7 @@ def parse_book(tree: Mapping[str, Any], *, name: str, currency: str | None) -> B
             raise ImportFailed(
                 f"{name} portfolio {item.portfolio}",
                 f"unknown mode {item.mode!r}",
-                remedy=f"use {', '.join(modes)}, or define it under [[parameters.modes]]",
+                remedy=f"use {', '.join(modes)}, or define it under [[mode]]",
             )
         if limits := contradiction(item.mandate, Market(window=2)):
             fields = dict.fromkeys(limit.partition(" ")[0] for limit in limits)
@@ -234,7 +238,24 @@ def _parameters(tree: Mapping[str, Any], name: str) -> _Table:
         for entry in modes:
             _refuse_unknown(entry, ModePreset.model_fields, f"{name} [[parameters.modes]]")
         table["modes"] = sorted(modes, key=_mode_name)
+    own = [_mode(entry, where) for where, entry in _entries(tree, "mode", name)]
+    if own:
+        _refuse_doubled([entry["mode"] for entry in own], f"{name} [[mode]]")
+        table["modes"] = _with_modes(table, own)
     return table
+
+
+def _mode(entry: _Table, where: str) -> _Table:
+    """One of [[mode]], whole: what it leaves out has its default."""
+    _refuse_unknown(entry, ModePreset.model_fields, where)
+    return _parse(ModePreset, entry, where).model_dump()
+
+
+def _with_modes(table: _Table, own: list[_Table]) -> list[_Table]:
+    """The modes of the parameters, or those there are without any, with these in their place."""
+    there = table.get("modes", [preset.model_dump() for preset in Parameters().modes])
+    names = [entry["mode"] for entry in own]
+    return sorted([*(one for one in there if _mode_name(one) not in names), *own], key=_mode_name)
 
 
 def _mode_name(entry: _Table) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from coordinator.quality.moved import Moved
 from schemas.base import Model, parse_time
 from schemas.decisions import (
     AllocationDecided,
@@ -85,6 +86,8 @@ class Explanation(Model):
     mode: str
     mandate_version: int | None
     """Which of its portfolio's mandates it was made under; absent: an older build did not tell."""
+    moved: tuple[Moved, ...]
+    """Multipliers it was made under that are not 1, each with the rule that moved it."""
     nav: Decimal
     horizon_sessions: float
     valid_sessions: int
@@ -112,6 +115,10 @@ class Explanation(Model):
     after: Profile
     turnover: float
     cost: float
+    cost_impact: float
+    """How much of the cost is market impact."""
+    cost_holding: float
+    """Of holding what is held after the trades, over the horizon; no part of the cost."""
     prior_utility: float
     contributions: float
     """Sum of the signals' and the prior's parts: equals after.expected_return."""
@@ -133,6 +140,7 @@ def explain(
     conflicts: Sequence[ConflictLine],
     closed: RoundClosed | None,
     place: Place,
+    moved: tuple[Moved, ...] = (),
     sleeves: SleevesBooked | None = None,
 ) -> Explanation:
     """The reasons of one decision. conflicts, closed and sleeves are of the same decision_id."""
@@ -146,6 +154,7 @@ def explain(
         opened_at=None if closed is None else parse_time(closed.opened_at),
         mode=decision.mode,
         mandate_version=decision.mandate_version,
+        moved=moved,
         nav=decision.nav,
         horizon_sessions=decision.horizon_sessions,
         valid_sessions=decision.valid_sessions,
@@ -163,6 +172,8 @@ def explain(
         after=decision.after,
         turnover=decision.turnover,
         cost=decision.cost,
+        cost_impact=decision.cost_impact,
+        cost_holding=decision.cost_holding,
         prior_utility=decision.prior_utility,
         contributions=sum((one.utility for one in decision.signals), decision.prior_utility),
         solver=decision.solver,

@@ -17,9 +17,11 @@ from coordinator.core.chain import ChainBroken, Link, follow
 from coordinator.core.ports import LogReader, Record
 from coordinator.core.shards import shards_in
 from coordinator.quality.explain import Explanation, Place, explain
+from coordinator.quality.moved import Moved, moved_by
 from schemas.decisions import AllocationDecided, ConflictLine, ConflictsDetected, RoundClosed
 from schemas.entries import OutputEntry, decode_output, opening
 from schemas.sleeves import SleevesBooked
+from schemas.verdicts import ParametersAdapted
 
 __all__ = [
     "DecisionNotFound",
@@ -151,7 +153,22 @@ def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
         closed=found.closed,
         sleeves=found.sleeves,
         place=place,
+        moved=_moved(reader, found.decision),
     )
+
+
+def _moved(reader: LogReader, decision: AllocationDecided) -> tuple[Moved, ...]:
+    """What moved the multipliers of a decision; most have none, and need no second reading."""
+    return moved_by(decision, _moves(reader)) if decision.tilt else ()
+
+
+def _moves(reader: LogReader) -> Iterator[ParametersAdapted]:
+    moves = opening(ParametersAdapted)
+    for record in _outputs(reader):
+        if record.payload.startswith(moves):
+            event = decode_output(record.payload).event
+            if isinstance(event, ParametersAdapted):
+                yield event
 
 
 def _search(reader: LogReader, decision_id: str) -> _Found:

@@ -23,6 +23,7 @@ from coordinator.core.ports import Floats, RiskModel
 from coordinator.core.risk import covariance_of
 from coordinator.core.shown import portfolio_view
 from coordinator.core.state import Portfolio, State
+from coordinator.core.tilt import tilt_of
 from coordinator.quality.risk import ModelFigures, model_figures
 from coordinator.quality.strategies import StrategyLine, strategy_lines
 from schemas.books import Holding, PortfolioViewUpdated
@@ -124,8 +125,8 @@ class Standing:
 
     view: as the engine shows it. turnover: half the value traded, over NAV. participation: share of
     a session's volume that is sold at most; sessions_to_sell: until the slowest holding is sold, of
-    those whose volume is known. strategies: their virtual books and the house's, empty where
-    sleeves are off.
+    those whose volume is known. moved: multipliers in force that are not 1, by rule and weight.
+    strategies: their virtual books and the house's, empty where sleeves are off.
     """
 
     portfolio: str
@@ -145,6 +146,7 @@ class Standing:
     participation: float
     sessions_to_sell: float | None
     mandate: Mandate
+    moved: tuple[tuple[str, float], ...]
 
 
 def measure(
@@ -178,6 +180,7 @@ def measure(
         participation=participation,
         sessions_to_sell=max((one for one in speed if one is not None), default=None),
         mandate=portfolio.mandate,
+        moved=tilt_of(state, portfolio).parts,
     )
 
 

@@ -40,10 +40,10 @@ class CvxAllocator:
     take turns.
     """
 
-    def __init__(self, settings: SolverSettings) -> None:
+    def __init__(self, settings: SolverSettings | None = None) -> None:
         """settings: pinned solvers, tolerances and iteration limits."""
-        self._settings = settings
-        self._shelf = ModelShelf(settings.models_max)
+        self._settings = settings or SolverSettings()
+        self._shelf = ModelShelf(self._settings.models_max)
         self._judged: Recall[tuple[Floats, bool]] = Recall(entries_max=_COVARIANCES_MAX)
         self._turn = Lock()
 

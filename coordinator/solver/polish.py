@@ -31,6 +31,8 @@ _AT = 1e-6
 """A trade or a size this close to its bound rests there."""
 _USED = 1e-4
 """A sum with a price and no more left is used up."""
+_OVERDRAWN = 1e-9
+"""A sum overdrawn by more is used up, whatever was thought before."""
 _LEAST = 1e-14
 """A trade that is none."""
 _STEPS = 24
@@ -82,8 +84,6 @@ def polish(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Sol
         if not released:
             break
     else:
-        return found, False
-    if not _sound(now.prices):
         return found, False
     again = judged(
         problem,
@@ -197,11 +197,14 @@ def _released(
     down = (less > _WORTH) & (now.trades > low + _NUDGE) & ~active.none
     up[active.free] = down[active.free] = False
     let, sizes = up | down, _sizes_released(problem, now, active)
-    if not (let.any() or len(sizes) > len(active.sizes)):
+    over = np.flatnonzero(room_left(problem, room, now.trades) < -_OVERDRAWN)
+    sums = np.union1d(active.sums, over)
+    if not (let.any() or len(sizes) > len(active.sizes) or len(sums) > len(active.sums)):
         return now, active, False
     trades = now.trades + np.where(up, _NUDGE, 0.0) - np.where(down & ~up, _NUDGE, 0.0)
     free = np.union1d(active.free, np.flatnonzero(let))
-    return replace(now, trades=trades), replace(active, free=free, sizes=sizes), True
+    then = replace(active, free=free, sizes=sizes, sums=sums)
+    return replace(now, trades=trades), then, True
 
 
 def _sizes_released(problem: AllocationProblem, now: Solution, active: _Set) -> NDArray[np.intp]:
@@ -242,12 +245,12 @@ def _step(
     most = sizes if problem.sleeves is None else sizes_most(problem.sleeves)
     out = ((sizes <= 0.0) | (sizes >= most))[active.sizes]
     sizes = np.minimum(np.maximum(sizes, 0.0), most)
-    prices = _priced(now, sums, move[k:])
+    prices, kept = _priced(now, sums, move[k:])
     over = float(max(np.abs(gain).max(initial=0.0), np.abs(left).max(initial=0.0)))
     none = active.none.copy()
     none[free[rests & (moved == 0.0)]] = True
     none &= _bent(problem)
-    then = replace(active, free=free[~rests], none=none, sizes=active.sizes[~out])
+    then = replace(active, free=free[~rests], none=none, sizes=active.sizes[~out], sums=sums[kept])
     return replace(now, trades=trades, sizes=sizes, prices=prices), then, over
 
 
@@ -315,15 +318,20 @@ def _uses(problem: AllocationProblem, now: Solution) -> Floats:
     return np.concatenate([uses, further.linear, further.gross * up])
 
 
-def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> Prices:
-    """The prices of the sums with what the step adds to them."""
+def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> tuple[Prices, _Flags]:
+    """The prices with what the step adds to those of the sums, and which of these stay priced.
+
+    A sum that would be worth having less of is not used up after all.
+    """
     prices = now.prices
     firsts = np.array([prices.gross, prices.cash, prices.turnover])
     k = len(prices.linear)
     every = np.concatenate([firsts, prices.linear, prices.groups])
     every[sums] += more
+    kept: _Flags = every[sums] >= 0.0
+    every = np.maximum(every, 0.0)
     gross, cash, turnover = every[:3].tolist()
-    return replace(
+    priced = replace(
         prices,
         gross=gross,
         cash=cash,
@@ -331,10 +339,4 @@ def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> Prices:
         linear=every[3 : 3 + k],
         groups=every[3 + k :],
     )
-
-
-def _sound(prices: Prices) -> bool:
-    """Whether no price is below 0."""
-    every = [prices.gross, prices.cash, prices.turnover]
-    rows = np.concatenate([every, prices.linear, prices.groups])
-    return bool((rows >= -_DONE).all())
+    return priced, kept

@@ -19,9 +19,9 @@ from coordinator.solver.room import Room
 from coordinator.solver.segment_qp import solve_parts
 from coordinator.solver.segments import Segments, cut, room_left, with_sizes
 from coordinator.solver.settings import SolverSettings
-from coordinator.solver.sizes import best_sizes
+from coordinator.solver.sizes import likely_sizes
 from coordinator.solver.solution import Solution, judged
-from coordinator.solver.worth import NO_SIZES, marginal_value, rates_of, size_slopes
+from coordinator.solver.worth import NO_SIZES, marginal_value, size_slopes
 
 __all__ = ["optimise_segments"]
 
@@ -29,6 +29,8 @@ _WHOLE_MAX = 40
 """So few segments are solved at once."""
 _WITH_SIZES_MAX = 150
 """So many names with strategies: what a name is worth then depends on sizes not known yet."""
+_SLACK = 0.3
+"""Of the largest gain: what is worth less than nothing by no more may be worth a trade later."""
 _FIRST_MIN = 24
 """Names that join those that hold in the first round, where so many promise anything."""
 _ROUNDS_MAX = 4
@@ -54,50 +56,66 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
     )
     worth = slopes[: len(parts.start)]
     if problem.sleeves is not None:
-        worth = marginal_value(problem, parts.start, best_sizes(problem, parts.start))
-    within = _promising(problem, room, parts, worth)
+        worth = marginal_value(problem, parts.start, likely_sizes(problem))
+    within = _promising(problem, parts, worth)
     for _ in range(_ROUNDS_MAX):
         if within.all():
             break
         found = _solve(problem, room, parts.of(within), slopes, settings)
-        missed = _missed(problem, room, found, within)
+        missed = _missed(problem, room, parts, found, within)
         if not missed.any():
-            return found
+            return _exact(problem, room, found)
         within |= missed
-    return _solve(problem, room, parts, slopes, settings)
+    return _exact(problem, room, _solve(problem, room, parts, slopes, settings))
 
 
-def _promising(
-    problem: AllocationProblem, room: Room, parts: Segments, slope: Floats
-) -> NDArray[np.bool_]:
-    """(n,) names to solve first: all that hold or must trade, and the best of the others."""
-    n = len(slope)
-    if len(parts.name) <= _WHOLE_MAX or (problem.sleeves is not None and n <= _WITH_SIZES_MAX):
-        return np.ones(n, dtype=np.bool_)
-    working = (problem.working_buys != 0.0) | (problem.working_sells != 0.0)
-    within: NDArray[np.bool_] = (problem.filled != 0.0) | working | (parts.start != 0.0)
-    low, high = room.box
-    rates = rates_of(problem)
-    gain = np.maximum(
-        np.where(high > 0.0, slope - rates.buy, 0.0),
-        np.where(low < 0.0, -slope - rates.sell, 0.0),
-    )
-    gain[within] = 0.0
-    best = np.argsort(-gain, kind="stable")[: max(_FIRST_MIN, n // 10)]
-    within[best[gain[best] > 0.0]] = True
+def _exact(problem: AllocationProblem, room: Room, found: Solution) -> Solution:
+    """The answer to digits in which its forces add up, where it has not got them already."""
+    if has_curved_cost(problem) or is_balanced(problem, room, found):
+        return found
+    return polish(problem, room, found)[0]
+
+
+def _promising(problem: AllocationProblem, parts: Segments, slope: Floats) -> NDArray[np.bool_]:
+    """(k,) parts to solve first: of names that hold or must trade those that may be worth it.
+
+    Of the others the best. slope: (n,) marginal value before any trade.
+    """
+    n, k = len(slope), len(parts.name)
+    if k <= _WHOLE_MAX or (problem.sleeves is not None and n <= _WITH_SIZES_MAX):
+        return np.ones(k, dtype=np.bool_)
+    of_trade = parts.name < n
+    name = np.where(of_trade, parts.name, 0)
+    held = (problem.filled != 0.0) | (problem.working_buys != 0.0) | (problem.working_sells != 0.0)
+    must = (parts.start != 0.0)[name] | ~of_trade
+    up = parts.high > 0.0
+    gain = np.where(up, slope[name] - parts.cost, parts.cost - slope[name])
+    slack = _SLACK * float(np.abs(gain[of_trade]).max(initial=0.0))
+    within: NDArray[np.bool_] = must | (held[name] & (gain > -slack))
+    others = np.flatnonzero(~within & ~held[name] & (gain > 0.0))
+    best = others[np.argsort(-gain[others], kind="stable")[: max(_FIRST_MIN, n // 10)]]
+    within[best] = True
     return within
 
 
 def _missed(
-    problem: AllocationProblem, room: Room, found: Solution, within: NDArray[np.bool_]
+    problem: AllocationProblem,
+    room: Room,
+    parts: Segments,
+    found: Solution,
+    within: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """(n,) names left out that an answer's prices leave worth a trade; all where it is none."""
+    """(k,) parts left out that an answer's prices leave worth a trade; all where it is none."""
     if found.status != "optimal" or not np.isfinite(found.gap):
         return ~within
     less, more = one_sided_slopes(problem, found.trades, found.prices, found.sizes)
     low, high = room.box
-    worth = ((more > _WORTH) & (found.trades < high)) | ((less > _WORTH) & (found.trades > low))
-    missed: NDArray[np.bool_] = worth & ~within
+    n = len(low)
+    rises, falls = (more > _WORTH) & (found.trades < high), (less > _WORTH) & (found.trades > low)
+    of_trade = parts.name < n
+    name = np.where(of_trade, parts.name, 0)
+    worth = np.where(parts.high > 0.0, rises[name], falls[name])
+    missed: NDArray[np.bool_] = worth & of_trade & ~within
     return missed
 
 
@@ -126,7 +144,4 @@ def _solve(
         return solve_curved(problem, room, parts, slopes, settings)
     scale = scale_of(problem)
     left = room_left(problem, room, parts.start)
-    found = solve_parts(problem, room, parts, slopes, left, scale, settings)
-    if problem.sleeves is None or is_balanced(problem, room, found):
-        return found
-    return polish(problem, room, found)[0]
+    return solve_parts(problem, room, parts, slopes, left, scale, settings)

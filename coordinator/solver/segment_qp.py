@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices
+from coordinator.solver.factor_qp import set_up_factors, suits_factors
 from coordinator.solver.room import Room
 from coordinator.solver.segments import Segments, can_bind, size_units
 from coordinator.solver.settings import SolverSettings
@@ -47,7 +48,7 @@ def solve_parts(
     status = STATUS.get(solver.solve(), "failed")
     result = solver.result
     iterations = int(result.info.iter)
-    length, duals = np.asarray(result.x), np.asarray(result.z_u)
+    length, duals = np.asarray(result.x)[: len(parts.name)], np.asarray(result.z_u)
     if status == "failed" or not (np.isfinite(length).all() and np.isfinite(duals).all()):
         return no_solution(problem, "PIQP", status, iterations)
     n = len(parts.start)
@@ -77,17 +78,19 @@ def set_up(
     slopes: Floats,
     settings: SolverSettings,
     bent: Floats | None = None,
-) -> piqp.DenseSolver:
-    """A solver that has seen nothing but this problem.
+) -> piqp.DenseSolver | piqp.SparseSolver:
+    """A solver of parts' lengths, and maybe more, that has seen nothing but this problem.
 
     kept: the rows to solve with, left: their room at z0. slopes: (n + s,) at z0 and no sizes.
     bent: (n,) curvature added to each trade.
     """
     name = parts.name
-    quadratic = _curvature(problem, name, scale, bent)
     if problem.sleeves is not None and len(slopes) > len(parts.start):
         units = np.concatenate([np.ones(len(parts.start)), size_units(problem.sleeves)])
         slopes = slopes * units
+    if suits_factors(problem, parts, len(kept)):
+        return set_up_factors(problem, parts, kept, left, scale, slopes, settings, bent)
+    quadratic = _curvature(problem, name, scale, bent)
     solver = piqp.DenseSolver()
     solver.settings.eps_abs = settings.tolerance
     solver.settings.eps_rel = settings.tolerance

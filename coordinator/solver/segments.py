@@ -60,10 +60,8 @@ class Segments:
     uses: Floats
     start: Floats
 
-    def of(self, within: NDArray[np.bool_]) -> Segments:
-        """Those of some names and of all strategies; the others' trades stay at z0."""
-        strategy = self.name >= len(within)
-        kept = strategy | within[np.where(strategy, 0, self.name)] if len(within) else strategy
+    def of(self, kept: NDArray[np.bool_]) -> Segments:
+        """Those of a mask, (k,); the other parts stay unused."""
         return Segments(
             name=self.name[kept],
             low=self.low[kept],

@@ -11,9 +11,9 @@ import numpy as np
 import piqp
 
 from coordinator.core.ports import AllocationProblem, Floats, Sleeves
-from coordinator.solver.worth import NO_SIZES
+from coordinator.solver.worth import NO_SIZES, variance_weight
 
-__all__ = ["SIZE_LARGEST", "best_sizes", "sizes_most"]
+__all__ = ["SIZE_LARGEST", "best_sizes", "likely_sizes", "sizes_most"]
 
 SIZE_LARGEST = 100.0
 """No size is larger: a volatility of a hundred times the NAV in one session."""
@@ -28,21 +28,44 @@ def sizes_most(sleeves: Sleeves) -> Floats:
 
 def best_sizes(problem: AllocationProblem, trades: Floats) -> Floats:
     """(s,) sizes at which wishes and house are charged least after these trades, (n,)."""
+    if problem.sleeves is None or not len(problem.sleeves.names):
+        return NO_SIZES
+    weight = np.full(len(trades), problem.sleeves.house_weight)
+    return _fitted(problem.sleeves, problem.start + trades, weight)
+
+
+def likely_sizes(problem: AllocationProblem) -> Floats:
+    """(s,) sizes as they would be were trading free and names independent: where to begin.
+
+    Each name's weight then lies between what its opinion asks for and what the strategies do, so
+    that the house is charged less than delta for it.
+    """
     sleeves = problem.sleeves
     if sleeves is None or not len(sleeves.names):
         return NO_SIZES
-    most, targets = sizes_most(sleeves), sleeves.targets
-    weight, pi = sleeves.house_weight, sleeves.wish_weight
-    curvature = weight * (targets.T @ targets) + np.diag(2.0 * pi)
-    linear = -weight * (targets.T @ (problem.start + trades)) - 2.0 * pi * sleeves.wished
-    largest = float(np.diag(curvature).max())
+    own = variance_weight(problem) * np.diag(problem.covariance)
+    delta = sleeves.house_weight
+    asked = np.divide(problem.mu, own, out=np.zeros_like(own), where=own > 0.0)
+    asked = np.minimum(np.maximum(asked, problem.position_min), problem.position_max)
+    together = own + delta
+    weight = np.divide(delta * own, together, out=np.zeros_like(own), where=together > 0.0)
+    return _fitted(sleeves, asked, weight)
+
+
+def _fitted(sleeves: Sleeves, weights: Floats, charged: Floats) -> Floats:
+    """(s,) sizes of least sum of pi (a - abar)^2 and charged / 2 (weights - T a)^2. Both (n,)."""
+    most, targets, pi = sizes_most(sleeves), sleeves.targets, sleeves.wish_weight
+    pulled = charged[:, None] * targets
+    curvature = targets.T @ pulled + np.diag(2.0 * pi)
+    linear = -(pulled.T @ weights) - 2.0 * pi * sleeves.wished
+    largest = float(np.diag(curvature).max(initial=0.0))
     if largest <= 0.0 or not (most > 0.0).any():
         return np.zeros(len(most))
     solver = piqp.DenseSolver()
     solver.settings.eps_abs = solver.settings.eps_rel = _TOLERANCE
     solver.settings.max_iter = _ITERATIONS_MAX
     solver.setup(
-        P=np.asfortranarray(curvature / largest),
+        P=np.asfortranarray((curvature + curvature.T) / (2.0 * largest)),
         c=linear / largest,
         x_l=np.zeros(len(most)),
         x_u=most,
@@ -50,6 +73,6 @@ def best_sizes(problem: AllocationProblem, trades: Floats) -> Floats:
     solver.solve()
     found = np.asarray(solver.result.x)
     if not np.isfinite(found).all():
-        return np.minimum(sleeves.wished, most)
+        return np.minimum(np.maximum(sleeves.wished, 0.0), most)
     result: Floats = np.clip(found, 0.0, most)
     return result

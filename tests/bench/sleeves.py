@@ -1,128 +1,171 @@
-"""What books of strategies add to a decision.
+"""Ten strategies' sleeves on fifteen factors, 100 names: the problem, and bare cvxpy's way with it.
 
-`python -m tests.bench.sleeves [--record]`: processor milliseconds, at the median of sixty rounds,
-of what is done beside the decision itself where sleeves are "books": making the sleeves, fitting
-sizes, netting and telling it, booking it. Strategies that each speak of every name, trades that are
-filled or gone by the next round.
+    max  mu'w - gamma/2 (|F w|^2 + w'D w) - cost'|w - w0| - pi'(a - abar)^2 - delta/2 |d|^2
+    s.t. w = T a + d,  0 <= a <= a_max,  0 <= w <= cap,  1'w = 1
+
+T: what a strategy holds by one unit of its size. It stands for the whole of the allocation, which
+no library beside cvxpy itself can state.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
+import cvxpy as cp
 import numpy as np
 
-from coordinator.bootstrap import risk_model
-from coordinator.core.allocate import situation
-from coordinator.core.booked import sized, sleeves_booked
-from coordinator.core.decide import close_round
-from coordinator.core.evolve import evolve_output
-from coordinator.core.sleeves import sleeves_of
-from coordinator.core.state import Round, State, View
-from coordinator.solver import CvxAllocator, SolverSettings, pin_threads
-from schemas.control import Parameters
-from schemas.decisions import AllocationDecided
-from schemas.portfolios import Mandate
-from schemas.sleeves import SleevesBooked
-from tests.bench.record import finish, options, quantile
-from tests.journals import DAY, SECOND, T0, Inputs
-from tests.unit.core.planted import state_of, view
+from coordinator.core.ports import AllocationProblem, Floats, Sleeves
+from coordinator.solver import CvxAllocator, SolverSettings
+from tests.bench import qp
+from tests.bench.qp import Inputs, problem_of
+from tests.bench.stated import CLARABEL, PIQP
 
-ROUNDS, SKIPPED = 64, 4
-CASES = ((2, 20), (10, 20), (2, 100), (10, 100))
-"""Strategies and names."""
+__all__ = [
+    "Strategies", "charges_impact", "draw", "knows_sleeves", "reference", "shortfall", "solvers",
+]  # fmt: skip
+
+NAMES, STRATEGIES = 100, 10
+Answer = tuple[Floats, Floats]
 
 
-def world(strategies: int, names: list[str], rng: np.random.Generator) -> State:
-    """A portfolio that may go short, after five sessions."""
-    make = Inputs()
-    inputs = [make.listed(name, lot="0") for name in names]
-    inputs += [make.registered(f"s{k}") for k in range(strategies)]
-    inputs.append(make.opened("p"))
-    for day in range(5):
-        closes = rng.uniform(5.0, 50.0, len(names)).tolist()
-        inputs.append(make.close(dict(zip(names, closes, strict=True)), T0 + day * DAY))
-    state = state_of(*inputs)
-    state.parameters = Parameters(sleeves="books", learning=False)
-    terms = {"position_min": -0.1, "position_max": 0.1, "gross_max": 2.0}
-    state.portfolios["p"].mandate = Mandate.model_validate(terms)
-    return state
+@dataclass(frozen=True)
+class Strategies:
+    """One round: the portfolio's inputs and the strategies' sleeves."""
+
+    inputs: Inputs
+    sleeves: Sleeves
+
+    @property
+    def problem(self) -> AllocationProblem:
+        """As our allocator takes it."""
+        return replace(problem_of(self.inputs, factored=True), sleeves=self.sleeves)
 
 
-def speak(state: State, strategies: int, names: list[str], rng: np.random.Generator) -> None:
-    """Every strategy says something of every name."""
-    said: list[View] = [
-        view(
-            signal_id=f"{k}-{name}-{state.clock}", source=f"s{k}", strategy="x", instrument=name,
-            direction=int(rng.choice([-1, 1])), strength=float(rng.uniform(0.1, 0.9)),
-        )
-        for k in range(strategies)
-        for name in names
-    ]  # fmt: skip
-    state.views.update({one.key: one for one in said})
+def draw(*, rounds: int) -> Iterator[Strategies]:
+    """Each strategy is long and short a third of the names, and wishes a size of its own."""
+    rng = np.random.default_rng(5)
+    for given in qp.draw(NAMES, rounds=rounds):
+        targets = rng.normal(size=(NAMES, STRATEGIES)) * (rng.random((NAMES, STRATEGIES)) < 0.3)
+        daily = np.sqrt(np.einsum("is,ij,js->s", targets, given.covariance / 5.0, targets))
+        yield Strategies(
+            given,
+            Sleeves(
+                names=tuple(f"S{i}" for i in range(STRATEGIES)), targets=targets / daily,
+                size_max=np.full(STRATEGIES, 0.01), wished=rng.uniform(0.001, 0.008, STRATEGIES),
+                wish_weight=np.full(STRATEGIES, 20.0), house_weight=0.02,
+            ),
+        )  # fmt: skip
 
 
-@contextmanager
-def timed(found: dict[str, list[float]], what: str) -> Iterator[None]:
-    """Processor milliseconds of the block."""
-    began = time.process_time()
-    yield
-    found.setdefault(what, []).append((time.process_time() - began) * 1000.0)
+def charges_impact(given: Inputs) -> bool:
+    """Whether what the allocator says its answer is worth is less impact."""
+    answer = CvxAllocator(SolverSettings()).allocate(problem_of(given))
+    told = qp.worth(given, given.start + answer.continuous)
+    return abs(told - answer.objective_continuous) <= qp.TOLERANCE
 
 
-def measured(strategies: int, count: int) -> dict[str, float]:
-    """Medians by part; bytes: of the event."""
-    rng = np.random.default_rng(1)
-    names = [f"N{i:03}" for i in range(count)]
-    state, allocator = world(strategies, names, rng), CvxAllocator(SolverSettings())
-    risk, portfolio = risk_model(), state.portfolios["p"]
-    parts: dict[str, list[float]] = {}
-    for number in range(ROUNDS):
-        portfolio.open_trades.clear()
-        speak(state, strategies, names, rng)
-        state.clock = T0 + 5 * DAY + number * SECOND
-        portfolio.round = Round("signals", state.clock)
-        with timed(parts, "decision, all of it"):
-            said = close_round(state, portfolio, allocator=allocator, risk_model=risk)
-        found = situation(state, portfolio, risk)
-        decided = next(one for one in said if isinstance(one, AllocationDecided))
-        if found is None:
-            continue
-        answer = allocator.allocate(found.problem)
-        with timed(parts, "sleeves"):
-            sleeves_of(
-                state, portfolio, found.problem, found.combination, horizon=found.horizon
-            )  # fmt: skip
-        with timed(parts, "sizes"):
-            sizes = sized(found, answer)
-        with timed(parts, "netting"):
-            sleeves_booked(state, portfolio, found, sizes, decided)
-        for event in said:
-            booking = isinstance(event, SleevesBooked)
-            with timed(parts, "booking" if booking else "the rest"):
-                evolve_output(state, event)
-            if booking:
-                parts.setdefault("bytes", []).append(float(len(event.model_dump_json())))
-    medians = {what: quantile(values[SKIPPED:], 0.5) for what, values in parts.items()}
-    whole = sum(medians[what] for what in ("sleeves", "sizes", "netting", "booking"))
-    return medians | {"added": whole}
+def knows_sleeves(given: Strategies) -> bool:
+    """Whether the allocator's answers have sizes."""
+    return CvxAllocator(SolverSettings()).allocate(given.problem).sizes.size > 0
 
 
-def main() -> int:
-    """Print a line for each case."""
-    args = options(__doc__ or "").parse_args()
-    pin_threads()
-    figures = {}
-    for strategies, count in CASES:
-        found = measured(strategies, count)
-        figures[f"{strategies} strategies, {count} names"] = found
-        print(f"{strategies:3d} strategies {count:4d} names: {found['added']:.2f} ms added")
-    finish("sleeves", figures, record=args.record)
-    return 0
+def worth(given: Strategies, weights: Floats, sizes: Floats) -> float:
+    """The objective of any answer; the house book is what the sleeves leave."""
+    sleeves = given.sleeves
+    house = weights - sleeves.targets @ sizes
+    missed = sleeves.wish_weight @ (sizes - sleeves.wished) ** 2
+    return float(
+        qp.worth(given.inputs, weights) - missed - sleeves.house_weight / 2 * (house @ house)
+    )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def shortfall(given: Strategies, weights: Floats, sizes: Floats, best: float) -> float:
+    """The worst of the gap to the best and of what any limit is passed by."""
+    outside = max(float((sizes - given.sleeves.size_max).max()), float(-sizes.min()))
+    passed = max(outside, qp.judge(given.inputs, weights, 0.0).violation)
+    return max(best - worth(given, weights, sizes), passed)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What cvxpy compiled, with what changes from round to round."""
+
+    problem: cp.Problem
+    weights: cp.Variable
+    sizes: cp.Variable
+    mu: cp.Parameter
+    start: cp.Parameter
+    targets: cp.Parameter
+    wished: cp.Parameter
+
+    def load(self, given: Strategies) -> None:
+        """The numbers of a round."""
+        self.mu.value, self.start.value = given.inputs.mu, given.inputs.start
+        self.targets.value, self.wished.value = given.sleeves.targets, given.sleeves.wished
+
+
+def _model(first: Strategies) -> _Model:
+    given, sleeves = first.inputs, first.sleeves
+    n, s = sleeves.targets.shape
+    weights, trades, house = cp.Variable(n), cp.Variable(n), cp.Variable(n)
+    sizes, common = cp.Variable(s), cp.Variable(len(given.factors))
+    mu, start, wished = cp.Parameter(n), cp.Parameter(n), cp.Parameter(s)
+    targets = cp.Parameter((n, s))
+    goal = (
+        mu @ weights
+        - given.gamma / 2 * (cp.sum_squares(common) + given.rest @ cp.square(weights))
+        - given.cost @ cp.abs(trades)
+        - sleeves.wish_weight @ cp.square(sizes - wished)
+        - sleeves.house_weight / 2 * cp.sum_squares(house)
+    )
+    rows = [
+        common == given.factors @ weights,
+        weights == targets @ sizes + house,
+        trades == weights - start,
+        cp.sum(trades) == 0,
+        weights >= 0,
+        weights <= given.cap,
+        sizes >= 0,
+        sizes <= sleeves.size_max,
+    ]
+    problem = cp.Problem(cp.Maximize(goal), rows)
+    return _Model(problem, weights, sizes, mu, start, targets, wished)
+
+
+def _bare(first: Strategies, options: dict[str, Any]) -> Callable[[Strategies], Answer]:
+    model = _model(first)
+
+    def solve(given: Strategies) -> Answer:
+        model.load(given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.problem.solve(**options)
+        found = model.weights.value, model.sizes.value
+        weights, sizes = (np.asarray(one, dtype=np.float64) for one in found)
+        return weights, sizes
+
+    return solve
+
+
+def reference(given: Strategies) -> float:
+    """The optimum, tightly."""
+    tight = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-11)
+    return worth(given, *_bare(given, {**CLARABEL, **tight})(given))
+
+
+def solvers(first: Strategies) -> dict[str, Callable[[Strategies], Answer]]:
+    """Ours, and bare cvxpy compiled once."""
+    allocator = CvxAllocator(SolverSettings())
+
+    def ours(given: Strategies) -> Answer:
+        answer = allocator.allocate(given.problem)
+        return given.inputs.start + answer.trades, answer.sizes
+
+    return {
+        "ours": ours,
+        "bare cvxpy, PIQP": _bare(first, PIQP),
+        "bare cvxpy, Clarabel": _bare(first, CLARABEL),
+    }

@@ -13,14 +13,16 @@ import pytest
 from tests.house.findings import ROOT, Module, modules
 
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+BENCH_LOCK = (ROOT / "tests/bench/requirements.lock").read_text(encoding="utf-8")
+LOCKS = pytest.mark.parametrize("lock", [LOCK, BENCH_LOCK], ids=["product", "bench"])
 PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
 OURS = {"coordinator", "projections", "replay", "schemas"}
 
 
-def pinned() -> dict[str, list[str]]:
+def pinned(lock: str = LOCK) -> dict[str, list[str]]:
     """Each locked requirement line with its hashes."""
-    blocks = re.findall(r"^(\S+==\S+)[^\n]*((?:\\\n +--hash=\S+ ?)+)", LOCK, re.MULTILINE)
+    blocks = re.findall(r"^(\S+==\S+)[^\n]*((?:\\\n +--hash=\S+ ?)+)", lock, re.MULTILINE)
     return {name: re.findall(r"--hash=(\S+)", hashes) for name, hashes in blocks}
 
 
@@ -38,16 +40,18 @@ def foreign_imports(module: Module) -> set[str]:
     return found - OURS - {"ops", "tests"} - sys.stdlib_module_names
 
 
-def test_the_lock_file_names_no_address() -> None:
-    assert "://" not in LOCK
-    assert not re.search(r"https?:", LOCK)
-    assert "--index" not in LOCK
-    assert "--find-links" not in LOCK
+@LOCKS
+def test_the_lock_file_names_no_address(lock: str) -> None:
+    assert "://" not in lock
+    assert not re.search(r"https?:", lock)
+    assert "--index" not in lock
+    assert "--find-links" not in lock
 
 
-def test_every_locked_package_has_one_exact_version_and_hashes() -> None:
-    lines = [line for line in LOCK.splitlines() if re.match(r"[A-Za-z0-9]", line)]
-    locked = pinned()
+@LOCKS
+def test_every_locked_package_has_one_exact_version_and_hashes(lock: str) -> None:
+    lines = [line for line in lock.splitlines() if re.match(r"[A-Za-z0-9]", line)]
+    locked = pinned(lock)
     assert len(locked) == len(lines) > 0
     assert len({name.split("==")[0] for name in locked}) == len(lines)
     for name, hashes in locked.items():
@@ -63,6 +67,14 @@ def test_every_declared_dependency_is_locked() -> None:
         *PYPROJECT["build-system"]["requires"],
     ]
     assert names(declared) <= {name.split("==")[0] for name in pinned()}
+
+
+def test_the_peers_are_locked_beside_the_very_versions_of_the_product() -> None:
+    locked, beside = pinned(), pinned(BENCH_LOCK)
+    assert locked.items() <= beside.items()
+    extra = PYPROJECT["project"]["optional-dependencies"]["bench"]
+    assert names(extra) <= {name.split("==")[0] for name in beside}
+    assert not names(extra) & {name.split("==")[0] for name in locked}
 
 
 def test_the_installed_packages_are_the_locked_ones() -> None:

@@ -251,3 +251,15 @@ def test_no_figure_is_a_negative_nought(tmp_path: Path, capsys: pytest.CaptureFi
     export(output_log(allocation(signals=(one,), targets=(target("A"),)), closed()), tmp_path / "l")
     assert run("p:1", "--log", str(tmp_path / "l")) == 0
     assert "-0.00" not in capsys.readouterr().out
+
+
+def test_impact_and_holding_are_told_where_there_are_any(
+    tmp_path: Path, log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    costs = {"cost_impact": 0.00004, "cost_holding": -0.00002}
+    made = output_log(allocation(targets=(target("A"),)).model_copy(update=costs), closed())
+    export(made, tmp_path / "other")
+    assert run("p:1", "--log", str(tmp_path / "other")) == 0
+    assert "cost 1.00bp (impact 0.40bp), holding -0.20bp" in capsys.readouterr().out
+    assert run("p:1", "--log", log) == 0
+    assert "impact" not in capsys.readouterr().out

@@ -35,6 +35,7 @@ def rows() -> dict[str, str]:
 def test_the_table_names_every_limit_and_whether_it_may_be_soft() -> None:
     told = rows()
     no_limits = {"sources", "horizon_sessions", "valid_sessions", "soft"}
+    no_limits |= {"benchmark", "benchmark_aversion"}
     assert set(told) == set(Mandate.model_fields) - no_limits
     assert {name for name, soft in told.items() if soft == "yes"} == set(get_args(SoftName))
 

@@ -13,7 +13,7 @@ import pytest
 from coordinator.cli.main import main
 from coordinator.log.sqlite import SqliteLog
 from schemas.base import Model
-from schemas.control import SourceRegistered
+from schemas.control import ModePreset, SourceRegistered
 from schemas.entries import decode_journal
 from schemas.orders import OrderFilled
 from schemas.portfolios import Costs, Mandate, PortfolioOpened, Schedule
@@ -96,6 +96,7 @@ def table_after(words: str) -> dict[str, str]:
         ("`[portfolio.costs]`, what", Costs),
         ("`[[source]]`, optional, one", SourceRegistered),
         ("`[[portfolio]]`, one table", PortfolioOpened),
+        ("`[[mode]]`, optional, one", ModePreset),
     ],
 )
 def test_the_tables_name_every_key_with_its_default(words: str, model: type[Model]) -> None:

@@ -207,3 +207,19 @@ def test_it_shows_how_old_and_how_sound_the_risk_model_is_and_its_bias(
     assert ask("p", "--log", str(tmp_path / "log"), "--json") == 0
     found = json.loads(capsys.readouterr().out)["standing"]["model"]
     assert (found["age"], found["published"]["used"], found["bias"]["count"]) == (0, True, 28)
+
+
+def test_multipliers_in_force_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make = Inputs()
+    parameters = {"adaptation": {"drawdown": {"begins": 0.0, "full": 0.1, "turnover": 0.5}}}
+    inputs = [make.make("control", "ParametersChanged", T0, parameters=parameters)]
+    inputs += [make.listed("A"), make.opened("p", cash="1000")]
+    inputs += [make.fill("p", "A", "100", "10", T0), make.close({"A": 10.0}, T0)]
+    inputs += [make.close({"A": 8.0}, T0 + HOUR)]
+    export(run(inputs, end=T0 + DAY), tmp_path / "log")
+    assert ask("p", "--log", str(tmp_path / "log")) == 0
+    told = capsys.readouterr().out
+    assert "multipliers in force: drawdown/budgets x0.5, drawdown/risk_aversion x3" in told
+    assert ask("p", "--log", str(tmp_path / "log"), "--json") == 0
+    moved = json.loads(capsys.readouterr().out)["standing"]["moved"]
+    assert moved[-1] == ["drawdown/turnover", 0.5]

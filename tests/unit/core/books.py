@@ -7,6 +7,7 @@ from decimal import Decimal
 from coordinator.core.accounts import ZERO
 from coordinator.core.market import Market
 from coordinator.core.state import Portfolio
+from schemas.control import ModePreset
 from schemas.orders import OrderFilled
 from schemas.portfolios import Mandate, PortfolioOpened
 from tests.journals import T0
@@ -27,7 +28,7 @@ def portfolio(cash: str = "1000", mandate: Mandate | None = None) -> Portfolio:
         cash=D(cash),
         mandate=mandate or Mandate(position_max=1.0),
     )
-    return Portfolio.opened(event, risk_aversion=8.0)
+    return Portfolio.opened(event, preset=ModePreset(mode="balanced", risk_aversion=8.0))
 
 
 def holding(cash: str = "1000", mandate: Mandate | None = None, /, **units: str) -> Portfolio:

@@ -13,7 +13,8 @@ from coordinator.core.booked import sized, sleeves_booked
 from coordinator.core.checkpoint import decode_state, encode_state
 from coordinator.core.decide import close_round
 from coordinator.core.engine import Engine
-from coordinator.core.ports import Allocation, AllocationProblem, Allocator, Charges
+from coordinator.core.objectives import Expenses
+from coordinator.core.ports import Allocation, AllocationProblem, Allocator
 from coordinator.core.state import Round
 from coordinator.core.virtual import amount_of
 from coordinator.learning import ChosenRisk
@@ -96,7 +97,7 @@ def test_what_a_decision_means_to_each_strategy_adds_up() -> None:
     assert booked.house_weight == pytest.approx(house, abs=1e-12)
 
 
-def test_impact_that_a_decision_is_charged_with_is_saved_too() -> None:
+def test_impact_that_a_decision_expects_to_pay_is_saved_too() -> None:
     state = state_after(world()[1][:-3])
     portfolio = state.portfolios["p"]
     for source, direction in (("s", 1), ("u", -1)):
@@ -110,9 +111,10 @@ def test_impact_that_a_decision_is_charged_with_is_saved_too() -> None:
     found = situation(state, portfolio, risk)
     assert found is not None
     sizes = sized(found, allocator.allocate(found.problem))
-    charged = replace(found.problem, charges=Charges(impact=np.full(len(found.problem.mu), 0.2)))
-    plain = sleeves_booked(state, portfolio, found, sizes, decided)
-    dear = sleeves_booked(state, portfolio, replace(found, problem=charged), sizes, decided)
+    none = replace(found, aims=replace(found.aims, expenses=Expenses()))
+    paid = replace(found.aims, expenses=Expenses(impact=np.full(len(found.problem.mu), 0.2)))
+    plain = sleeves_booked(state, portfolio, none, sizes, decided)
+    dear = sleeves_booked(state, portfolio, replace(found, aims=paid), sizes, decided)
     assert plain is not None
     assert dear is not None
     trades = np.array([line.units for line in plain.strategies]) * plain.prices / float(plain.nav)

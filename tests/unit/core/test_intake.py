@@ -142,6 +142,8 @@ INPUT_CASES: list[tuple[InputRejection, tuple[Callable[[Inputs], Input], ...]]] 
     (R.FUTURE, (lambda make: make.prices({"A": 9.0}, NOON, event_time=NOON + 6 * SECOND),)),
     (R.TOO_LATE, (other("control", "ParametersChanged", parameters={"sessions": "clock"}),)),
     (R.UNSUPPORTED, (other("market", "RatesObserved", name="r", rate=0.1),)),
+    (R.FUTURE, (other("market", "RegimeDeclared", regime="r", event_time=NOON + DAY),)),
+    (R.STALE, (other("market", "RegimeDeclared", regime="r", event_time=NOON - 8 * DAY),)),
     (R.OUT_OF_RANGE, (lambda make: make.rate("EUR/USD", -1.0, NOON),)),
     (R.UNKNOWN_INSTRUMENT, (RATE, other("orders", "OrderFilled", **FILL | {"instrument": PAIR}))),
     (R.STALE, (RATE, other("market", "RatesObserved", name=PAIR, rate=1.0, event_time=T0))),

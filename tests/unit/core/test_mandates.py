@@ -14,6 +14,7 @@ from schemas.books import PortfolioViewUpdated
 from schemas.decisions import AllocationDecided
 from schemas.entries import decode_output
 from schemas.mandates import (
+    BenchmarkWeight,
     FactorBound,
     Mandate,
     MustHold,
@@ -173,10 +174,11 @@ def test_names_that_nobody_listed_are_accepted_and_can_be_asked_for() -> None:
         universe=("T0", "Z"), must_hold=(hold("Z", 0.05),),
         sectors=(SectorBound(sector="Steel", max=0.1), SectorBound(sector="Tech", max=0.1)),
         factors=(FactorBound(factor="market", max=1.0), FactorBound(factor="value", max=1.0)),
+        benchmark=(BenchmarkWeight(instrument="Y", weight=0.5),),
     )  # fmt: skip
     assert contradiction(mandate, tech(1)) == ()
     assert strangers(mandate, tech(1)) == (
-        "sectors Steel", "factors value", "universe Z", "must_hold Z",
+        "sectors Steel", "factors value", "universe Z", "must_hold Z", "benchmark Y",
     )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ import pytest
 from coordinator.core.allocate import Situation, problem_digest, situation
 from coordinator.core.ports import Sleeves
 from coordinator.core.skill import Forecasts, horizon_bucket
-from coordinator.core.sleeves import split
+from coordinator.core.sleeves import sleeves_of, split
 from coordinator.core.state import State
+from coordinator.core.tilt import Tilt
 from coordinator.learning import ChosenRisk
 from schemas.control import ModePreset, Parameters
 from schemas.portfolios import Mandate
@@ -202,6 +203,25 @@ def test_of_both_budgets_the_tighter_one_counts() -> None:
     feed_terms(state, "u", risk_budget=0.25, capital="1")
     own = sleeves(state)
     assert own.size_max[2] * np.abs(own.targets[:, 2]).sum() * 1e6 == pytest.approx(1.0)
+
+
+def test_rules_that_move_weights_multiply_wishes_and_budgets() -> None:
+    state = planted()
+    portfolio = state.portfolios["p"]
+    portfolio.mandate = OPEN.model_copy(update={"volatility_max": 0.252})
+    feed_terms(state, "u", risk_budget=0.25)
+    feed_terms(state, "s", capital="90000")
+    found = of(state)
+    plain, moved = (
+        sleeves_of(
+            state, portfolio, found.problem, found.combination, horizon=found.horizon, tilt=tilt
+        )
+        for tilt in (Tilt(), Tilt(budgets=0.5, strategies=(("u", "u", 0.4),)))
+    )
+    assert plain is not None
+    assert moved is not None
+    assert moved.wished == pytest.approx(plain.wished * [1.0, 1.0, 0.4])
+    assert moved.size_max == pytest.approx(plain.size_max * [0.5, 0.5, 0.2])
 
 
 def test_modes_say_what_wishes_and_the_house_weigh() -> None:

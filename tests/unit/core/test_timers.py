@@ -43,7 +43,10 @@ def test_every_timer_that_is_armed_is_of_a_known_kind(monkeypatch: pytest.Monkey
     run(inputs, shards=1, end=end_of(inputs))
     make = Inputs()
     schedule = {"kind": "interval", "every": 60}
-    more = [make.listed("A"), make.registered("s"), make.opened("p", schedule=schedule)]
+    rules: dict[str, dict[str, object]] = {"adaptation": {"drawdown": {}}}
+    more = [make.listed("A"), make.registered("s")]
+    more += [make.make("control", "ParametersChanged", T0, parameters=rules)]
+    more += [make.opened("p", schedule=schedule)]
     more += [make.close({"A": 10.0}, T0), make.signal("s", "A", T0 + HOUR, horizon_sessions=1.0)]
     more += [make.action("A", "split", T0 + 2 * HOUR, ratio="2", effective_at=T0 + 9 * DAY)]
     more += [make.close({"A": 10.0 + n}, T0 + n * DAY) for n in range(1, 5)]

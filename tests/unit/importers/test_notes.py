@@ -113,3 +113,17 @@ multiple = 10
         "one: its mandate names, but no row does: ABA, restricted AAB, positions AAC, lots AAD,"
         " sectors Enegry, factors valeu"
     )
+
+
+def test_names_of_a_benchmark_and_of_costs_that_no_row_has_are_told(tmp_path: Path) -> None:
+    terms = """[portfolio.mandate]
+benchmark = [{ instrument = "AAA", weight = 0.5 }, { instrument = "AAE", weight = 0.3 }]
+[portfolio.costs]
+carry = [{ instrument = "AAF", bps_year = 3.0 }, { instrument = "AAA", bps_year = 3.0 }]
+borrow = [{ instrument = "AAG", bps_year = 3.0 }, { instrument = "AAF", bps_year = 3.0 }]
+"""
+    report, _ = import_all(write_files(tmp_path, portfolios=BOOK + terms))
+    assert [note for note in report.notes if "no row does" in note] == [
+        "one: its mandate names, but no row does: benchmark AAE",
+        "one: its costs name, but no row does: AAF, AAG",
+    ]

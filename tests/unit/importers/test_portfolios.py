@@ -295,3 +295,81 @@ def test_all_that_may_be_soft_is_named_and_nothing_useless_follows(tmp_path: Pat
     with pytest.raises(ImportFailed) as stopped:
         load(tmp_path, HEAD + LIMITS.replace("min = 0.1\n", ""))
     assert str(stopped.value).endswith("give min, max or both")
+
+
+MODE = '[[mode]]\nmode = "{}"\nrisk_aversion = {}\n'
+
+
+def test_modes_of_ones_own_join_those_there_are_or_take_their_place(tmp_path: Path) -> None:
+    own = MODE.format("wild", 0.5) + "robustness = 0.01\n" + MODE.format("balanced", 6.0)
+    book = load(tmp_path, HEAD + 'mode = "wild"\n' + own)
+    found = {preset.mode: preset for preset in book.parameters.modes}
+    assert list(found) == ["aggressive", "balanced", "conservative", "wild"]
+    assert (found["wild"].robustness, found["wild"].cost_weight) == (0.01, 1.0)
+    assert (found["balanced"].risk_aversion, found["aggressive"].risk_aversion) == (6.0, 3.0)
+    first, *_ = book.control_messages(opened_at=7)
+    assert ParametersChanged.model_validate_json(first.payload).parameters == book.parameters
+
+
+def test_modes_of_the_parameters_are_all_there_are_but_for_ones_own(tmp_path: Path) -> None:
+    listed = '[[parameters.modes]]\nmode = "balanced"\nrisk_aversion = 4.0\n'
+    book = load(tmp_path, HEAD + listed + MODE.format("a", 2.0))
+    assert [(one.mode, one.risk_aversion) for one in book.parameters.modes] == [
+        ("a", 2.0),
+        ("balanced", 4.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (MODE.format("a", 2.0) + "robustnes = 0.1\n", ("[[mode]] 1", "robustnes", "robustness")),
+        (MODE.format("b", 2.0) + MODE.format("a", -2.0), ("[[mode]] 2", "risk_aversion")),
+        (MODE.format("a", 2.0) + 'tracking = "much"\n', ("[[mode]] 1", "tracking")),
+        ('[[mode]]\nmode = "a"\n', ("[[mode]] 1", "risk_aversion")),
+        (MODE.format("a", 2.0) * 2, ("[[mode]]", "'a' stands there twice")),
+        ('mode = "b"\n' + MODE.format("a", 2.0), ("unknown mode 'b'", "[[mode]]")),
+    ],
+)
+def test_a_mode_that_is_none_is_refused_with_its_place(
+    tmp_path: Path, text: str, words: tuple[str, ...]
+) -> None:
+    with pytest.raises(ImportFailed) as refused:
+        load(tmp_path, HEAD + text)
+    for word in words:
+        assert word in str(refused.value)
+
+
+BENCHMARK = '[[portfolio.mandate.benchmark]]\ninstrument = "{}"\nweight = {}\n'
+RATE = '[[portfolio.costs.{}]]\ninstrument = "{}"\nbps_year = {}\n'
+
+
+def test_a_benchmark_and_rates_come_in_any_order(tmp_path: Path) -> None:
+    text = HEAD + "[portfolio.mandate]\nbenchmark_aversion = 2.5\n"
+    text += BENCHMARK.format("B", 0.4) + BENCHMARK.format("A", 0.5) + "[portfolio.costs]\n"
+    text += "impact = 1.0\n" + RATE.format("carry", "Z", -30.0) + RATE.format("carry", "A", 5.0)
+    text += RATE.format("borrow", "B", 80.0)
+    (one,) = load(tmp_path, text).portfolios
+    assert one.mandate.benchmark_aversion == 2.5
+    assert [(b.instrument, b.weight) for b in one.mandate.benchmark] == [("A", 0.5), ("B", 0.4)]
+    assert [(r.instrument, r.bps_year) for r in one.costs.carry] == [("A", 5.0), ("Z", -30.0)]
+    assert [(r.instrument, r.bps_year) for r in one.costs.borrow] == [("B", 80.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BENCHMARK.format("A", 40), ("mandate.benchmark", "weight = 40", "0.4 is 40 %")),
+        (BENCHMARK.format("A", 0.7) + BENCHMARK.format("B", 0.7), ("mandate", "add up to 1.4")),
+        (BENCHMARK.format("A", 0.7) * 2, ("mandate.benchmark", "'A' stands there twice")),
+        (RATE.format("borrow", "A", -1.0), ("costs", "borrow of A is below 0")),
+        (RATE.format("carry", "A", 1.0) + "bps = 1\n", ("costs.carry", "unknown key 'bps'")),
+    ],
+)
+def test_a_benchmark_or_a_rate_that_is_none_is_refused(
+    tmp_path: Path, text: str, words: tuple[str, ...]
+) -> None:
+    with pytest.raises(ImportFailed) as refused:
+        load(tmp_path, HEAD + text)
+    for word in words:
+        assert word in str(refused.value)

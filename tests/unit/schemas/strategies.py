@@ -142,6 +142,7 @@ def _fitted(name: str, fields: Document) -> Document:
                 fields["factor_covariance"] = _stretched(fields["factor_covariance"], k * k)
         case "PortfolioOpened" | "MandateChanged":
             _mandate(fields.get("mandate", {}))
+            _costs(fields.get("costs") or {})
         case "InstrumentListed":
             told = {one["factor"]: one for one in fields.get("factors", ())}
             told.pop("market", None)
@@ -156,7 +157,33 @@ def _fitted(name: str, fields: Document) -> Document:
             kept = {preset["mode"]: preset for preset in modes}
             if kept:
                 fields["parameters"]["modes"] = [kept[mode] for mode in sorted(kept)]
+            _rules(fields["parameters"])
     return fields
+
+
+def _rules(fields: Document) -> None:
+    """Rules of adaptation, and shares of volumes, that can stand beside each other."""
+    rules = fields.get("adaptation") or {}
+    if rules.get("regime"):
+        rows = {row["regime"]: row for row in rules["regime"]["regimes"]}
+        rules["regime"]["regimes"] = [{"regime": name} for name in sorted(rows)]
+    if rules.get("volatility"):
+        rules["volatility"] |= {"sessions": 5, "sessions_long": 9}
+    if rules.get("drawdown"):
+        rules["drawdown"] |= {"begins": 0.1, "full": 0.3}
+    parts = {one["portfolio"]: one for one in fields.get("volume_shares", ())}
+    if parts:
+        fields["firm_volume_share"] = 1.0
+        fields["volume_shares"] = [{"portfolio": name, "share": 0.25} for name in sorted(parts)]
+
+
+def _costs(fields: Document) -> None:
+    for key in ("borrow", "carry"):
+        if key in fields:
+            made = {one["instrument"]: one for one in fields[key]}
+            fields[key] = [made[name] for name in sorted(made)]
+    for one in fields.get("borrow", ()):
+        one["bps_year"] = abs(one["bps_year"])
 
 
 def _mandate(fields: Document) -> None:
@@ -164,11 +191,14 @@ def _mandate(fields: Document) -> None:
         if key in fields:
             fields[key] = sorted(set(fields[key]))
     entries = {"positions": "instrument", "sectors": "sector", "factors": "factor",
-               "must_hold": "instrument", "lots": "instrument"}  # fmt: skip
+               "must_hold": "instrument", "lots": "instrument",
+               "benchmark": "instrument"}  # fmt: skip
     for key, about in entries.items():
         if key in fields:
             made = {one[about]: one for one in fields[key]}
             fields[key] = [made[name] for name in sorted(made)]
+    for one in fields.get("benchmark", ()):
+        one["weight"] = min(one["weight"], 0.25)
     for key in ("positions", "sectors", "factors"):
         for one in fields.get(key, ()):
             if one.get("min") is None and one.get("max") is None:

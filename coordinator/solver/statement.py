@@ -1,0 +1,107 @@
+"""States an allocation problem from arrays, for a notebook: whatever is left out is not there.
+
+Place in the flow: for whoever uses the solver as a library, without any log. The engine states its
+problems itself. It must never guess a number that matters: what has no neutral value is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from coordinator.core.ports import (
+    NO_CHARGES,
+    AllocationProblem,
+    Charges,
+    Floats,
+    RiskEstimate,
+    Sleeves,
+    WeightLimit,
+)
+from coordinator.solver.errors import ProblemError
+
+__all__ = ["problem_of"]
+
+_UNBOUNDED = 1e3
+"""A bound that no weight reaches, fraction of NAV: solvers want finite ones."""
+
+
+def problem_of(  # noqa: PLR0913 - a problem has that many numbers, most of them optional
+    mu: ArrayLike,
+    covariance: ArrayLike | None = None,
+    *,
+    risk_aversion: float,
+    factors: RiskEstimate | None = None,
+    instruments: Sequence[str] | None = None,
+    nav: float = 1.0,
+    weights: ArrayLike = 0.0,
+    cash: float | None = None,
+    working_buys: ArrayLike = 0.0,
+    working_sells: ArrayLike = 0.0,
+    cost_buy: ArrayLike = 0.0,
+    cost_sell: ArrayLike = 0.0,
+    position_min: ArrayLike = 0.0,
+    position_max: ArrayLike = 1.0,
+    gross_max: float = 1.0,
+    cash_floor: float = 0.0,
+    turnover_max: float = _UNBOUNDED,
+    trade_max: ArrayLike = _UNBOUNDED,
+    trade_min: float = 0.0,
+    lot_weight: ArrayLike = 0.0,
+    exit_odd_lot: ArrayLike = True,
+    limits: Sequence[WeightLimit] = (),
+    charges: Charges = NO_CHARGES,
+    sleeves: Sleeves | None = None,
+) -> AllocationProblem:
+    """An allocation problem; fields as `AllocationProblem`'s, scalars stand for all instruments.
+
+    mu: (n,) expected returns over the horizon. covariance: (n, n) over the same horizon, or
+    factors, rows' rows + diag(rest), in its place. weights: held now. cash: held now; default: what
+    the weights leave. By default long-only, without borrowing, costs, lots or working orders.
+    Raises ProblemError, naming the field, where shapes do not fit.
+    """
+    expected = np.array(mu, dtype=np.float64)
+    if expected.ndim != 1:
+        raise ProblemError("mu", f"has shape {expected.shape}", remedy="give (n,)")
+    n = len(expected)
+    names = tuple(f"x{i}" for i in range(n)) if instruments is None else tuple(instruments)
+    if len(names) != n:
+        raise ProblemError("instruments", f"are {len(names)}", remedy=f"give {n} names")
+    held = _vector("weights", weights, n)
+    vectors = {
+        "working_buys": working_buys, "working_sells": working_sells, "cost_buy": cost_buy,
+        "cost_sell": cost_sell, "position_min": position_min, "position_max": position_max,
+        "trade_max": trade_max, "lot_weight": lot_weight,
+    }  # fmt: skip
+    return AllocationProblem(
+        instruments=names, nav=nav, mu=expected, risk_aversion=risk_aversion, filled=held,
+        covariance=_covariance(covariance, factors, n),
+        cash=1.0 - float(held.sum()) if cash is None else cash,
+        exit_odd_lot=np.broadcast_to(np.asarray(exit_odd_lot, dtype=np.bool_), (n,)).copy(),
+        gross_max=gross_max, cash_floor=cash_floor, turnover_max=turnover_max, trade_min=trade_min,
+        limits=tuple(limits), charges=charges, sleeves=sleeves, factors=factors,
+        **{name: _vector(name, value, n) for name, value in vectors.items()},
+    )  # fmt: skip
+
+
+def _covariance(covariance: ArrayLike | None, factors: RiskEstimate | None, n: int) -> Floats:
+    """(n, n), not to be written to, so that solving twice judges it once."""
+    if covariance is None and factors is None:
+        raise ProblemError("covariance", "is missing", remedy=f"give ({n}, {n}), or factors")
+    found = factors.covariance() if covariance is None and factors is not None else covariance
+    whole = np.array(found, dtype=np.float64)
+    if whole.shape != (n, n):
+        raise ProblemError("covariance", f"has shape {whole.shape}", remedy=f"give ({n}, {n})")
+    whole.setflags(write=False)
+    return whole
+
+
+def _vector(name: str, value: ArrayLike, n: int) -> Floats:
+    given = np.asarray(value, dtype=np.float64)
+    if given.shape not in ((), (n,)):
+        raise ProblemError(
+            name, f"has shape {given.shape}", remedy=f"give a number, or ({n},) as mu"
+        )
+    return np.broadcast_to(given, (n,)).copy()

@@ -1,0 +1,92 @@
+"""Laws of charges and sleeves: in any state it answers, keeps limits, is optimal and adds up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coordinator.core.ports import AllocationProblem, Charges, Floats, Sleeves
+from coordinator.solver import CvxAllocator, SolverSettings
+from coordinator.solver.sizes import best_sizes
+from coordinator.solver.worth import objective
+from tests.laws.test_allocator_laws import problems
+from tests.support.allocation_reference import reference
+
+ALLOCATOR = CvxAllocator(SolverSettings())
+LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TOLERANCE = 1e-6
+
+
+def _rates(rng: np.random.Generator, n: int, largest: float) -> Floats:
+    """Some of them none at all."""
+    return np.where(rng.random(n) < 0.3, 0.0, rng.uniform(0.0, largest, n))
+
+
+@st.composite
+def charged(draw: st.DrawFn, *, calm: bool) -> AllocationProblem:
+    """A problem in any state, with any charges, and sleeves or none."""
+    p = draw(problems(calm=calm))
+    n = len(p.instruments)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    much = draw(st.sampled_from([0.1, 1.0, 10.0]))
+    some: dict[str, Any] = {
+        "robustness": _rates(rng, n, 0.004 * much),
+        "impact": _rates(rng, n, 0.1 * much),
+        "impact_square": _rates(rng, n, 0.3 * much),
+        "borrow": _rates(rng, n, 0.004 * much),
+        "carry": rng.normal(size=n) * 0.001 * much,
+        "benchmark": _rates(rng, n, 0.2),
+        "linear_buy": _rates(rng, n, 0.002),
+        "linear_sell": _rates(rng, n, 0.002),
+    }
+    chosen = draw(st.sets(st.sampled_from(sorted(some))))
+    if chosen & {"linear_buy", "linear_sell"}:
+        chosen |= {"linear_buy", "linear_sell"}
+    weights: dict[str, Any] = {
+        name: draw(st.sampled_from([0.0, 0.0, one * much]))
+        for name, one in (("turnover", 0.002), ("diversification", 2.0), ("tracking", 3.0))
+    }
+    p = replace(p, charges=Charges(**{name: some[name] for name in sorted(chosen)}, **weights))
+    s = draw(st.integers(0, 3))
+    if not s or not n:
+        return p
+    targets = rng.normal(size=(n, s)) * draw(st.sampled_from([1.0, 30.0]))
+    return replace(
+        p,
+        sleeves=Sleeves(
+            names=tuple(f"s/{i}" for i in range(s)),
+            targets=targets,
+            size_max=_rates(rng, s, 0.1),
+            wished=_rates(rng, s, 0.1),
+            wish_weight=_rates(rng, s, 5.0),
+            house_weight=draw(st.sampled_from([0.0, 0.1, 2.0])),
+        ),
+    )
+
+
+@given(charged(calm=False))
+@LAW
+def test_it_answers_in_any_state_and_makes_no_breach_worse(p: AllocationProblem) -> None:
+    answer = ALLOCATOR.allocate(p)
+    assert answer.violation <= answer.violation_before + TOLERANCE
+    assert np.isfinite(answer.objective)
+    assert answer.status != "no solver answered", answer.remarks
+
+
+@given(charged(calm=True))
+@LAW
+def test_the_answer_is_the_reference_s_and_adds_up(p: AllocationProblem) -> None:
+    answer = ALLOCATOR.allocate(p)
+    worth = objective(p, answer.continuous, best_sizes(p, answer.continuous))
+    try:
+        best = reference(p)
+    except RuntimeError:  # Where the reference gives up there is nothing to compare with.
+        return
+    assert worth >= best - TOLERANCE * max(1.0, abs(best))
+    if answer.forces:
+        total = np.sum([force.pulls for force in answer.forces], axis=0)
+        assert np.abs(total).max() <= TOLERANCE

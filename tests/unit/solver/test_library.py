@@ -1,0 +1,117 @@
+"""The solver as a library: stated from arrays, many at once, and its page's examples run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coordinator.solver import (
+    CvxAllocator,
+    ManyAllocator,
+    ProblemError,
+    RiskEstimate,
+    SolverSettings,
+    problem_of,
+)
+
+PAGE = Path(__file__).parents[3] / "ops" / "docs" / "allocation.md"
+
+
+def test_the_page_s_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    said = capsys.readouterr().out
+    assert said.startswith("solved PIQP")
+    assert "opinion" in said
+    assert "risk" in said
+
+
+def test_what_is_left_out_is_not_there() -> None:
+    problem = problem_of([0.01, 0.02], np.eye(2) * 1e-3, risk_aversion=1.0, weights=[0.1, 0.2])
+    assert problem.cash == pytest.approx(0.7)
+    assert problem.instruments == ("x0", "x1")
+    assert not problem.cost_buy.any()
+    assert problem.charges.none
+    answer = CvxAllocator().allocate(problem)
+    assert answer.rung == "solved"
+    assert (problem.filled + answer.trades).sum() == pytest.approx(1.0)
+
+
+def test_factors_may_stand_in_place_of_the_covariance() -> None:
+    factors = RiskEstimate(np.ones((1, 2)) * 0.01, np.ones(2) * 1e-3, 0.0, 1.0, 1)
+    problem = problem_of([0.01, 0.02], factors=factors, risk_aversion=1.0)
+    assert np.array_equal(problem.covariance, factors.covariance())
+    assert CvxAllocator().allocate(problem).rung == "solved"
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("mu", {"mu": [[0.1]]}),
+        ("covariance", {"covariance": None}),
+        ("covariance", {"covariance": np.eye(3)}),
+        ("weights", {"weights": [0.1]}),
+        ("instruments", {"instruments": ["a"]}),
+        ("cost_buy", {"cost_buy": [0.1, 0.1, 0.1]}),
+    ],
+)
+def test_what_does_not_fit_is_named(field: str, given: dict[str, Any]) -> None:
+    fields = {"mu": [0.01, 0.02], "covariance": np.eye(2), "risk_aversion": 1.0, **given}
+    with pytest.raises(ProblemError, match=field):
+        problem_of(**fields)
+
+
+def _some(count: int) -> list[Any]:
+    covariance = np.diag(np.linspace(1e-3, 3e-3, 12))
+    covariance.setflags(write=False)
+    rng = np.random.default_rng(1)
+    return [
+        problem_of(
+            rng.normal(size=12) * 0.01, covariance, risk_aversion=5.0, cost_buy=0.001,
+            cost_sell=0.001, position_max=0.2,
+        )
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_many_at_once_are_the_answers_of_one_allocator_bit_for_bit(count: int) -> None:
+    problems = _some(count)
+    alone = [CvxAllocator(SolverSettings()).allocate(problem) for problem in problems]
+    with ManyAllocator(workers=3) as many:
+        for _ in range(2):
+            found = many.allocate_many(problems)
+            assert [a.trades.tobytes() for a in found] == [a.trades.tobytes() for a in alone]
+            assert [a.objective for a in found] == [a.objective for a in alone]
+
+
+def test_a_worker_that_dies_costs_no_answer() -> None:
+    problems = _some(6)
+    with ManyAllocator(workers=2) as many:
+        first = many.allocate_many(problems)
+        assert many._pool is not None
+        for process in many._pool._processes.values():
+            process.kill()
+        again = many.allocate_many(problems)
+    assert [a.trades.tobytes() for a in again] == [a.trades.tobytes() for a in first]
+
+
+def test_a_worker_refuses_what_is_no_problem_by_name() -> None:
+    bad = problem_of([np.nan] * 12, np.eye(12), risk_aversion=1.0)
+    with ManyAllocator(workers=2) as many:
+        with pytest.raises(ProblemError, match="mu") as caught:
+            many.allocate_many([*_some(3), bad])
+        assert caught.value.field == "mu"
+        assert many._pool is not None
+
+
+def test_no_workers_are_refused() -> None:
+    with pytest.raises(ValueError, match="workers"):
+        ManyAllocator(workers=0)
