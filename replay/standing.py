@@ -26,6 +26,7 @@ from schemas.base import Event, OutputEvent
 from schemas.books import PortfolioViewUpdated
 from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.entries import decode_output, opening
+from schemas.sleeves import SleevesBooked
 from schemas.verdicts import InputRejected, RecordQuarantined
 
 __all__ = [
@@ -46,7 +47,9 @@ Failures = Mapping[int, Mapping[str, str]]
 """By position of the journal: which units fail half-way, and with what error."""
 Made = TypeVar("Made")
 
-_FOLLOWED = opening(AllocationDecided, RoundClosed, PortfolioViewUpdated, RecordQuarantined)
+_FOLLOWED = opening(
+    AllocationDecided, SleevesBooked, RoundClosed, PortfolioViewUpdated, RecordQuarantined
+)
 _REJECTED = opening(InputRejected)
 _PROGRESS_RECORDS = 256
 REJECTED_MAX = 1_000
@@ -185,7 +188,7 @@ Due = tuple[int, str, OutputEvent]
 
 def _due(event: Event) -> Due:
     """A quarantined record was no timer's: all that was due before it comes first."""
-    if isinstance(event, AllocationDecided | RoundClosed | PortfolioViewUpdated):
+    if isinstance(event, AllocationDecided | SleevesBooked | RoundClosed | PortfolioViewUpdated):
         return event.decided_at, f"round\t{event.portfolio}", event
     if isinstance(event, RecordQuarantined):
         return event.decided_at, event.event_id if event.event == "timer" else "", event

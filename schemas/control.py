@@ -149,6 +149,14 @@ class ModePreset(Model):
     """Times half the sum of squared weights times variances: spreads what is held."""
     tracking: Weight = 0.0
     """Times half the variance of the difference to the mandate's benchmark; cash without one."""
+    wish_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    """Charged for the squared difference of each strategy's size to the one it wishes; counts where
+    sleeves are "budgets", as do the next two."""
+    house_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    """Half of it is charged per squared weight that belongs to no strategy."""
+    house_max: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    """Largest absolute weight, fraction of NAV, that belongs to no strategy; it gives way before
+    any other limit. Absent: none."""
 
 
 class PriorityWeights(Model):
@@ -351,6 +359,15 @@ class Parameters(Model):
     """Of more instruments than that, a problem charges impact by a square, not by the 3/2 power."""
     impact_reference: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Traded weight at which the square charges as much as the 3/2 power."""
+    sleeves: Literal["off", "books", "budgets"] = "off"
+    """Whether decisions are split over strategies. books: afterwards, so that each keeps a book of
+    its own and what they do against each other is netted; the decision is as without. budgets: as
+    part of the decision, which keeps each within its budgets, as far as the mode bounds or charges
+    what belongs to no strategy (`house_max`, `house_weight`): where it does neither, they bound
+    nothing."""
+    sleeves_max: Annotated[int, Field(ge=1, le=1_000)] = 50
+    """Strategies of a decision that are told apart, the largest wishes first; the rest is the
+    house's."""
     modes: Annotated[tuple[ModePreset, ...], Field(min_length=1, max_length=100)] = (
         ModePreset(mode="aggressive", risk_aversion=3.0),
         ModePreset(mode="balanced", risk_aversion=8.0),

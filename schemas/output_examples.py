@@ -40,6 +40,7 @@ from schemas.panes import (
     SourceHeard,
     SourcePaneClosed,
 )
+from schemas.sleeve_examples import sleeves_example
 from schemas.verdicts import (
     AlertRaised,
     ClockJumped,
@@ -69,6 +70,7 @@ def output_examples(at: int) -> tuple[OutputEvent, ...]:
         *_portfolio(at),
         *_reports_and_actions(at),
         *_panes(at),
+        sleeves_example(at),
     )
 
 

@@ -25,6 +25,7 @@ from schemas import (
     panes,
     portfolios,
     signals,
+    sleeves,
     verdicts,
 )
 from schemas.base import Event, InputEvent, OutputEvent
@@ -60,6 +61,7 @@ _MODULES = (
     decisions,
     books,
     panes,
+    sleeves,
 )
 
 

@@ -57,7 +57,8 @@ def _terms() -> Plan:
         registered = {"source": source, "normalisation": normalisation, "risk_budget": 0.4}
         plan.append((T0, "control", "SourceRegistered", registered))
     parameters = {
-        "view_correlation": 0.3, "view_interval_ms": 6 * 3_600_000, "cross_section_min": 3
+        "view_correlation": 0.3, "view_interval_ms": 6 * 3_600_000, "cross_section_min": 3,
+        "sleeves": "books",
     }  # fmt: skip
     plan.append((T0, "control", "ParametersChanged", {"parameters": parameters}))
     mandates: dict[str, Fields] = {

@@ -27,6 +27,7 @@ from coordinator.cli.console import (
     table,
 )
 from coordinator.cli.leave_out import run_without
+from coordinator.cli.sleeves import sleeves_told
 from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
@@ -96,6 +97,7 @@ def render(told: Explanation, console: Console) -> None:
     console.print(
         Group(*_head(told), *signals, *_conflicts(told), *_limits(told), *_changes(told)),
         *_balance(told),
+        *sleeves_told(told.sleeves),
         *_foot(told),
         sep="\n",
     )

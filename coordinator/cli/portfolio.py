@@ -119,7 +119,10 @@ def _share(text: str) -> float:
 
 def render(told: Standing, console: Console) -> None:
     """Print the standing for a person; the longest list is cut, and says so."""
-    parts = (_head(told), _money(told), _accounts(told), _holdings(told), _risk(told), _model(told))
+    parts = (
+        _head(told), _money(told), _accounts(told), _holdings(told), _strategies(told),
+        _risk(told), _model(told),
+    )  # fmt: skip
     for part in parts:
         for one in part:
             console.print(one)
@@ -201,6 +204,25 @@ def _holdings(told: Standing) -> Iterator[RenderableType]:
         yield Text(f"and {len(told.holdings) - _HOLDINGS} more (--json shows all)")
     for trade in told.open_trades[:_HOLDINGS]:
         yield Text.assemble("open: ", safe(trade.instrument), f" {trade.quantity:+,f}")
+
+
+def _strategies(told: Standing) -> Iterator[RenderableType]:
+    """The books of strategies, the largest first, and the house's."""
+    if not told.strategies:
+        return
+    right = ("size", "holds", "gross", "net", "gain", "credit", "traded")
+    rows = table("strategy", *right, right=right)
+    *books, house = told.strategies
+    largest = sorted(books, key=lambda one: (-one.gross, one.strategy))[:_HOLDINGS]
+    for one in (*largest, house):
+        rows.add_row(
+            safe(one.strategy), "" if one.size is None else f"{one.size:.3%}", str(one.holdings),
+            f"{one.gross:.2%}", f"{one.net:z.2%}", f"{one.gain:+z,.2f}", f"{one.credit:,.2f}",
+            f"{one.traded:,.2f}" if one.size is not None else "",
+        )  # fmt: skip
+    yield rows
+    if len(books) > _HOLDINGS:
+        yield Text(f"and {len(books) - _HOLDINGS} more strategies (--json shows all)")
 
 
 def _risk(told: Standing) -> Iterator[RenderableType]:

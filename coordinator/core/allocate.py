@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Any
 
@@ -25,9 +25,10 @@ from coordinator.core.limits import Limits
 from coordinator.core.match import Combination, combine
 from coordinator.core.normalise import crossed_scores, forecasts_of
 from coordinator.core.objectives import Aims, aims_of, charged
-from coordinator.core.ports import AllocationProblem, Floats, RiskModel
+from coordinator.core.ports import AllocationProblem, Floats, RiskModel, Sleeves
 from coordinator.core.priority import Priorities, priorities
 from coordinator.core.risk import covariance_of
+from coordinator.core.sleeves import binding, sleeves_of
 from coordinator.core.state import Portfolio, State, View
 from coordinator.core.tilt import NEUTRAL, Tilt, tilt_of
 from coordinator.core.views import heard, horizon_of, scored_views
@@ -60,7 +61,8 @@ class Situation:
     that count; without: live views that do not. apart:
     conflicts between the views; priorities: of the rows. limits: as the mandate states them,
     and what open orders leave of them. aims: what the objective weighs. tilt: the multipliers in
-    force.
+    force. sleeves: of its strategies, None where they are off; they are part of the problem where
+    budgets are to be kept, and the house is bounded or charged.
     """
 
     problem: AllocationProblem
@@ -76,6 +78,7 @@ class Situation:
     limits: Limits
     aims: Aims
     tilt: Tilt = NEUTRAL
+    sleeves: Sleeves | None = None
 
     @property
     def boxes(self) -> Boxes:
@@ -114,6 +117,9 @@ def situation(
     problem, limits = bounded(
         state, portfolio, worth, problem, unit=unit, horizon=horizon, turnover=tilt.turnover
     )
+    sleeves = sleeves_of(state, portfolio, problem, opinion.combination, horizon=horizon, tilt=tilt)
+    if state.parameters.sleeves == "budgets" and sleeves is not None and binding(sleeves):
+        problem = replace(problem, sleeves=sleeves)
     return Situation(
         problem,
         prices,
@@ -128,6 +134,7 @@ def situation(
         limits,
         aims,
         tilt,
+        sleeves,
     )
 
 

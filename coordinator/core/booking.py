@@ -27,6 +27,7 @@ from coordinator.core.panes import count_fill
 from coordinator.core.reconcile import OPENED
 from coordinator.core.rounds import halt, open_round, show_soon
 from coordinator.core.state import Portfolio, State
+from coordinator.core.virtual import share_action, share_fill
 from schemas import market, orders, portfolios
 from schemas.books import CorporateActionTaken, HoldingChanged, ReconciliationDiffered
 
@@ -58,6 +59,7 @@ def take_fill(state: State, event: orders.Fill) -> None:
     portfolio = state.portfolios[event.portfolio]
     currency = state.market.instruments[event.instrument].currency
     before = portfolio.account(currency).cash
+    share_fill(state, portfolio, event, currency=currency)
     book_fill(
         portfolio,
         event,
@@ -170,6 +172,7 @@ def take_action(state: State, event: CorporateActionTaken) -> None:
     action = state.actions.pop(event.action_id, None)
     if action is None:
         return
+    share_action(state, action)
     if event.kind == "split":
         state.market.split(event.instrument, event.factor, effective_at=action.effective_at)
         split_dealt(state, event.instrument, event.factor)

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import from_json, to_json
 
-from coordinator.core import published, tilt
+from coordinator.core import published, tilt, virtual
 from coordinator.core.bias import Bias
 from coordinator.core.clock import Timers
 from coordinator.core.instrument import Instrument
@@ -232,6 +232,7 @@ def _parts(state: State) -> list[_Part]:
         _Part("biases", _BIASES.dump_json(dict(sorted(state.biases.items())))),
         _Part("published", published.written(state.published)),
         _Part("tilt", tilt.written(state)),
+        _Part("virtual books", virtual.written(state.virtual)),
     ]
     parts += [
         _Part(f"portfolio {name}", _portfolio_bytes(state.portfolios[name]))
@@ -359,6 +360,7 @@ def _rebuilt(parts: dict[str, bytes]) -> State:
     state.biases = _BIASES.validate_json(parts["biases"])
     state.published = published.read(parts["published"])
     tilt.read(state, parts["tilt"])
+    state.virtual = virtual.read(parts["virtual books"])
     for name, body in parts.items():
         if name.startswith("portfolio "):
             portfolio = _PORTFOLIO.validate_json(body)

@@ -10,6 +10,7 @@ import numpy as np
 
 from coordinator.core.allocate import Situation, problem_digest, situation
 from coordinator.core.book import money, value
+from coordinator.core.booked import sized, sleeves_booked
 from coordinator.core.checkpoint import portfolio_digest
 from coordinator.core.clock import MILLISECOND
 from coordinator.core.conflicts import find_conflicts
@@ -59,6 +60,7 @@ def close_round(
     if not found.problem.instruments:
         return [_closed(state, portfolio, found, outcome="nothing_to_do", conflicts=0, reported=0)]
     answer = allocator.allocate(found.problem)
+    sizes = sized(found, answer)
     conflicts = find_conflicts(
         found.apart,
         found.combination,
@@ -76,15 +78,17 @@ def close_round(
                 found,
                 answer,
                 reported,
+                sizes=sizes,
                 at=state.clock,
                 portfolio=portfolio.name,
                 decision_id=decision_id(portfolio),
             )
         )
-    decision = _decision(state, portfolio, found, answer)
-    events.append(decision)
+    decided = _decision(state, portfolio, found, answer)
+    booked = sleeves_booked(state, portfolio, found, sizes, decided)
+    events += [decided] if booked is None else [decided, booked]
     if state.parameters.quality:
-        events.append(quality_scored(state, portfolio, found, answer, decision))
+        events.append(quality_scored(state, portfolio, found, answer, decided))
     events.append(
         _closed(
             state,

@@ -43,6 +43,7 @@ from coordinator.core.rounds import (
 from coordinator.core.shown import seen_as
 from coordinator.core.state import OpenTrade, Portfolio, Source, State
 from coordinator.core.tilt import look_again, take_move, take_regime
+from coordinator.core.virtual import take_sleeves
 from schemas import control, market, orders, outcomes, portfolios
 from schemas.base import Event
 from schemas.books import (
@@ -62,6 +63,7 @@ from schemas.entries import Stamp
 from schemas.journal import EngineSealed, EngineStarted, RoundsPaced
 from schemas.panes import PortfolioPaneClosed, SourcePaneClosed
 from schemas.signals import SignalIssued
+from schemas.sleeves import SleevesBooked
 from schemas.verdicts import (
     ParametersAdapted,
     RecordQuarantined,
@@ -214,6 +216,8 @@ def _signal_rejected(state: State, event: SignalRejected) -> None:
 def _parameters(state: State, event: control.ParametersChanged) -> None:
     state.parameters = event.parameters
     state.parameters_digest = digest(canonical_bytes(event.parameters))
+    if event.parameters.sleeves == "off":
+        state.virtual.clear()
     state.market.resize(
         window=event.parameters.risk_window_sessions,
         volume_window=event.parameters.volume_sessions,
@@ -355,6 +359,7 @@ _OUTPUTS: dict[type[Event], Change] = {
     SignalRejected: _signal_rejected,
     ConflictsDetected: note_conflicts,
     AllocationDecided: _decided,
+    SleevesBooked: take_sleeves,
     RoundClosed: _round_closed,
     PortfolioViewUpdated: _view_shown,
     TradesExpired: _trades_expired,

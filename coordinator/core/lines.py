@@ -20,6 +20,7 @@ from coordinator.core.assemble import is_sound, lines_of
 from coordinator.core.balance import balances
 from coordinator.core.board import sums
 from coordinator.core.book import units_to_come
+from coordinator.core.booked import Sized, budgets_kept
 from coordinator.core.bounding import multiples_of
 from coordinator.core.conflicts import Conflict
 from coordinator.core.ports import Allocation, Floats
@@ -275,6 +276,7 @@ def conflicts_said(
     answer: Allocation,
     conflicts: Sequence[Conflict],
     *,
+    sizes: Sized,
     at: int,
     portfolio: str,
     decision_id: str,
@@ -294,7 +296,9 @@ def conflicts_said(
             "instruments": tuple([names[pick] for pick in conflict.picks]),
             "signals": conflict.signals,
             "severity": min(max(conflict.severity, 0.0), 1.0),
-            "resolution": "; ".join([told[pick] for pick in conflict.picks])[:_RESOLUTION_MAX],
+            "resolution": "; ".join(
+                [*budgets_kept(found, sizes, conflict), *(told[pick] for pick in conflict.picks)]
+            )[:_RESOLUTION_MAX],
         }
         for conflict in conflicts
     )

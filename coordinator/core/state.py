@@ -26,6 +26,7 @@ from coordinator.core.regimes import Regimes
 from coordinator.core.remembered import Remembered
 from coordinator.core.skill import Skill
 from coordinator.core.tallies import PortfolioPanes, SourcePanes
+from coordinator.core.virtual import VirtualBooks
 from schemas.canonical import canonical_bytes, digest
 from schemas.control import ModePreset, Parameters, SourceRegistered, StrategyRegistered
 from schemas.decisions import Trigger
@@ -348,6 +349,7 @@ class State:
         self.actions: dict[str, CorporateActionAnnounced] = {}  # by id, not in effect yet
         self.movements: dict[str, Movements] = {}  # by portfolio
         self.biases: dict[str, Bias] = {}  # by portfolio
+        self.virtual: dict[str, VirtualBooks] = {}  # of strategies, by portfolio
         self.published: Published | None = None
         self.regimes = Regimes()
         self.adapted_strategies: dict[tuple[str, str], float] = {}  # not 1, by source and strategy

@@ -27,6 +27,7 @@ from schemas.decisions import (
     SolverReport,
     Target,
 )
+from schemas.sleeves import SleevesBooked
 
 __all__ = ["NEGLIGIBLE", "Change", "Explanation", "Place", "explain"]
 
@@ -128,6 +129,8 @@ class Explanation(Model):
     """Sum of the signals' and the prior's parts: equals after.expected_return."""
     solver: SolverReport
     identity: Identity
+    sleeves: SleevesBooked | None
+    """How it was split over its strategies, what crossed inside; absent where sleeves are off."""
     place: Place
     quality: float | None = None
     """How good it was, 0 to 1; absent where the log does not tell."""
@@ -148,8 +151,9 @@ def explain(
     place: Place,
     moved: tuple[Moved, ...] = (),
     quality: QualityScored | None = None,
+    sleeves: SleevesBooked | None = None,
 ) -> Explanation:
-    """The reasons of one decision. conflicts, closed and quality are those of its decision_id."""
+    """The reasons of one decision; all others are those of its decision_id."""
     binding = sorted(filter(_binds, decision.limits), key=_weight_of_limit)
     return Explanation(
         decision_id=decision.decision_id,
@@ -184,6 +188,7 @@ def explain(
         contributions=sum((one.utility for one in decision.signals), decision.prior_utility),
         solver=decision.solver,
         identity=decision.identity,
+        sleeves=sleeves,
         place=place,
         quality=None if quality is None else quality.score,
         quality_parts=() if quality is None else quality.parts,

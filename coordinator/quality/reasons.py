@@ -26,6 +26,7 @@ from schemas.decisions import (
     RoundClosed,
 )
 from schemas.entries import OutputEntry, decode_output, opening
+from schemas.sleeves import SleevesBooked
 from schemas.verdicts import ParametersAdapted
 
 __all__ = [
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _NEAR = 5
-_ONCE = opening(AllocationDecided, QualityScored, RoundClosed)
+_ONCE = opening(AllocationDecided, QualityScored, RoundClosed, SleevesBooked)
 """What is said once of each decision."""
 
 
@@ -129,6 +130,7 @@ class Told:
     closed: RoundClosed | None
     conflicts: tuple[ConflictLine, ...]
     quality: QualityScored | None
+    sleeves: SleevesBooked | None
     entry: OutputEntry
     record: Record
 
@@ -143,6 +145,7 @@ class _Found:
     closed: RoundClosed | None = None
     conflicts: tuple[ConflictLine, ...] = ()
     quality: QualityScored | None = None
+    sleeves: SleevesBooked | None = None
 
 
 def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
@@ -166,6 +169,7 @@ def explain_decision(reader: LogReader, decision_id: str) -> Explanation:
         conflicts=found.conflicts,
         closed=found.closed,
         quality=found.quality,
+        sleeves=found.sleeves,
         place=place,
         moved=_moved(reader, found.decision),
     )
@@ -197,7 +201,13 @@ def told_of(reader: LogReader, decision_id: str) -> Told:
         near = get_close_matches(decision_id, names, n=_NEAR, cutoff=0.6)
         raise DecisionNotFound(decision_id, tuple(near))
     return Told(
-        found.decision, found.closed, found.conflicts, found.quality, found.entry, found.record
+        found.decision,
+        found.closed,
+        found.conflicts,
+        found.quality,
+        found.sleeves,
+        found.entry,
+        found.record,
     )
 
 
@@ -232,6 +242,8 @@ def _take(found: _Found, link: Link) -> None:
         found.conflicts = event.conflicts
     elif isinstance(event, QualityScored):
         found.quality = event
+    elif isinstance(event, SleevesBooked):
+        found.sleeves = event
 
 
 def _one_place(reader: LogReader, decision_id: str, naming: list[Record]) -> int:

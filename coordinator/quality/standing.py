@@ -31,6 +31,7 @@ from coordinator.core.shown import portfolio_view
 from coordinator.core.state import Portfolio, State
 from coordinator.core.tilt import tilt_of
 from coordinator.quality.risk import ModelFigures, model_figures
+from coordinator.quality.strategies import StrategyLine, strategy_lines
 from coordinator.quality.tails import SESSIONS_MIN, past_tail
 from schemas.books import Holding, PortfolioViewUpdated
 from schemas.market import MARKET_FACTOR
@@ -129,6 +130,7 @@ class Standing:
     view: as the engine shows it. turnover: half the value traded, over NAV. participation: share of
     a session's volume that is sold at most; sessions_to_sell: until the slowest holding is sold, of
     those whose volume is known. moved: multipliers in force that are not 1, by rule and weight.
+    strategies: their virtual books and the house's, empty where sleeves are off.
     """
 
     portfolio: str
@@ -140,6 +142,7 @@ class Standing:
     gains: Gains
     turnover: float
     holdings: tuple[HoldingLine, ...]
+    strategies: tuple[StrategyLine, ...]
     open_trades: tuple[OpenTradeLine, ...]
     factors: tuple[FactorLine, ...]
     risk: RiskFigures
@@ -170,6 +173,7 @@ def measure(
         gains=_gains(state, portfolio, worth, view),
         turnover=float(portfolio.traded) / 2.0 / worth.nav if worth.nav > 0 else 0.0,
         holdings=_holdings(state, worth, view.holdings, shares, speed),
+        strategies=strategy_lines(state, portfolio, worth),
         open_trades=tuple(
             OpenTradeLine(one.trade_id, one.instrument, one.quantity)
             for _, one in sorted(portfolio.open_trades.items())

@@ -14,6 +14,7 @@ from coordinator.cli import explain
 from coordinator.log.segments import export
 from coordinator.quality.reasons import explain_decision
 from schemas.decisions import LimitUse
+from schemas.sleeve_examples import sleeves_example
 from tests.unit.replay.planted import (
     allocation,
     closed,
@@ -49,6 +50,36 @@ def log(tmp_path: Path) -> str:
     )  # fmt: skip
     export(made, tmp_path / "log")
     return str(tmp_path / "log")
+
+
+def test_netting_is_told_where_the_log_has_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    booked = sleeves_example(0)
+    hostile = booked.strategies[0].model_copy(update={"strategy": "[bold red]x[/]/y"})
+    lines = (hostile, booked.strategies[1])
+    made = output_log(
+        allocation(signals=(use("a/1", "A"),), targets=(target("A"),)),
+        booked.model_copy(update={"portfolio": "p", "decision_id": "p:1", "strategies": lines}),
+        closed(),
+    )
+    export(made, tmp_path / "log")
+    assert run("p:1", "--log", str(tmp_path / "log")) == 0
+    text = capsys.readouterr().out
+    for word in ("Netting: strategies 2, fitted to the answer", "crossing saved 0.17bp (17.40)",
+                 "[bold red]x[/]/y", "reversal/daily", "2.89%", "8.70"):  # fmt: skip
+        assert word in text
+    assert run("p:1", "--log", str(tmp_path / "log"), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sleeves"]["saved"] == booked.saved
+
+
+def test_without_sleeves_nothing_is_said_of_netting(
+    log: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("p:1", "--log", log) == 0
+    assert "Netting" not in capsys.readouterr().out
+    assert run("p:1", "--log", log, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sleeves"] is None
 
 
 def test_the_whole_story_fits_the_screen(log: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,34 @@ def test_a_log_that_is_not_there_is_an_error_in_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_books_of_strategies_are_shown_with_the_house_and_add_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = Inputs()
+    on = make.make("control", "ParametersChanged", T0, parameters={"sleeves": "books"})
+    inputs = [on, make.listed("A"), make.registered("[b]s"), make.registered("u")]
+    inputs += [make.opened("p", mandate={"position_min": -0.5, "position_max": 0.5})]
+    inputs += [make.close({"A": 10.0}, T0)]
+    inputs += [make.signal("[b]s", "A", T0 + HOUR, confidence=1.0)]
+    inputs += [make.signal("u", "A", T0 + HOUR, direction=-1, confidence=0.5)]
+    inputs += [make.prices({"A": 11.0}, T0 + 2 * HOUR)]
+    export(run(inputs, end=T0 + DAY), tmp_path / "log")
+    assert ask("p", "--log", str(tmp_path / "log")) == 0
+    text = capsys.readouterr().out
+    for word in ("strategy", "[b]s/[b]s", "u/u", "house", "credit"):
+        assert word in text
+    assert ask("p", "--log", str(tmp_path / "log"), "--json") == 0
+    told = json.loads(capsys.readouterr().out)["standing"]
+    own, other, house = told["strategies"]
+    assert (own["strategy"], other["strategy"], house["strategy"]) == ("[b]s/[b]s", "u/u", "house")
+    assert float(own["gain"]) > 0.0 > float(other["gain"])
+    assert float(own["credit"]) == pytest.approx(float(other["credit"]))
+    assert own["net"] > 0.0 > other["net"]
+    gains = sum(float(one["gain"]) for one in told["strategies"])
+    assert gains == pytest.approx(float(told["gains"]["gain"]), abs=0.02)
+    assert sum(one["net"] for one in told["strategies"]) == pytest.approx(told["view"]["net"])
+
+
 @pytest.fixture(scope="module")
 def mandated(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Opened, changed, refused, changed by nothing; another portfolio between."""
