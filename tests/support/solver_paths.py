@@ -44,7 +44,7 @@ def _sleeves(house_max: float) -> Sleeves:
 def _limit(kind: str, upper: float, tier: int) -> WeightLimit:
     rows = np.ones((1, N)) if kind in ("linear", "gross") else np.zeros((1, N))
     low, high = np.full(1, -np.inf), np.full(1, upper)
-    return WeightLimit(kind, kind, ("",), rows, low, high, tier)  # type: ignore[arg-type]  # a kind
+    return WeightLimit(kind, kind, ("",), rows, low, high, tier)  # type: ignore[arg-type]  # every kind given is one
 
 
 def paths() -> Iterator[tuple[str, AllocationProblem, SolverSettings]]:
