@@ -21,7 +21,7 @@ from coordinator.solver.solution import EXCESS_MAX, Solution, house_used
 
 __all__ = ["HouseKept", "keep_house"]
 
-_EASE = 5e-7
+_EASE = 1e-7
 """Added to the least house book, so that the solve has an inside. Source: MATH, stage B."""
 
 

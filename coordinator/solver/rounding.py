@@ -14,6 +14,7 @@ import numpy as np
 from coordinator.core.ports import DRIFT, AllocationProblem, Floats
 from coordinator.core.words import listed
 from coordinator.solver.repair import in_pairs, one_by_one, repair
+from coordinator.solver.swaps import improve
 from coordinator.solver.trim import Flags
 from coordinator.solver.violations import (
     ROUNDING_TOLERANCE,
@@ -65,8 +66,9 @@ def round_trades(
         gave_up = bool(remark) and not np.any(trades)
         found = measure(problem, trades)
         if not gave_up and not found.worse_than(before):
-            remarks = (*remark, *_by_whole_lots(problem, found, allowed))
-            return _lots(problem, trades, held=False, remarks=remarks)
+            better = improve(problem, trades, wanted)
+            said = _by_whole_lots(problem, measure(problem, better), allowed)
+            return _lots(problem, better, held=False, remarks=(*remark, *said))
     nothing = np.zeros_like(wanted)
     why = "no whole-lot trades keep all limits: held"
     if np.any(problem.working_buys) and np.any(problem.working_sells):
@@ -95,6 +97,10 @@ def _candidates(
     mandatory = _mandatory(wanted, before)
     rounded = _round_each(problem, wanted, mandatory)
     yield repair(problem, rounded, wanted, mandatory, before=before, allowed=allowed), ()
+    exact = np.where(problem.lot_weight > 0.0, rounded, wanted)
+    if not np.array_equal(exact, rounded):
+        # Where a limit leaves no room, such as an equality, dust counts.
+        yield exact, ()
     remark = "whole lots break a limit: kept one by one those trades that do not"
     yield one_by_one(problem, rounded, mandatory, before), (remark,)
     yield in_pairs(problem, rounded, mandatory, before), (remark,)

@@ -10,6 +10,7 @@ import pytest
 from coordinator.core.ports import AllocationProblem
 from coordinator.solver import CvxAllocator, SolverSettings
 from coordinator.solver import ladder as ladder_module
+from coordinator.solver import rounding as rounding_module
 from coordinator.solver.repair import in_pairs, one_by_one
 from coordinator.solver.rounding import round_trades
 from coordinator.solver.rule import reduce_breaches
@@ -21,6 +22,12 @@ from tests.support.limit_reference import limit, violations
 from .conftest import Make, build
 
 ALLOCATOR = CvxAllocator(SolverSettings())
+
+
+@pytest.fixture(autouse=True)
+def _no_swaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rounding and its repairs do, before lots are moved for what that is worth."""
+    monkeypatch.setattr(rounding_module, "improve", lambda _problem, trades, _wanted: trades)
 
 
 def rounded(p: AllocationProblem, wanted: list[float]) -> list[float]:

@@ -9,10 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver import rounding as rounding_module
 from coordinator.solver.rounding import Lots, round_trades
 from coordinator.solver.violations import measure
 
 from .conftest import Make, build
+
+
+@pytest.fixture(autouse=True)
+def _no_swaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rounding and its repairs do, before lots are moved for what that is worth."""
+    monkeypatch.setattr(rounding_module, "improve", lambda _problem, trades, _wanted: trades)
 
 
 def rounded(p: AllocationProblem, wanted: list[float]) -> Lots:
