@@ -27,7 +27,8 @@ from coordinator.core.normalise import crossed_scores, forecasts_of
 from coordinator.core.objectives import Aims, aims_of, charged
 from coordinator.core.ports import AllocationProblem, Floats, RiskModel, Sleeves
 from coordinator.core.priority import Priorities, priorities
-from coordinator.core.risk import covariance_of
+from coordinator.core.risk import risk_of
+from coordinator.core.risk_form import Risk
 from coordinator.core.sleeves import binding, sleeves_of
 from coordinator.core.state import Portfolio, State, View
 from coordinator.core.tilt import NEUTRAL, Tilt, tilt_of
@@ -101,9 +102,10 @@ def situation(
     picks = {name: i for i, name in enumerate(names)}
     judged = [view for view in views if view.direction != 0 and _is_judged(view, picks)]
     horizon = horizon_of(judged, portfolio, state.parameters)
-    covariance = covariance_of(
+    risk = risk_of(
         state, names, currency=portfolio.currency, horizon=horizon, risk_model=risk_model
     )
+    covariance = risk.covariance
     opinion = _opinion(
         state, views, picks=picks, horizon=horizon, covariance=covariance, mandate=portfolio.mandate
     )
@@ -111,7 +113,7 @@ def situation(
     mu = opinion.combination.mu
     unit = prices * _rates(state, portfolio, names) / worth.nav
     tilt = tilt_of(state, portfolio)
-    problem = _problem(state, portfolio, worth, names, unit, covariance, mu, tilt)
+    problem = _problem(state, portfolio, worth, names, unit, risk, mu, tilt)
     aims = aims_of(state, portfolio, names, covariance, horizon=horizon, unit=unit, nav=worth.nav)
     problem = charged(problem, aims, state.parameters)
     problem, limits = bounded(
@@ -234,7 +236,7 @@ def _problem(
     worth: Valuation,
     names: tuple[str, ...],
     unit: Floats,
-    covariance: Floats,
+    risk: Risk,
     mu: Floats,
     tilt: Tilt,
 ) -> AllocationProblem:
@@ -251,7 +253,8 @@ def _problem(
         instruments=names,
         nav=nav,
         mu=mu,
-        covariance=covariance,
+        covariance=risk.covariance,
+        factors=risk.factors,
         risk_aversion=portfolio.risk_aversion * tilt.aversion,
         filled=held,
         working_buys=may_fill[:, 0] * unit,

@@ -24,6 +24,7 @@ from coordinator.core.ports import Floats, RiskModel, RiskSettings
 from coordinator.core.published import Published, together
 from coordinator.core.rates import Rates, currencies
 from coordinator.core.recall import Recall
+from coordinator.core.risk_form import Risk, risk_over
 from schemas.control import Parameters
 from schemas.market import InstrumentListed, PricesObserved
 
@@ -73,7 +74,7 @@ class Market:
         self._betas: tuple[int, int, Floats] | None = None
         self._columns: dict[tuple[str, ...], Indices] = {}
         self._volatility: tuple[int, int, Floats] | None = None
-        self._risks: Recall[Floats] = Recall(entries_max=RISKS_MAX)
+        self._risks: Recall[Risk] = Recall(entries_max=RISKS_MAX)
 
     # -- folding ---------------------------------------------------------------------------------
 
@@ -296,7 +297,7 @@ class Market:
         self._betas = None
         self._risks.clear()
 
-    def covariance(
+    def risk(
         self,
         instruments: tuple[str, ...],
         *,
@@ -305,21 +306,23 @@ class Market:
         risk_model: RiskModel,
         settings: RiskSettings,
         published: Published | None = None,
-    ) -> Floats:
-        """(k, k) covariance of listed instruments over `horizon` sessions; not to be written to.
+    ) -> Risk:
+        """Covariance (k, k) of listed instruments over `horizon` sessions, and its factors.
 
         Of returns in `currency`, which all have a rate to. published: what counts for its own in
-        that currency. The same array until a return changes: all who decide meanwhile share it.
+        that currency. The same one until a return changes: all who decide meanwhile share it.
         """
 
-        def estimated() -> Floats:
+        def estimated() -> Risk:
+            if settings.model == "factor" and published is None:
+                factors = risk_model.estimate(self.returns_in(currency, instruments), settings)
+                return risk_over(horizon, factors.covariance(), factors)
+
             def own() -> Floats:
                 return risk_model.covariance(self.returns_in(currency, instruments), settings)
 
             session = together(own, published, instruments, self.instruments, currency)
-            found: Floats = horizon * session
-            found.flags.writeable = False
-            return found
+            return risk_over(horizon, session, None)
 
         key = (instruments, currency, horizon, risk_model, settings)
         return self._risks.get(key, estimated, same=(published,))

@@ -14,13 +14,21 @@ from coordinator.core.clock import MILLISECOND
 from coordinator.core.ports import Floats, RiskModel, RiskSettings
 from coordinator.core.published import Published, published_of
 from coordinator.core.refuse import rejected_input
+from coordinator.core.risk_form import Risk
 from coordinator.core.state import State
 from schemas.base import OutputEvent
 from schemas.control import Parameters
 from schemas.market import RiskModelPublished
 from schemas.verdicts import InputRejection
 
-__all__ = ["covariance_of", "published_fault", "published_now", "risk_settings", "take_published"]
+__all__ = [
+    "covariance_of",
+    "published_fault",
+    "published_now",
+    "risk_of",
+    "risk_settings",
+    "take_published",
+]
 
 VOLATILITY_LEAST, VOLATILITY_MOST = 1e-6, 10.0
 """Of one session: what lies outside is a service's mistake in units, or no risk at all."""
@@ -61,7 +69,21 @@ def covariance_of(
     risk_model: RiskModel,
 ) -> Floats:
     """(k, k) covariance of listed instruments over `horizon` sessions; not to be written to."""
-    return state.market.covariance(
+    return risk_of(
+        state, instruments, currency=currency, horizon=horizon, risk_model=risk_model
+    ).covariance
+
+
+def risk_of(
+    state: State,
+    instruments: tuple[str, ...],
+    *,
+    currency: str,
+    horizon: float,
+    risk_model: RiskModel,
+) -> Risk:
+    """The same with its factors, where the model has few."""
+    return state.market.risk(
         instruments,
         currency=currency,
         horizon=horizon,

@@ -47,10 +47,10 @@ def by_hand(prices: list[dict[str, float]], **parameters: Any) -> list[float]:
                  for name in "AB"}  # fmt: skip
         nav = float(state.portfolios["p"].cash) + sum(worth.values())
         weights = np.array([worth["A"], worth["B"]]) / nav
-        sigma = state.market.covariance(
+        sigma = state.market.risk(
             ("A", "B"), currency="USD", horizon=1.0, risk_model=risk_model(),
             settings=risk_settings(state.parameters),
-        )  # fmt: skip
+        ).covariance  # fmt: skip
         moves = np.array([prices[n + 1][name] / prices[n][name] - 1 for name in "AB"])
         found.append(float(weights @ moves) / math.sqrt(weights @ sigma @ weights))
     return found

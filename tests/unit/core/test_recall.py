@@ -21,9 +21,9 @@ RISK = PriorBlendedCovariance()
 
 
 def covariance(market: Market, horizon: float = 5.0, names: tuple[str, ...] = ("A", "B")) -> Floats:
-    return market.covariance(
+    return market.risk(
         names, currency="USD", horizon=horizon, risk_model=RISK, settings=SETTINGS
-    )
+    ).covariance
 
 
 def planted() -> State:
