@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from coordinator.core.objectives import charged, linear_cost
 from coordinator.core.ports import Allocation, AllocationProblem, Floats, LogReader
 from coordinator.quality.reasons import explain_decision
 from replay.problems import situation_at
+from replay.weights import OVER, Over, over_named
 from schemas.control import Parameters
 
 __all__ = [
@@ -35,16 +35,6 @@ __all__ = [
     "with_weight",
 ]
 
-Over = Literal["risk", "cost", "turnover_price", "robustness", "diversification", "tracking"]
-OVER: dict[Over, str] = {
-    "risk": "risk_aversion",
-    "cost": "cost_weight",
-    "turnover_price": "turnover_price_bps",
-    "robustness": "robustness",
-    "diversification": "diversification",
-    "tracking": "tracking",
-}
-"""What can be varied, and the field of a mode that says how much it weighs."""
 POINTS_MIN, POINTS_MAX = 3, 101
 OCTAVES = 3.0
 """Weights go from an eighth of the chosen one to eight times it."""
@@ -101,26 +91,28 @@ def frontier(
     reader: LogReader,
     decision_id: str,
     *,
-    over: Over = "risk",
+    over: str = "risk",
     points: int = 15,
     whole: bool = True,
     step: Step | None = None,
 ) -> Frontier:
     """The frontier of a recorded decision.
 
-    whole: the answers as they would be decided, in whole lots; else the optima before. Raises
-    ValueError for points beyond POINTS_MIN and POINTS_MAX, and as `situation_at`.
+    over: a key of OVER, or a mode's own name of it. whole: the answers as they would be decided, in
+    whole lots; else the optima before. Raises ValueError for another weight and for points beyond
+    POINTS_MIN and POINTS_MAX, and as `situation_at`.
     """
+    varied = over_named(over)
     if not POINTS_MIN <= points <= POINTS_MAX:
         message = f"{points} points: give {POINTS_MIN} to {POINTS_MAX}"
         raise ValueError(message)
     recorded = explain_decision(reader, decision_id)
     state, _, found = situation_at(reader, decision_id)
-    chosen = weight_of(found, over)
-    values = swept(chosen, over, points, aversion=found.problem.risk_aversion)
+    chosen = weight_of(found, varied)
+    values = swept(chosen, varied, points, aversion=found.problem.risk_aversion)
     solver, made = allocator(), []
     for number, value in enumerate(values, 1):
-        problem = with_weight(found, over, value, state.parameters)
+        problem = with_weight(found, varied, value, state.parameters)
         answer = solver.allocate(problem)
         made.append(
             _point(found, problem, answer, value=value, chosen=value == chosen, whole=whole)
@@ -131,8 +123,8 @@ def frontier(
         decision_id=decision_id,
         mode=recorded.mode,
         horizon_sessions=found.horizon,
-        over=over,
-        field=OVER[over],
+        over=varied,
+        field=OVER[varied],
         whole=whole,
         same_problem=problem_digest(found.problem) == recorded.identity.problem,
         points=tuple(made),

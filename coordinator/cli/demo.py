@@ -64,6 +64,10 @@ def _print_next(console: Console, made: DemoRun) -> None:
     console.print()
     console.print("Try next:", style="bold")
     if made.decision is not None:
-        console.print(safe(f"  coordinator explain {shlex.quote(made.decision)} --log {log}"))
+        decision = shlex.quote(made.decision)
+        console.print(safe(f"  coordinator explain {decision} --log {log}"))
+        console.print(safe(f"  coordinator explain {decision} --log {log} --without-sources"))
+        console.print(safe(f"  coordinator impact --decision {decision} --log {log}"))
+        console.print(safe(f"  coordinator frontier {decision} --log {log}"))
     console.print(safe(f"  coordinator replay --log {log} --verify"))
     console.print(safe(f"  coordinator events --log {log} --type ConflictsDetected --limit 5"))

@@ -17,6 +17,7 @@ from rich.text import Text
 from coordinator.cli.console import (
     FAILED,
     OK,
+    USAGE,
     clock_text,
     complain,
     counted,
@@ -58,19 +59,24 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Tells one decision and its reasons: signals and what became of them, "
         "conflicts, limits, trades.",
     )
-    parser.add_argument("decision_id", metavar="DECISION_ID", help='for example "balanced:12"')
+    parser.add_argument("decision_id", metavar="DECISION_ID", nargs="?", help='for example "balanced:12"')
     parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     parser.add_argument(
         "--without-sources", nargs="*", metavar="SOURCE",
-        help="instead: decide again without each of these sources, or without each that was heard, "
-        "and tell what that changes; needs the build that decided",
+        help="instead: decide again without each of these sources (with space or commas between "
+        "them), or without each that was heard, and tell what that changes; needs the build that "
+        "decided; give it behind the decision",
     )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the decision; 1 when the log has none of that name."""
+    """Show the decision; 1 when the log has none of that name, 2 when none is named."""
+    if args.decision_id is None:
+        hint = "" if not args.without_sources else " before --without-sources, which takes all behind it"
+        complain(f"say which decision{hint}")
+        return USAGE
     try:
         if args.without_sources is not None:
             with quiet_pipe():
@@ -300,6 +306,10 @@ def _foot(told: Explanation) -> Iterator[RenderableType]:
     yield _label("entry", place.entry)
     for name in type(identity).model_fields:
         yield _label(name.replace("_", " "), getattr(identity, name))
+    yield Text(
+        "more: --without-sources here, coordinator impact --decision, coordinator frontier",
+        style="dim",
+    )
 
 
 _COLOURS = {"followed": "green", "outvoted": "yellow", "limited": "magenta", "dropped": "dim"}

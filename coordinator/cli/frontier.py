@@ -29,14 +29,15 @@ from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
 from coordinator.quality.reasons import ExplainError
 from replay.errors import ReplayError
+from replay.weights import OVER, over_named
 from schemas.registry import SchemaError
 
 if TYPE_CHECKING:
     from replay.frontier import Frontier, Point
+    from replay.weights import Over
 
 __all__ = ["add_parser", "render", "run"]
 
-_OVER = ("risk", "cost", "turnover_price", "robustness", "diversification", "tracking")
 _POINTS = (3, 101)
 _WIDTH = 130
 
@@ -52,8 +53,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("decision_id", metavar="DECISION_ID", help='for example "balanced:12"')
     parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument(
-        "--over", choices=_OVER, default="risk",
-        help="what is varied: risk, or another weight of the mode (default: %(default)s)",
+        "--over", type=_over, default="risk", metavar="WEIGHT",
+        help=f"what is varied: {', '.join(OVER)}, or the same by a mode's own name, such as "
+        "risk_aversion (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--points", type=_points, default=15, metavar="N", help="how many (default: %(default)s)"
@@ -63,6 +65,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     parser.set_defaults(run=run)
+
+
+def _over(text: str) -> Over:
+    try:
+        return over_named(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _points(text: str) -> int:

@@ -39,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--trade", dest="orders", action="append", type=_trade, default=[],
         metavar="INSTRUMENT=AMOUNT",
-        help="buy (or with - sell) so many units, or with % so much of NAV; may be repeated",
+        help="buy (or with - sell) so many units, or with %% so much of NAV; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--target", dest="orders", action="append", type=_target, metavar="INSTRUMENT=AMOUNT",

@@ -6,7 +6,7 @@ Place in the flow: asks `replay.leave_out`, shows the answer. It must never show
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from coordinator.log.open import open_reader
 if TYPE_CHECKING:
     from replay.leave_out import LeaveOut, LeftOut, TradeChange
 
-__all__ = ["render_left_out", "run_without"]
+__all__ = ["render_left_out", "run_without", "sources_named"]
 
 _CHANGES = 4
 
@@ -36,7 +36,7 @@ def run_without(args: argparse.Namespace) -> int:
         told = leave_out(
             reader,
             args.decision_id,
-            args.without_sources,
+            sources_named(args.without_sources),
             progress=lambda done, total, _: read(done, total, ""),
             step=step,
         )
@@ -45,6 +45,11 @@ def run_without(args: argparse.Namespace) -> int:
     else:
         render_left_out(told, output())
     return OK
+
+
+def sources_named(given: Sequence[str]) -> tuple[str, ...]:
+    """The names as somebody types them, in several words or with commas between them."""
+    return tuple(name for text in given for name in map(str.strip, text.split(",")) if name)
 
 
 def render_left_out(told: LeaveOut, console: Console) -> None:

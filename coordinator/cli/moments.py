@@ -87,8 +87,11 @@ def portfolio_there(stood: Standing, args: argparse.Namespace) -> Portfolio | No
 
 def complain_of_nobody(reader: LogReader, name: str) -> None:
     """Say that there was no such portfolio, and which the log tells of."""
-    known = ", ".join(portfolios_in(reader)) or "none"
-    complain(f"no portfolio {name!r} at that moment; the log tells of: {known}")
+    known = portfolios_in(reader)
+    if name in known:
+        complain(f"portfolio {name!r} is not opened yet at that moment{_first_told(reader, name)}")
+        return
+    complain(f"no portfolio {name!r} in the log, which tells of: {', '.join(known) or 'none'}")
 
 
 def _note_beyond(stood: Standing, moment: Moment | None) -> None:

@@ -140,6 +140,11 @@ def _portfolio_notes(parts: Parts) -> Iterator[str]:
             "opened because rows name them, with the default mandate and no cash in"
             f" {parts.currency}: {_some(book.named)}"
         )
+    if idle := book.idle_budgets():
+        yield (
+            'sleeves = "budgets" binds nothing where the mode has neither house_max nor'
+            f" house_weight (decisions are split afterwards, as with books): {_some(idle)}"
+        )
     known = _known(parts)
     for portfolio in book.portfolios:
         strange = list(_strange(portfolio.mandate, known))

@@ -20,6 +20,7 @@ from coordinator.core.mandates import contradiction
 from coordinator.core.market import Market
 from coordinator.importers.errors import ImportFailed
 from coordinator.importers.files import read_toml
+from coordinator.importers.keys import refuse_unknown, refuse_unknown_below
 from coordinator.importers.messages import Message, Rank, message
 from schemas.base import Model
 from schemas.control import ModePreset, Parameters, SourceRegistered
@@ -134,6 +135,17 @@ class Book:
                 if value is not None and abs(value) > SHARE_USUAL:
                     yield f"{item.portfolio}: {key} = {value:g} is {value:.0%} of its value"
 
+    def idle_budgets(self) -> tuple[str, ...]:
+        """Portfolios whose budgets bind nothing: the mode neither bounds nor charges the house."""
+        if self.parameters.sleeves != "budgets":
+            return ()
+        keeping = {
+            preset.mode
+            for preset in self.parameters.modes
+            if preset.house_max is not None or preset.house_weight > 0.0
+        }
+        return tuple(one.portfolio for one in self.portfolios if one.mode not in keeping)
+
     def control_messages(self, *, opened_at: int) -> Iterator[Message]:
         """The parameters, then every source that the file registers."""
         parameters = {"parameters": self.parameters.model_dump(mode="json"), "reason": "import"}
@@ -171,7 +183,7 @@ def load_book(path: Path, *, currency: str | None) -> Book:
 
 def parse_book(tree: Mapping[str, Any], *, name: str, currency: str | None) -> Book:
     """The portfolios of a TOML file's tree. Raises ImportFailed, naming the key."""
-    _refuse_unknown(tree, _TOP, name)
+    refuse_unknown(tree, _TOP, name)
     parameters = _parse(Parameters, _parameters(tree, name), f"{name} [parameters]")
     entries = _entries(tree, "portfolio", name)
     if not entries:
@@ -204,7 +216,7 @@ def parse_book(tree: Mapping[str, Any], *, name: str, currency: str | None) -> B
 
 def _portfolio(entry: _Table, where: str, currency: str | None) -> PortfolioOpened:
     known = [key for key in PortfolioOpened.model_fields if key not in (*_HEAD, "portfolio")]
-    _refuse_unknown(entry, ("id", *known), where)
+    refuse_unknown(entry, ("id", *known), where)
     if isinstance(cash := entry.get("cash"), float):
         what = "cash is no exact amount of money"
         raise ImportFailed(where, what, remedy=f'put it in quotes: cash = "{cash}"')
@@ -214,9 +226,11 @@ def _portfolio(entry: _Table, where: str, currency: str | None) -> PortfolioOpen
     for key, model in _NESTED.items():
         if key in entry:
             nested = _table(entry[key], f"{where}.{key}")
-            _refuse_unknown(nested, model.model_fields, f"{where}.{key}")
+            refuse_unknown(nested, model.model_fields, f"{where}.{key}")
             _refuse_percents(nested, f"{where}.{key}")
-            fields[key] = _with_sorted_entries(_with_sorted_lists(nested), f"{where}.{key}")
+            fields[key] = _with_sorted_entries(
+                _with_sorted_lists(nested), f"{where}.{key}", below=f"portfolio.{key}."
+            )
     if currency is not None:
         fields.setdefault("currency", currency)
     head = {"event_id": "portfolio", "event_time": 0}
@@ -225,18 +239,21 @@ def _portfolio(entry: _Table, where: str, currency: str | None) -> PortfolioOpen
 
 def _source(entry: _Table, where: str) -> SourceRegistered:
     known = [key for key in SourceRegistered.model_fields if key not in _HEAD]
-    _refuse_unknown(entry, known, where)
+    refuse_unknown(entry, known, where)
     fields = {"event_id": "source", "event_time": 0, **_with_sorted_lists(entry)}
     return _parse(SourceRegistered, fields, where)
 
 
 def _parameters(tree: Mapping[str, Any], name: str) -> _Table:
     table = dict(_table(tree.get("parameters", {}), f"{name} [parameters]"))
-    _refuse_unknown(table, Parameters.model_fields, f"{name} [parameters]")
+    refuse_unknown(table, Parameters.model_fields, f"{name} [parameters]")
+    others = {key: value for key, value in table.items() if key != "modes"}
+    refuse_unknown_below(others, Parameters, name, "parameters")
     if "modes" in table:
-        modes = [entry for _, entry in _entries(table, "modes", f"{name} [parameters]")]
+        found = _entries(table, "modes", f"{name} [parameters]", below="parameters.")
+        modes = [entry for _, entry in found]
         for entry in modes:
-            _refuse_unknown(entry, ModePreset.model_fields, f"{name} [[parameters.modes]]")
+            refuse_unknown(entry, ModePreset.model_fields, f"{name} [[parameters.modes]]")
         table["modes"] = sorted(modes, key=_mode_name)
     own = [_mode(entry, where) for where, entry in _entries(tree, "mode", name)]
     if own:
@@ -247,7 +264,7 @@ def _parameters(tree: Mapping[str, Any], name: str) -> _Table:
 
 def _mode(entry: _Table, where: str) -> _Table:
     """One of [[mode]], whole: what it leaves out has its default."""
-    _refuse_unknown(entry, ModePreset.model_fields, where)
+    refuse_unknown(entry, ModePreset.model_fields, where)
     return _parse(ModePreset, entry, where).model_dump()
 
 
@@ -300,11 +317,13 @@ def _key(path: tuple[int | str, ...], fields: _Table, given: _Table) -> str:
     return key or "it"
 
 
-def _entries(tree: Mapping[str, Any], key: str, name: str) -> list[tuple[str, _Table]]:
-    """The tables under [[key]], each with its place for a message."""
+def _entries(
+    tree: Mapping[str, Any], key: str, name: str, *, below: str = ""
+) -> list[tuple[str, _Table]]:
+    """The tables under [[key]], each with its place for a message. below: tables it stands in."""
     found = tree.get(key, [])
     if not isinstance(found, list):
-        raise ImportFailed(name, f"{key} is no list of tables", remedy=f"write [[{key}]]")
+        raise ImportFailed(name, f"{key} is no list of tables", remedy=f"write [[{below}{key}]]")
     return [
         (f"{name} [[{key}]] {number}", _table(entry, f"{name} [[{key}]] {number}"))
         for number, entry in enumerate(found, 1)
@@ -315,15 +334,6 @@ def _table(value: object, where: str) -> _Table:
     if not isinstance(value, dict):
         raise ImportFailed(where, "it is no table", remedy="write it as key = value lines")
     return value
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    allowed = list(known)
-    unknown = [key for key in table if key not in allowed]
-    if unknown:
-        raise ImportFailed(
-            where, f"unknown key {unknown[0]!r}", remedy=f"known are: {', '.join(allowed)}"
-        )
 
 
 def _refuse_percents(table: _Table, where: str, keys: Sequence[str] = _SHARES) -> None:
@@ -356,14 +366,14 @@ def _with_sorted_lists(table: _Table) -> _Table:
     }
 
 
-def _with_sorted_entries(table: _Table, where: str) -> _Table:
+def _with_sorted_entries(table: _Table, where: str, *, below: str) -> _Table:
     """The order of such tables carries no meaning; two about the same are refused by name."""
     found = dict(table)
     for key in (key for key in _ENTRIES if key in table):
         model, sorted_by = _ENTRIES[key]
-        entries = [entry for _, entry in _entries(table, key, where)]
+        entries = [entry for _, entry in _entries(table, key, where, below=below)]
         for entry in entries:
-            _refuse_unknown(entry, model.model_fields, f"{where}.{key}")
+            refuse_unknown(entry, model.model_fields, f"{where}.{key}")
             if key not in ("factors", "soft"):
                 _refuse_percents(entry, f"{where}.{key}", _ENTRY_SHARES)
         names = [tuple(str(entry.get(part, "")) for part in sorted_by) for entry in entries]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,16 @@ def test_help_of_every_command_has_a_sentence_on_what_it_does() -> None:
         assert text[0].isupper(), command.prog
         assert text.endswith("."), command.prog
         assert text in " ".join(command.format_help().split())
+
+
+def test_help_of_every_option_is_text_as_it_was_written() -> None:
+    """A percent sign that is not doubled is formatted, with argparse's own values."""
+    for command in below(build_parser()):
+        shown = command.format_help()
+        assert "option_strings" not in shown, command.prog
+        for action in command._actions:
+            left = re.sub(r"%%|%\([a-z]+\)s", "", action.help or "")
+            assert "%" not in left, (command.prog, action.help)
 
 
 def test_the_package_runs_as_a_module() -> None:

@@ -46,6 +46,25 @@ def test_large_shares_are_noted(tmp_path: Path) -> None:
     assert "one: gross_max = 2 is 200% of its value" in report.notes
 
 
+def test_budgets_that_bind_nothing_are_noted(tmp_path: Path) -> None:
+    budgets = BOOK + '[parameters]\nsleeves = "budgets"\n[[parameters.modes]]\nmode = "balanced"\n'
+    budgets += "risk_aversion = 8.0\n"
+    for number, (text, idle) in enumerate(
+        (
+            (budgets, True),
+            (budgets + "house_max = 0.1\n", False),
+            (budgets + "house_weight = 2.0\n", False),
+            (budgets.replace("budgets", "books"), False),
+        )
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        report, _ = import_all(write_files(folder, portfolios=text))
+        told = [note for note in report.notes if "house_max" in note]
+        assert bool(told) is idle
+        assert all(note.endswith(": one") for note in told)
+
+
 def test_a_foreign_currency_is_told_only_where_no_rate_leads_to_a_portfolios(
     tmp_path: Path,
 ) -> None:

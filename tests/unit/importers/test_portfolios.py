@@ -110,6 +110,26 @@ def test_sources_of_the_file_keep_their_terms_and_others_are_registered(tmp_path
         (HEAD + "[portfolio.schedule]\nevry = 1", "unknown key 'evry'"),
         (HEAD + "[parameters]\nskil_prior = 1", "unknown key 'skil_prior'"),
         (HEAD + "[[parameters.modes]]\nmod = 1", "unknown key 'mod'"),
+        (
+            HEAD + "[parameters.adaptation.drawdown]\nbegin = 0.1",
+            r"\[parameters.adaptation.drawdown\]: unknown key 'begin'; did you mean begins\?",
+        ),
+        (HEAD + "[parameters.adaptation.volatilty]\nstep = 1", "did you mean volatility"),
+        (
+            HEAD + '[[parameters.adaptation.regime.regimes]]\nregime = "a"\nturnovr = 0.5',
+            r"\[\[parameters.adaptation.regime.regimes\]\] 1: unknown key 'turnovr'",
+        ),
+        (HEAD + "[parameters.quality_weights]\npayof = 1", "did you mean payoff"),
+        (HEAD + "[parameters.priority_weights]\nurgncy = 1", "unknown key 'urgncy'"),
+        (
+            HEAD + "[[parameters.volume_shares]]\nportfolo = 'a'",
+            "unknown key 'portfolo'; did you mean portfolio",
+        ),
+        (HEAD + "[parameters]\nadaptation = 3", "adaptation"),
+        (
+            HEAD + "[portfolio.mandate]\nbenchmark = { A = 0.5 }",
+            r"write \[\[portfolio.mandate.benchmark\]\]",
+        ),
         (HEAD + '[[source]]\nname = "x"', "unknown key 'name'"),
         (HEAD + "[portfolios]\nx = 1", "unknown key 'portfolios'"),
         (HEAD + "mandate = 3", "no table"),
