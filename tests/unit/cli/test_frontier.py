@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 
 import pytest
 
 from coordinator.cli import frontier
+from coordinator.log.open import open_reader
 from coordinator.log.segments import export
+from replay import frontier as library
 from tests.journals import HOUR, SECOND, T0, Inputs, run
 
 AT = T0 + HOUR
@@ -48,6 +51,21 @@ def test_a_person_reads_what_each_weight_leads_to_and_which_was_chosen(
     assert [row.split()[0] for row in rows] == ["1", "2.828", "8", "22.63", "64"]
     assert [row.endswith("<- chosen") for row in map(str.strip, rows)].index(True) == 2
     assert "note" not in head
+
+
+def test_a_weight_goes_by_either_of_its_names(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for name in ("turnover_price", "turnover_price_bps"):
+        assert ask("p[red]:1", "--log", log, "--over", name, "--points", "3", "--json") == 0
+        said.append(json.loads(capsys.readouterr().out))
+    assert said[0] == said[1]
+    assert said[0]["over"] == "turnover_price"
+    with pytest.raises(SystemExit) as stopped:
+        ask("p[red]:1", "--log", log, "--over", "turnover")
+    assert stopped.value.code == 2
+    assert "'turnover' is no weight of the objective: use risk" in capsys.readouterr().err
+    with closing(open_reader(log)) as reader, pytest.raises(ValueError, match="use risk, cost"):
+        library.frontier(reader, "p[red]:1", over="turnover")
 
 
 def test_a_program_reads_the_same(log: str, capsys: pytest.CaptureFixture[str]) -> None:
