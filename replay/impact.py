@@ -204,7 +204,10 @@ def _said_of(
     order: Order, found: Situation, i: int, quantity: Decimal, *, has: Decimal, lot: Decimal
 ) -> Iterator[str]:
     """Why no such trade would be decided, or not all of it."""
-    name, exits = order.instrument, quantity == EXACT.minus(has)
+    name, exits = order.instrument, bool(quantity) and quantity == EXACT.minus(has)
+    if not quantity:
+        yield f"{name}: nothing is traded: {_why_nothing(order, has=has, lot=lot)}"
+        return
     weight = float(quantity) * float(found.unit[i])
     if order.is_weight and not exits:
         start = float(found.problem.start[i])
@@ -213,8 +216,21 @@ def _said_of(
             yield f"{name}: {order.amount:.4%} is {reached:.4%} in whole lots"
     elif lot and not exits and EXACT.remainder(quantity, lot):
         yield f"{name}: {quantity:+,f} is no whole multiple of {lot:f}, which it is traded in"
-    if quantity and not exits and abs(weight) < found.problem.trade_min:
+    if not exits and abs(weight) < found.problem.trade_min:
         yield f"{name}: {weight:+.4%} is less than trade_min, {found.problem.trade_min:.4%}"
+
+
+def _why_nothing(order: Order, *, has: Decimal, lot: Decimal) -> str:
+    if order.is_target and not order.amount:
+        return "nothing of it is held"
+    if not order.is_weight:
+        return f"{has:f} are held already, open trades included"
+    amount = f"{order.amount:.4%}"
+    return (
+        f"{amount} is less than a lot of {lot or _UNITS:f} away"
+        if order.is_target
+        else (f"{amount} is less than a lot of {lot or _UNITS:f}")
+    )
 
 
 def _stands(state: State, portfolio: Portfolio) -> Iterator[str]:

@@ -35,6 +35,7 @@ __all__ = [
     "Watch",
     "layout_of",
     "opened",
+    "openings_in",
     "portfolios_in",
     "shards_of",
     "span",
@@ -150,7 +151,13 @@ def _declared(reader: LogReader, journals: tuple[int, ...]) -> int:
 
 def portfolios_in(reader: LogReader) -> tuple[str, ...]:
     """Names of all portfolios that were opened in what the log still has, sorted."""
-    needles, found = opening(PortfolioOpened), set()
+    return tuple(name for name, _ in openings_in(reader))
+
+
+def openings_in(reader: LogReader) -> tuple[tuple[str, int], ...]:
+    """The same, each with the journal time of its first opening, ns UTC."""
+    needles = opening(PortfolioOpened)
+    found: dict[str, int] = {}
     for topic, shard in reader.partitions():
         if topic != "journal":
             continue
@@ -158,8 +165,8 @@ def portfolios_in(reader: LogReader) -> tuple[str, ...]:
             if record.payload.startswith(needles):
                 event = decode_journal(record.payload).event
                 if isinstance(event, PortfolioOpened):
-                    found.add(event.portfolio)
-    return tuple(sorted(found))
+                    found.setdefault(event.portfolio, record.journal_time)
+    return tuple(sorted(found.items()))
 
 
 def shards_of(reader: LogReader) -> int:

@@ -59,7 +59,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Tells one decision and its reasons: signals and what became of them, "
         "conflicts, limits, trades.",
     )
-    parser.add_argument("decision_id", metavar="DECISION_ID", nargs="?", help='for example "balanced:12"')
+    parser.add_argument(
+        "decision_id", metavar="DECISION_ID", nargs="?", help='for example "balanced:12"'
+    )
     parser.add_argument("--log", required=True, metavar="LOG", help=LOG_HELP)
     parser.add_argument("--json", action="store_true", help="everything, as one JSON object")
     parser.add_argument(
@@ -74,7 +76,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Show the decision; 1 when the log has none of that name, 2 when none is named."""
     if args.decision_id is None:
-        hint = "" if not args.without_sources else " before --without-sources, which takes all behind it"
+        hint = (
+            ""
+            if not args.without_sources
+            else " before --without-sources, which takes all behind it"
+        )
         complain(f"say which decision{hint}")
         return USAGE
     try:

@@ -48,7 +48,7 @@ def _head(told: Analysis) -> Iterator[RenderableType]:
         f"  cost {_bps(told.cost + told.impact_cost)}"
         f" ({(told.cost + told.impact_cost) * told.nav:,.2f}) = linear {_bps(told.cost)}"
         f" + impact {_bps(told.impact_cost)} (coefficient {told.coefficient:g})"
-        f"  worth after costs {_bps(told.gain)}"
+        f"  worth after trading costs {_bps(told.gain)}"
     )
 
 
@@ -145,7 +145,10 @@ def _of_limit(one: LimitLine, number: float) -> str:
 
 def _given(one: LimitLine, number: float) -> str:
     """Small breaches are no less breaches."""
-    return f"{number:.3g}" if one.limit == "factors" else f"{100 * number:.3g}%"
+    if one.limit == "factors":
+        return f"{number:.3g}"
+    # Three digits, but never as a power of ten.
+    return f"{100 * number:,.0f}%" if abs(number) >= 1.0 else f"{100 * number:.3g}%"
 
 
 def _names(told: Analysis) -> Iterator[RenderableType]:

@@ -17,7 +17,7 @@ from coordinator.log.errors import LogError
 from coordinator.log.open import open_reader
 from coordinator.log.url import LOG_HELP
 from replay.errors import ReplayError
-from replay.source import portfolios_in, shards_of
+from replay.source import openings_in, shards_of
 from replay.standing import Moment, Standing, standing
 from schemas.base import parse_time
 from schemas.registry import SchemaError
@@ -86,12 +86,14 @@ def portfolio_there(stood: Standing, args: argparse.Namespace) -> Portfolio | No
 
 
 def complain_of_nobody(reader: LogReader, name: str) -> None:
-    """Say that there was no such portfolio, and which the log tells of."""
-    known = portfolios_in(reader)
-    if name in known:
-        complain(f"portfolio {name!r} is not opened yet at that moment{_first_told(reader, name)}")
-        return
-    complain(f"no portfolio {name!r} in the log, which tells of: {', '.join(known) or 'none'}")
+    """Say that there was no such portfolio, and when it is opened, or which the log tells of."""
+    openings = openings_in(reader)
+    for opened, at in openings:
+        if opened == name:
+            complain(f"no portfolio {name!r} at that moment: it is opened at {clock_text(at)}")
+            return
+    known = ", ".join(opened for opened, _ in openings) or "none"
+    complain(f"no portfolio {name!r} at that moment; the log tells of: {known}")
 
 
 def _note_beyond(stood: Standing, moment: Moment | None) -> None:

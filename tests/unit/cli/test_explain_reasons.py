@@ -96,6 +96,19 @@ def test_a_source_that_is_named_alone_is_left_out(
     text = capsys.readouterr().out
     assert "without silent: the same trades" in text
     assert "without s:" not in text
+    assert run("p:1", "--log", decided, "--without-sources", "s, silent,t", "u") == 0
+    text = capsys.readouterr().out
+    for source in ("s", "silent", "t", "u"):
+        assert f"without {source}: " in text
+
+
+def test_a_decision_that_the_sources_swallowed_is_asked_for(
+    decided: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--log", decided, "--without-sources", "s", "p:1") == 2
+    assert "say which decision before --without-sources" in capsys.readouterr().err
+    assert run("--log", decided) == 2
+    assert "say which decision" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

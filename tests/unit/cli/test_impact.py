@@ -115,6 +115,10 @@ def test_without_trades_it_is_what_would_be_decided_and_nothing_is_recorded(
     ("words", "says"),
     [
         (("q",), "no portfolio 'q' at that moment; the log tells of: p"),
+        (
+            ("p", "--at", "0"),
+            "no portfolio 'p' at that moment: it is opened at ",
+        ),
         (("p", "--trade", "AB=1"), "no instrument 'AB' is listed at that moment; did you mean A?"),
         (("p", "--trade", "A=1", "--target", "A=2"), "'A' is asked about twice"),
         (("--decision", "p:2"), "no decision 'p:2' in this log; did you mean p:1?"),

@@ -155,6 +155,22 @@ def test_what_no_decision_would_trade_is_remarked() -> None:
 @pytest.mark.parametrize(
     ("order", "says"),
     [
+        (weight("A", "0.0015"), "A: nothing is traded: 0.1500% is less than a lot of 10"),
+        (weight("A", "0.2001", target=True), "A: nothing is traded: 20.0100% is less than a lot"),
+        (weight("C", "-0.0000000000001"), "C: nothing is traded: -0.0000% is less than a lot"),
+        (units("C", "0", target=True), "C: nothing is traded: nothing of it is held"),
+        (weight("C", "0", target=True), "C: nothing is traded: nothing of it is held"),
+        (units("B", "50", target=True), "B: nothing is traded: 50 are held already"),
+    ],
+)
+def test_a_request_that_comes_to_nothing_is_remarked(order: Order, says: str) -> None:
+    (remark,) = ask(world(), order).remarks
+    assert remark.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("order", "says"),
+    [
         (units("AA", "1"), "no instrument 'AA' is listed at that moment; did you mean A"),
         (units("X", "1"), "'X' has no price"),
         (units("E", "1"), "no exchange rate leads from EUR to USD"),
