@@ -66,7 +66,8 @@ def _smooth(point: Point) -> Iterator[Force]:
 def _impact(problem: AllocationProblem, plan: Plan) -> Iterator[Force]:
     """Impact to the power 3/2, and what the price of cash makes of all impact."""
     if has_impact(problem):
-        yield Force("impact", -power_slope(problem, plan.trades))
+        slope = problem.charges.impact_weight * power_slope(problem, plan.trades)
+        yield Force("impact", -slope)
     if plan.prices.cash > 0.0 and not problem.charges.none:
         slope = power_slope(problem, plan.trades) + square_slope(problem, plan.trades)
         yield Force("cash_floor", -plan.prices.cash * slope)

@@ -6,6 +6,9 @@ a good answer: infeasible, breached or contradictory limits are normal input.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
@@ -13,7 +16,7 @@ from coordinator.solver.errors import ProblemError
 from coordinator.solver.validate_limits import check_limits
 from coordinator.solver.validate_terms import check_terms
 
-__all__ = ["check_problem", "positive_semidefinite"]
+__all__ = ["as_floats", "check_problem", "positive_semidefinite"]
 
 _VECTORS = (
     "mu",
@@ -48,6 +51,26 @@ _NONNEGATIVE = (
 _POSITIVE = ("nav", "risk_aversion")
 _NONNEGATIVE_ROWS = [i for i, name in enumerate(_VECTORS) if name in _NONNEGATIVE]
 _NONNEGATIVE_SCALARS = [i for i, name in enumerate(_SCALARS) if name in _NONNEGATIVE]
+
+
+def as_floats(problem: AllocationProblem) -> AllocationProblem:
+    """The same problem in whole rows of float64, so that its bits do not depend on how it lies.
+
+    What is that already, as the engine's is, comes back itself. Raises ProblemError where a field
+    is no array of numbers.
+    """
+    changed: dict[str, Any] = {}
+    for name in (*_VECTORS, "covariance"):
+        value = getattr(problem, name)
+        plain = isinstance(value, np.ndarray) and value.dtype == np.float64
+        if plain and value.flags.c_contiguous:
+            continue
+        try:
+            changed[name] = np.ascontiguousarray(value, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            fault = f"is no array of numbers: {error}"
+            raise ProblemError(name, fault, remedy="give float64") from error
+    return replace(problem, **changed) if changed else problem
 
 
 def check_problem(problem: AllocationProblem) -> None:

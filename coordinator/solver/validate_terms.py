@@ -16,6 +16,7 @@ __all__ = ["check_terms"]
 
 _SIGNED = ("linear_buy", "linear_sell", "carry", "benchmark")
 _FINITE = "use finite numbers"
+_ROUNDING = 1e-12
 _NEAR = 1e-6
 """How far, as a share, a covariance and its factors may differ: what rounding leaves."""
 
@@ -44,8 +45,9 @@ def _check_charges(problem: AllocationProblem, n: int) -> None:
             raise ProblemError(name, "is negative", remedy="give zero or more")
     nothing = np.zeros(n)
     extra = [nothing if one is None else one for one in (charges.linear_buy, charges.linear_sell)]
-    together = problem.cost_buy + problem.cost_sell + extra[0] + extra[1]
-    if np.any(together < 0):
+    paid = problem.cost_buy + problem.cost_sell
+    # Costs taken back whole leave what float arithmetic makes of nothing.
+    if np.any(paid + extra[0] + extra[1] < -_ROUNDING * paid):
         raise ProblemError(
             "charges.linear_buy",
             "makes a purchase and a sale together pay",
