@@ -10,11 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.errors import ProblemError
 from coordinator.solver.validate_limits import check_limits
-from coordinator.solver.validate_terms import check_terms
+from coordinator.solver.validate_terms import (
+    check_terms,
+    plain_array,
+    plain_charges,
+    plain_sleeves,
+)
 
 __all__ = ["as_floats", "check_problem", "positive_semidefinite"]
 
@@ -62,14 +68,20 @@ def as_floats(problem: AllocationProblem) -> AllocationProblem:
     changed: dict[str, Any] = {}
     for name in (*_VECTORS, "covariance"):
         value = getattr(problem, name)
-        plain = isinstance(value, np.ndarray) and value.dtype == np.float64
-        if plain and value.flags.c_contiguous:
-            continue
-        try:
-            changed[name] = np.ascontiguousarray(value, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            fault = f"is no array of numbers: {error}"
-            raise ProblemError(name, fault, remedy="give float64") from error
+        found = plain_array(name, value)
+        if found is not value:
+            changed[name] = found
+    odd = problem.exit_odd_lot
+    if getattr(odd, "dtype", None) != np.bool_:
+        changed["exit_odd_lot"] = np.asarray(odd, dtype=np.bool_)
+    for name in _SCALARS:
+        if not isinstance(getattr(problem, name), int | float | np.number):
+            raise ProblemError(name, "is no number", remedy="give a float")
+    charges, sleeves = plain_charges(problem.charges), plain_sleeves(problem.sleeves)
+    if charges is not problem.charges:
+        changed["charges"] = charges
+    if sleeves is not problem.sleeves:
+        changed["sleeves"] = sleeves
     return replace(problem, **changed) if changed else problem
 
 
@@ -87,6 +99,7 @@ def _find_fault(problem: AllocationProblem, n: int) -> None:
     for name in _VECTORS:
         _check_shape(name, getattr(problem, name), (n,))
     _check_shape("covariance", problem.covariance, (n, n))
+    _check_shape("exit_odd_lot", problem.exit_odd_lot, (n,))
     for name in (*_VECTORS, "covariance", *_SCALARS):
         if not np.all(np.isfinite(getattr(problem, name))):
             raise ProblemError(name, "holds NaN or infinity", remedy="use a large finite bound")
@@ -105,6 +118,8 @@ def _passes(problem: AllocationProblem, n: int) -> bool:
     vectors = [getattr(problem, name) for name in _VECTORS]
     if problem.covariance.shape != (n, n) or any(one.shape != (n,) for one in vectors):
         return False
+    if problem.exit_odd_lot.shape != (n,):
+        return False
     scalars = np.array([float(getattr(problem, name)) for name in _SCALARS])
     rows = np.array(vectors, dtype=np.float64)
     signs = scalars[_NONNEGATIVE_SCALARS] >= 0, rows[_NONNEGATIVE_ROWS] >= 0
@@ -118,7 +133,7 @@ def _passes(problem: AllocationProblem, n: int) -> bool:
     )
 
 
-def _check_shape(name: str, value: Floats, shape: tuple[int, ...]) -> None:
+def _check_shape(name: str, value: NDArray[Any], shape: tuple[int, ...]) -> None:
     if value.shape != shape:
         raise ProblemError(
             name, f"has shape {value.shape}", remedy=f"give {shape}, ordered as instruments"
