@@ -310,53 +310,6 @@ def test_the_house_book_s_bound_gives_way_before_any_other(make: Make) -> None:
     assert answer.violation <= 1e-6
 
 
-# -- refusals ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("field", "given"),
-    [
-        ("charges.impact", {"impact": np.full(3, -1.0)}),
-        ("charges.robustness", {"robustness": np.full(2, 0.1)}),
-        ("charges.carry", {"carry": np.full(3, np.nan)}),
-        ("charges.tracking", {"tracking": -1.0}),
-        ("charges.turnover", {"turnover": np.inf}),
-        ("charges.linear_buy", {"linear_buy": np.full(3, -0.1)}),
-    ],
-)
-def test_a_charge_that_is_none_is_refused_by_name(
-    make: Make, field: str, given: dict[str, Any]
-) -> None:
-    with pytest.raises(ProblemError, match=field):
-        ALLOCATOR.allocate(replace(make(3), charges=Charges(**given)))
-
-
-@pytest.mark.parametrize(
-    ("field", "given"),
-    [
-        ("sleeves.targets", {"targets": np.ones((2, 4))}),
-        ("sleeves.size_max", {"size_max": np.full(4, -1.0)}),
-        ("sleeves.wished", {"wished": np.full(4, np.nan)}),
-        ("sleeves.wish_weight", {"wish_weight": np.full(3, 1.0)}),
-        ("sleeves.house_weight", {"house_weight": -1.0}),
-        ("sleeves.house_max", {"house_max": float("nan")}),
-    ],
-)
-def test_sleeves_that_are_none_are_refused_by_name(
-    make: Make, field: str, given: dict[str, Any]
-) -> None:
-    p = make(3)
-    sleeves = sleeves_of(p, np.random.default_rng(0), **given)
-    with pytest.raises(ProblemError, match=field):
-        ALLOCATOR.allocate(replace(p, sleeves=sleeves))
-
-
-def test_factors_of_another_covariance_are_refused(make: Make) -> None:
-    factors = RiskEstimate(np.ones((1, 3)), np.ones(3), 0.0, 1.0, 1)
-    with pytest.raises(ProblemError, match="factors"):
-        ALLOCATOR.allocate(replace(make(3), factors=factors))
-
-
 @pytest.mark.parametrize("seed", range(60))
 def test_forces_add_up_where_a_volatility_limit_binds_beside_impact(make: Make, seed: int) -> None:
     p = make(4, position_min=-0.2, position_max=0.2, gross_max=2.0, cash_floor=-1.0)

@@ -147,7 +147,7 @@ def test_scalars_and_lists_stand_for_arrays() -> None:
     assert problem.charges.impact is not None
     assert problem.charges.impact.tolist() == [0.02, 0.02]
     assert CvxAllocator().allocate(problem).rung == "solved"
-    sleeves = Sleeves(("s",), [[1.0], [2.0]], [0.02], [0.01], [1.0], 0.5)  # type: ignore[arg-type]  # lists
+    sleeves = Sleeves(("s",), [[1.0], [2.0]], [0.02], [0.01], [1.0], 0.5)  # type: ignore[arg-type]  # what users write
     assert CvxAllocator().allocate(replace(problem, sleeves=sleeves)).rung == "solved"
 
 
