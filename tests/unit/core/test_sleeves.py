@@ -198,6 +198,20 @@ def test_capital_bounds_what_a_strategy_ties_up_in_the_portfolios_currency() -> 
     assert (own.size_max[:2] * tied[:2]).sum() == pytest.approx(90_000.0)
 
 
+@pytest.mark.parametrize("how", ["off", "budgets"])
+def test_a_capital_that_no_rate_leads_from_is_named(how: str) -> None:
+    state = planted(how)
+    feed_terms(state, "s", capital="50000")
+    feed_terms(state, "s", "y", capital="50000", capital_currency="JPY")
+    feed_terms(state, "u", capital="50000", capital_currency="EUR")
+    told = "no exchange rate leads from capital of {}: no bound"
+    assert list(of(state).aims.remarks()) == [told.format("s/y (JPY), u/u (EUR)")]
+    feed(state, Inputs().rate("EUR/USD", 1.2, T0))
+    assert list(of(state).aims.remarks()) == [told.format("s/y (JPY)")]
+    state.views.clear()
+    assert list(of(state).aims.remarks()) == []
+
+
 def test_of_both_budgets_the_tighter_one_counts() -> None:
     state = planted()
     state.portfolios["p"].mandate = OPEN.model_copy(update={"volatility_max": 0.252})
