@@ -29,7 +29,6 @@ __all__ = [
     "aims_of",
     "charged",
     "charges_of",
-    "held_charge",
     "linear_cost",
     "traded_charge",
 ]
@@ -187,12 +186,13 @@ def charged(problem: AllocationProblem, aims: Aims, parameters: Parameters) -> A
 def charges_of(problem: AllocationProblem, aims: Aims, parameters: Parameters) -> Charges:
     """The charges of a problem; `NO_CHARGES` where there are none."""
     preset, expenses = aims.preset, aims.expenses
-    exact, square = _impact_charges(expenses.impact, preset.cost_weight, parameters)
+    exact, square = _impact_charges(expenses.impact, parameters)
     more = preset.cost_weight - 1.0
     found = Charges(
         robustness=_scaled(np.sqrt(np.diag(problem.covariance)), preset.robustness),
         impact=exact,
         impact_square=square,
+        impact_weight=preset.cost_weight,
         borrow=_scaled(expenses.borrow, preset.holding_weight),
         carry=_scaled(expenses.carry, preset.holding_weight),
         turnover=preset.turnover_price_bps * BPS,
@@ -206,13 +206,14 @@ def charges_of(problem: AllocationProblem, aims: Aims, parameters: Parameters) -
 
 
 def _impact_charges(
-    impact: Floats | None, weight: float, parameters: Parameters
+    impact: Floats | None, parameters: Parameters
 ) -> tuple[Floats | None, Floats | None]:
     """By the 3/2 power, or of many instruments by a square that is as dear at a stated weight."""
-    scaled = _scaled(impact, weight)
-    if scaled is None or len(scaled) <= parameters.impact_exact_max:
-        return scaled, None
-    return None, scaled / math.sqrt(parameters.impact_reference)
+    if impact is None or not impact.any():
+        return None, None
+    if len(impact) <= parameters.impact_exact_max:
+        return impact, None
+    return None, impact / math.sqrt(parameters.impact_reference)
 
 
 def _scaled(rates: Floats | None, factor: float) -> Floats | None:
@@ -238,30 +239,11 @@ def traded_charge(charges: Charges, trades: Floats) -> float:
     size = np.abs(trades)
     total = charges.turnover * float(size.sum()) / 2.0
     if charges.impact is not None:
-        total += float(charges.impact @ (size * np.sqrt(size)))
+        total += charges.impact_weight * float(charges.impact @ (size * np.sqrt(size)))
     if charges.impact_square is not None:
-        total += float(charges.impact_square @ size**2)
+        total += charges.impact_weight * float(charges.impact_square @ size**2)
     if charges.linear_buy is not None:
         total += float(charges.linear_buy @ np.maximum(trades, 0.0))
     if charges.linear_sell is not None:
         total += float(charges.linear_sell @ np.maximum(-trades, 0.0))
-    return total
-
-
-def held_charge(problem: AllocationProblem, weights: Floats) -> float:
-    """What the objective is charged for holding that, beside its risk."""
-    charges = problem.charges
-    if charges.none:
-        return 0.0
-    variances = np.diag(problem.covariance)
-    total = charges.diversification / 2.0 * float(variances @ weights**2)
-    if charges.robustness is not None:
-        total += float(charges.robustness @ np.abs(weights))
-    if charges.borrow is not None:
-        total += float(charges.borrow @ np.maximum(-weights, 0.0))
-    if charges.carry is not None:
-        total += float(charges.carry @ weights)
-    if charges.tracking:
-        active = weights if charges.benchmark is None else weights - charges.benchmark
-        total += charges.tracking / 2.0 * float(active @ problem.covariance @ active)
     return total

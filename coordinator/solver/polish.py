@@ -173,7 +173,7 @@ def _leave_none(
     less, more = one_sided_slopes(problem, now.trades, now.prices, now.sizes)
     gain = np.where(active.none, np.maximum(more, 0.0) - np.maximum(less, 0.0), 0.0)
     # Where impact, and the curvature of the name alone, take all of the gain.
-    rate = 1.5 * kappa * (1.0 + now.prices.cash)
+    rate = 1.5 * kappa * (problem.charges.impact_weight + now.prices.cash)
     curve = _diagonal(problem, now.prices) + variance_weight(problem) * np.diag(problem.covariance)
     below = rate + np.sqrt(rate**2 + 4.0 * curve * np.abs(gain))
     root = np.divide(2.0 * gain, below, out=np.zeros_like(gain), where=below > 0.0)
@@ -283,7 +283,8 @@ def _curvature(problem: AllocationProblem, now: Solution, active: _Set) -> Float
     added = _diagonal(problem, now.prices)
     if problem.charges.impact is not None:
         root = np.sqrt(np.maximum(np.abs(now.trades), _LEAST))
-        added = added + (1.0 + now.prices.cash) * 0.75 * problem.charges.impact / root
+        weight = problem.charges.impact_weight + now.prices.cash
+        added = added + weight * 0.75 * problem.charges.impact / root
     quadratic[np.diag_indices_from(quadratic)] += added[free]
     if sleeves is None or not len(active.sizes):
         return quadratic
