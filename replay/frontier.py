@@ -15,12 +15,13 @@ from typing import Literal
 import numpy as np
 
 from coordinator.bootstrap import allocator
-from coordinator.core.allocate import Situation, problem_digest
+from coordinator.core.allocate import Situation
 from coordinator.core.objectives import charged, linear_cost
 from coordinator.core.ports import Allocation, AllocationProblem, Floats, LogReader
-from coordinator.quality.reasons import explain_decision
-from replay.problems import situation_at
-from schemas.control import Parameters
+from coordinator.core.sleeves import sleeves_of
+from coordinator.core.state import Portfolio, State
+from coordinator.quality.reasons import told_of
+from replay.problems import situation_of
 
 __all__ = [
     "OVER",
@@ -84,7 +85,7 @@ class Frontier:
     """The points of one decision, the smallest weight first.
 
     over: what is varied; field: of the mode, as it is called there. whole: after whole lots, not
-    before. same_problem: whether the log leads this build to the very problem that was recorded.
+    before.
     """
 
     decision_id: str
@@ -93,7 +94,6 @@ class Frontier:
     over: Over
     field: str
     whole: bool
-    same_problem: bool
     points: tuple[Point, ...]
 
 
@@ -109,18 +109,18 @@ def frontier(
     """The frontier of a recorded decision.
 
     whole: the answers as they would be decided, in whole lots; else the optima before. Raises
-    ValueError for points beyond POINTS_MIN and POINTS_MAX, and as `situation_at`.
+    ValueError for points beyond POINTS_MIN and POINTS_MAX, and as `situation_of`.
     """
     if not POINTS_MIN <= points <= POINTS_MAX:
         message = f"{points} points: give {POINTS_MIN} to {POINTS_MAX}"
         raise ValueError(message)
-    recorded = explain_decision(reader, decision_id)
-    state, _, found = situation_at(reader, decision_id)
+    told = told_of(reader, decision_id)
+    state, portfolio, found = situation_of(reader, told)
     chosen = weight_of(found, over)
     values = swept(chosen, over, points, aversion=found.problem.risk_aversion)
     solver, made = allocator(), []
     for number, value in enumerate(values, 1):
-        problem = with_weight(found, over, value, state.parameters)
+        problem = with_weight(state, portfolio, found, over, value)
         answer = solver.allocate(problem)
         made.append(
             _point(found, problem, answer, value=value, chosen=value == chosen, whole=whole)
@@ -129,12 +129,11 @@ def frontier(
             step(number, len(values))
     return Frontier(
         decision_id=decision_id,
-        mode=recorded.mode,
+        mode=told.decision.mode,
         horizon_sessions=found.horizon,
         over=over,
         field=OVER[over],
         whole=whole,
-        same_problem=problem_digest(found.problem) == recorded.identity.problem,
         points=tuple(made),
     )
 
@@ -168,13 +167,20 @@ def _spread(first: float, last: float, count: int) -> Sequence[float]:
 
 
 def with_weight(
-    found: Situation, over: Over, value: float, parameters: Parameters
+    state: State, portfolio: Portfolio, found: Situation, over: Over, value: float
 ) -> AllocationProblem:
     """The decision's problem with another weight."""
-    if over == "risk":
-        return replace(found.problem, risk_aversion=value)
-    preset = found.aims.preset.model_copy(update={OVER[over]: value})
-    return charged(found.problem, replace(found.aims, preset=preset), parameters)
+    if over != "risk":
+        preset = found.aims.preset.model_copy(update={OVER[over]: value})
+        return charged(found.problem, replace(found.aims, preset=preset), state.parameters)
+    problem = replace(found.problem, risk_aversion=value)
+    if problem.sleeves is None:
+        return problem
+    # What strategies wish, and what budgets are shares of, depend on it.
+    own = sleeves_of(
+        state, portfolio, problem, found.combination, horizon=found.horizon, tilt=found.tilt
+    )
+    return replace(problem, sleeves=own)
 
 
 def _point(

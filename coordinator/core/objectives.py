@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from coordinator.core.clock import SESSIONS_A_YEAR
 from coordinator.core.ports import NO_CHARGES, AllocationProblem, Charges, Floats
 from coordinator.core.state import Portfolio, State
 from coordinator.core.words import listed
@@ -33,7 +34,6 @@ __all__ = [
 ]
 
 BPS = 1e-4
-SESSIONS_YEAR = 252.0
 IMPACT_MOST = 1e3
 """No impact coefficient is larger: a millionth of NAV would cost all that it is worth."""
 VOLUME_LEAST = 1e-18
@@ -76,13 +76,14 @@ class Aims:
     """What a decision weighs: its mode, what is expected to be paid, and what it is held against.
 
     benchmark: (n,) weights; None: cash. absent: instruments of the benchmark that the problem does
-    not have, sorted.
+    not have, sorted. unrated: budgets of capital that no rate leads to, in words, sorted.
     """
 
     preset: ModePreset
     expenses: Expenses
     benchmark: Floats | None = None
     absent: tuple[str, ...] = ()
+    unrated: tuple[str, ...] = ()
 
     def remarks(self) -> Iterator[str]:
         """What could not be reckoned with, in words."""
@@ -90,6 +91,8 @@ class Aims:
             yield f"no impact is charged where no volume is known: {listed(self.expenses.unknown)}"
         if self.absent:
             yield f"of the benchmark, without a price and taken as cash: {listed(self.absent)}"
+        if self.unrated:
+            yield f"no exchange rate leads from capital of {listed(self.unrated)}: no bound"
 
 
 def aims_of(
@@ -167,7 +170,7 @@ def _rates(
             found[at[one.instrument]] = one.bps_year
     if not found.any():
         return None
-    rates: Floats = found * (BPS * horizon / SESSIONS_YEAR)
+    rates: Floats = found * (BPS * horizon / SESSIONS_A_YEAR)
     return rates
 
 

@@ -22,7 +22,6 @@ from coordinator.core.match import Combination
 from coordinator.core.ports import AllocationProblem, Floats, Sleeves
 from coordinator.core.state import Portfolio, Source, State
 from coordinator.core.tilt import Tilt
-from schemas.control import ModePreset
 
 __all__ = ["binding", "sleeves_of", "split"]
 
@@ -71,7 +70,7 @@ def sleeves_of(
     targets, wished = targets[:, kept], wished[kept]
     if not owners:
         return None
-    preset = _preset(parameters.modes, portfolio.mode)
+    preset = portfolio.preset
     return Sleeves(
         names=tuple(f"{source}/{strategy}" for source, strategy in owners),
         targets=targets,
@@ -80,23 +79,15 @@ def sleeves_of(
             _capital_bounds(state, portfolio, problem, owners, wished, targets, tilt=tilt),
         ),
         wished=wished,
-        wish_weight=np.full(len(owners), 0.0 if preset is None else preset.wish_weight),
-        house_weight=0.0 if preset is None else preset.house_weight,
-        house_max=_house_max(preset),
+        wish_weight=np.full(len(owners), preset.wish_weight),
+        house_weight=preset.house_weight,
+        house_max=math.inf if preset.house_max is None else preset.house_max,
     )
 
 
 def binding(sleeves: Sleeves) -> bool:
     """Whether sizes bound the weights at all: else the house holds what strategies may not."""
     return sleeves.house_weight > 0.0 or math.isfinite(sleeves.house_max)
-
-
-def _house_max(preset: ModePreset | None) -> float:
-    return math.inf if preset is None or preset.house_max is None else preset.house_max
-
-
-def _preset(modes: Sequence[ModePreset], mode: str) -> ModePreset | None:
-    return next((one for one in modes if one.mode == mode), None)
 
 
 def _owners(board: Board) -> tuple[list[_Owner], NDArray[np.intp]]:
