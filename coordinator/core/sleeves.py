@@ -27,6 +27,8 @@ __all__ = ["binding", "sleeves_of", "split"]
 
 CELLS_MAX = 50_000
 """Strategies times instruments of one decision: a bound on its event. Others are the house's."""
+SIZE_MOST = 100.0
+"""No strategy wishes for more: a volatility of a hundred times the NAV in one session."""
 RISK_LEAST = 1e-12
 """What a strategy would hold with less volatility than this is nothing."""
 WISH = 1e-6
@@ -64,7 +66,7 @@ def sleeves_of(
     told = np.einsum("ns,ns->s", parts, targets)
     targets, told = targets * np.where(told < 0.0, -1.0, 1.0), np.abs(told)
     wishes = np.array([tilt.wish(source, strategy) for source, strategy in owners])
-    wished = wishes * told / (problem.risk_aversion * horizon)
+    wished = np.minimum(wishes * told / (problem.risk_aversion * horizon), SIZE_MOST)
     kept = _largest(wished, risk, most=min(parameters.sleeves_max, CELLS_MAX // len(problem.mu)))
     owners = [owners[at] for at in kept]
     targets, wished = targets[:, kept], wished[kept]
