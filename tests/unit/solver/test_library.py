@@ -26,7 +26,7 @@ PAGE = Path(__file__).parents[3] / "ops" / "docs" / "allocation.md"
 
 def test_the_page_s_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict[str, Any] = {}
     for block in blocks:
         exec(block, names)
