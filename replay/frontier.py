@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from coordinator.bootstrap import allocator
-from coordinator.core.allocate import Situation, problem_digest
+from coordinator.core.allocate import Situation
 from coordinator.core.objectives import charged, linear_cost
 from coordinator.core.ports import Allocation, AllocationProblem, Floats, LogReader
-from coordinator.quality.reasons import explain_decision
-from replay.problems import situation_at
+from coordinator.core.sleeves import sleeves_of
+from coordinator.core.state import Portfolio, State
+from coordinator.quality.reasons import told_of
+from replay.problems import situation_of
 from replay.weights import OVER, Over, over_named
-from schemas.control import Parameters
 
 __all__ = [
     "OVER",
@@ -74,7 +75,7 @@ class Frontier:
     """The points of one decision, the smallest weight first.
 
     over: what is varied; field: of the mode, as it is called there. whole: after whole lots, not
-    before. same_problem: whether the log leads this build to the very problem that was recorded.
+    before.
     """
 
     decision_id: str
@@ -83,7 +84,6 @@ class Frontier:
     over: Over
     field: str
     whole: bool
-    same_problem: bool
     points: tuple[Point, ...]
 
 
@@ -100,19 +100,19 @@ def frontier(
 
     over: a key of OVER, or a mode's own name of it. whole: the answers as they would be decided, in
     whole lots; else the optima before. Raises ValueError for another weight and for points beyond
-    POINTS_MIN and POINTS_MAX, and as `situation_at`.
+    POINTS_MIN and POINTS_MAX, and as `situation_of`.
     """
     varied = over_named(over)
     if not POINTS_MIN <= points <= POINTS_MAX:
         message = f"{points} points: give {POINTS_MIN} to {POINTS_MAX}"
         raise ValueError(message)
-    recorded = explain_decision(reader, decision_id)
-    state, _, found = situation_at(reader, decision_id)
+    told = told_of(reader, decision_id)
+    state, portfolio, found = situation_of(reader, told)
     chosen = weight_of(found, varied)
     values = swept(chosen, varied, points, aversion=found.problem.risk_aversion)
     solver, made = allocator(), []
     for number, value in enumerate(values, 1):
-        problem = with_weight(found, varied, value, state.parameters)
+        problem = with_weight(state, portfolio, found, varied, value)
         answer = solver.allocate(problem)
         made.append(
             _point(found, problem, answer, value=value, chosen=value == chosen, whole=whole)
@@ -121,12 +121,11 @@ def frontier(
             step(number, len(values))
     return Frontier(
         decision_id=decision_id,
-        mode=recorded.mode,
+        mode=told.decision.mode,
         horizon_sessions=found.horizon,
         over=varied,
         field=OVER[varied],
         whole=whole,
-        same_problem=problem_digest(found.problem) == recorded.identity.problem,
         points=tuple(made),
     )
 
@@ -160,13 +159,20 @@ def _spread(first: float, last: float, count: int) -> Sequence[float]:
 
 
 def with_weight(
-    found: Situation, over: Over, value: float, parameters: Parameters
+    state: State, portfolio: Portfolio, found: Situation, over: Over, value: float
 ) -> AllocationProblem:
     """The decision's problem with another weight."""
-    if over == "risk":
-        return replace(found.problem, risk_aversion=value)
-    preset = found.aims.preset.model_copy(update={OVER[over]: value})
-    return charged(found.problem, replace(found.aims, preset=preset), parameters)
+    if over != "risk":
+        preset = found.aims.preset.model_copy(update={OVER[over]: value})
+        return charged(found.problem, replace(found.aims, preset=preset), state.parameters)
+    problem = replace(found.problem, risk_aversion=value)
+    if problem.sleeves is None:
+        return problem
+    # What strategies wish, and what budgets are shares of, depend on it.
+    own = sleeves_of(
+        state, portfolio, problem, found.combination, horizon=found.horizon, tilt=found.tilt
+    )
+    return replace(problem, sleeves=own)
 
 
 def _point(

@@ -15,7 +15,7 @@ import numpy as np
 
 from coordinator.bootstrap import allocator, risk_model
 from coordinator.core.accounts import EXACT, ZERO
-from coordinator.core.allocate import Situation, problem_digest, situation
+from coordinator.core.allocate import Situation, situation
 from coordinator.core.book import units_to_come, value
 from coordinator.core.bounding import multiples_of
 from coordinator.core.lines import instrument_lines
@@ -32,10 +32,6 @@ __all__ = ["Order", "asked", "of_decision", "would_decide"]
 _UNITS = Decimal("0.00000001")
 _NEAR = 5
 NAMES_SHOWN = 10
-_OTHER_PROBLEM = (
-    "this build puts another problem together than was solved then: weights and trades are as "
-    "recorded, risk, opinions and limits as this build sees them"
-)
 _CLOSE = 1e-9
 """Weights that differ by less are the same."""
 
@@ -119,9 +115,6 @@ def of_decision(reader: LogReader, explained: Explanation) -> Analysis:
     """
     state, portfolio, found = situation_at(reader, explained.decision_id)
     trades = _decided(found, explained)
-    remarks = explained.solver.remarks
-    if problem_digest(found.problem) != explained.identity.problem:
-        remarks = (_OTHER_PROBLEM, *remarks)
     return analyse(
         state,
         portfolio,
@@ -130,7 +123,7 @@ def of_decision(reader: LogReader, explained: Explanation) -> Analysis:
         question="decision",
         limits=broken_limits(found, trades.trades),
         decision_id=explained.decision_id,
-        remarks=(f"rung {explained.solver.rung.value}", *remarks),
+        remarks=(f"rung {explained.solver.rung.value}", *explained.solver.remarks),
     )
 
 

@@ -86,4 +86,4 @@ class Impact(Model):
     volume is known; absent: none."""
     impact_cost: Annotated[float, Field(ge=0)] = 0.0
     """What these trades cost by moving prices, fraction of NAV: the square-root law; of those whose
-    volume is known."""
+    volume is known, or stated by volume_prior."""

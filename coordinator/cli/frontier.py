@@ -116,9 +116,6 @@ def render(told: Frontier, console: Console) -> None:
             f"{told.horizon_sessions:g} sessions",
         )
     )  # fmt: skip
-    if not told.same_problem:
-        note = "note: this build makes another problem of the log than the one that was decided on"
-        console.print(Text(note, style="yellow"))
     held = any(point.holding for point in told.points)
     tracked = any(point.tracking is not None for point in told.points)
     more = (*(("holding",) if held else ()), *(("tracking",) if tracked else ()))

@@ -131,7 +131,8 @@ def _order(text: str, *, is_target: bool) -> Order:
     if not number.is_finite():
         raise argparse.ArgumentTypeError(f"{amount!r} is no number of units and no percentage")
     most = Decimal(WEIGHT_MAX * 100) if is_weight else UNITS_MAX
-    if abs(number) > most:
+    # First by its digits: decimals of any exponent can be written, but not reckoned with.
+    if number.is_finite() and (number.adjusted() > most.adjusted() or abs(number) > most):
         raise argparse.ArgumentTypeError(f"{amount!r} lies beyond {most:,f}{'%' * is_weight}")
     if not is_target and not number:
         raise argparse.ArgumentTypeError(f"{text!r} trades nothing")

@@ -19,6 +19,7 @@ from coordinator.core.board import Board
 from coordinator.core.book import Valuation, value, working
 from coordinator.core.bounding import bounded, wanted
 from coordinator.core.boxes import Boxes
+from coordinator.core.budgets import unrated
 from coordinator.core.conflicts import Apart, opinions_apart
 from coordinator.core.likeness import errors_between
 from coordinator.core.limits import Limits
@@ -115,6 +116,8 @@ def situation(
     tilt = tilt_of(state, portfolio)
     problem = _problem(state, portfolio, worth, names, unit, risk, mu, tilt)
     aims = aims_of(state, portfolio, names, covariance, horizon=horizon, unit=unit, nav=worth.nav)
+    strange = unrated(opinion.combination.board, state, portfolio.currency)
+    aims = replace(aims, unrated=strange) if strange else aims
     problem = charged(problem, aims, state.parameters)
     problem, limits = bounded(
         state, portfolio, worth, problem, unit=unit, horizon=horizon, turnover=tilt.turnover

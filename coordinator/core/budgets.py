@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coordinator.core.board import Board
 from coordinator.core.match import Combination
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.core.state import Source
+from coordinator.core.state import Source, State
 from coordinator.core.tilt import Tilt
 
-__all__ = ["Overrun", "overruns"]
+__all__ = ["Overrun", "overruns", "unrated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,26 @@ def _members(combination: Combination, sources: Mapping[str, Source]) -> tuple[_
             name = view.strategy if own is not None and own.risk_budget is not None else ""
             risk.setdefault((view.source, name), []).append(row)
     return capital, risk
+
+
+def unrated(board: Board, state: State, currency: str) -> tuple[str, ...]:
+    """Whose capital is in a currency that no rate leads from, with that currency; sorted.
+
+    Of those with a view in the round. currency: of the portfolio.
+    """
+    if not any(_names_currency(state.sources[name]) for name in board.sources):
+        return ()
+    found = []
+    for source, strategy in sorted({(view.source, view.strategy) for view in board.views}):
+        money, of = state.sources[source].capital(strategy)
+        if money is not None and of is not None and state.market.rate(of, currency) is None:
+            found.append(f"{source}/{strategy} ({of})")
+    return tuple(found)
+
+
+def _names_currency(source: Source) -> bool:
+    own = [one.capital_currency for one in source.by_strategy.values()]
+    return any(one is not None for one in (source.terms.capital_currency, *own))
 
 
 def _wished(combination: Combination, rows: list[int]) -> Floats:

@@ -15,9 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.core.clock import MILLISECOND
+from coordinator.core.regimes import Declared
 from coordinator.core.skill import learned_skill, skill_error
 from coordinator.core.state import Portfolio, Source, State
-from schemas.adaptation import DrawdownRule, QualityRule, RegimeMultipliers, VolatilityRule
+from schemas.adaptation import (
+    DrawdownRule,
+    QualityRule,
+    RegimeMultipliers,
+    RegimeRule,
+    VolatilityRule,
+)
 
 __all__ = [
     "CAUSES",
@@ -25,9 +32,9 @@ __all__ = [
     "Asked",
     "Shared",
     "asked_of",
-    "declaration_age",
     "drawdown_asked",
     "quality_asked",
+    "regime_ends",
     "regime_now",
     "shared_causes",
     "volatility_asked",
@@ -117,21 +124,25 @@ def _steps(wanted: float, *, step: float, least: float, most: float) -> tuple[fl
 # -- regime ----------------------------------------------------------------------------------------
 
 
-def declaration_age(state: State) -> float:
-    """Sessions since the declaration that counts."""
-    said = state.regimes.said
-    if said is None:
-        return math.inf
-    if state.parameters.sessions == "observed":
-        return float(state.market.session - said.session)
-    # Nanoseconds first: their difference is exact.
-    return (state.clock - said.at) / (state.parameters.session_ms * MILLISECOND)
+def regime_ends(state: State, said: Declared, rule: RegimeRule) -> int:
+    """The last nanosecond at which a declaration counts, where sessions go by the clock.
+
+    A whole number: a quotient of nanoseconds rounds, and what is over would look as if it were not.
+    """
+    lasts = rule.age_sessions_max * state.parameters.session_ms * MILLISECOND
+    return said.at + int(lasts)
 
 
 def regime_now(state: State) -> RegimeMultipliers | None:
     """The regime in force, with what it multiplies by."""
-    rule = state.parameters.adaptation.regime
-    return state.regimes.in_force(rule, age=declaration_age(state))
+    rule, said = state.parameters.adaptation.regime, state.regimes.said
+    if rule is None or said is None:
+        return None
+    if state.parameters.sessions == "observed":
+        is_over = state.market.session - said.session > rule.age_sessions_max
+    else:
+        is_over = state.clock > regime_ends(state, said, rule)
+    return state.regimes.in_force(rule, is_over=is_over)
 
 
 # -- volatility ------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from coordinator.core.lines import (
     instrument_lines,
     signal_uses,
 )
-from coordinator.core.objectives import held_charge, linear_cost, traded_charge
+from coordinator.core.objectives import linear_cost, traded_charge
 from coordinator.core.ports import Allocation, Allocator, Floats, RiskModel
 from coordinator.core.priority import PARTS, decision_parts, weighted
 from coordinator.core.score import quality_scored
@@ -219,13 +219,11 @@ def _priority(
 
 def _worth(found: Situation, answer: Allocation, cost: float) -> float:
     """gain / (gain + cost) of trading against not trading."""
-    problem, start = found.problem, found.problem.start
+    problem = found.problem
     charged = linear_cost(problem, answer.trades).sum() + traded_charge(
         problem.charges, answer.trades
     )
-    risk = problem.risk_aversion / 2.0 * float(start @ problem.covariance @ start)
-    stay = float(problem.mu @ start) - risk - held_charge(problem, start)
-    gain = max(0.0, answer.objective + float(charged) - stay)
+    gain = max(0.0, answer.objective + float(charged) - answer.objective_before)
     return gain / (gain + cost) if gain > 0.0 else 0.0
 
 

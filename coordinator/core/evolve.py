@@ -216,8 +216,6 @@ def _signal_rejected(state: State, event: SignalRejected) -> None:
 def _parameters(state: State, event: control.ParametersChanged) -> None:
     state.parameters = event.parameters
     state.parameters_digest = digest(canonical_bytes(event.parameters))
-    if event.parameters.sleeves == "off":
-        state.virtual.clear()
     state.market.resize(
         window=event.parameters.risk_window_sessions,
         volume_window=event.parameters.volume_sessions,

@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from coordinator.core.clock import SESSIONS_A_YEAR
 from coordinator.core.instrument import Instrument
 from coordinator.core.ports import Floats
 from schemas.market import MARKET_FACTOR
+
+if TYPE_CHECKING:
+    from coordinator.core.objectives import Expenses
 
 __all__ = [
     "LEVELS",
@@ -70,7 +74,7 @@ class Setting:
 
     mu, covariance: over the horizon, in sessions. betas: to the market. volume: an average
     session's as a fraction of NAV, NaN where none is known. participation: share of it that is sold
-    at most. coefficient: Y of the square-root law of impact.
+    at most. expenses: what trades are expected to cost.
     """
 
     mu: Floats
@@ -80,13 +84,7 @@ class Setting:
     betas: Floats
     volume: Floats
     participation: float
-    coefficient: float
-
-    @property
-    def volatilities(self) -> Floats:
-        """(n,) of each instrument over one session."""
-        found: Floats = np.sqrt(np.diag(self.covariance) / self.horizon)
-        return found
+    expenses: Expenses
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ class Trading:
     """What trades take of the market. Arrays are (n,).
 
     volume_shares: of an average session's volume, NaN where none is known, or traded. costs: of
-    impact, fractions of NAV, 0 where nothing is known.
+    impact, fractions of NAV, 0 where none is reckoned.
     """
 
     volume_shares: Floats
@@ -179,15 +177,13 @@ def figures(setting: Setting, weights: Floats) -> Figures:
 
 
 def trading(setting: Setting, trades: Floats) -> Trading:
-    """Of (n,) trades: the square-root law, Y sigma sqrt(|z| / volume) |z|, sigma of one session."""
+    """Of (n,) trades: what they are of known volumes, and what the decision reckons they cost."""
     size = np.abs(trades)
     known = (setting.volume > 0.0) & (size > 0.0)
     shares = np.full(len(trades), np.nan)
     with np.errstate(over="ignore"):
         np.divide(size, setting.volume, out=shares, where=known)
-    shares = np.minimum(shares, LARGEST)
-    slope = setting.coefficient * setting.volatilities * np.sqrt(shares)
-    return Trading(shares, np.where(known, np.minimum(slope * size, LARGEST), 0.0))
+    return Trading(np.minimum(shares, LARGEST), setting.expenses.of_trades(trades))
 
 
 def risk_added(start: Floats, trades: Floats, covariance: Floats) -> Floats:

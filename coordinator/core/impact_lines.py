@@ -45,7 +45,7 @@ def setting_of(state: State, portfolio: Portfolio, found: Situation) -> Setting:
         betas=market.betas(state.parameters)[market.columns(names)],
         volume=market.average_volume(names) * found.unit,
         participation=portfolio.mandate.participation,
-        coefficient=portfolio.costs.impact,
+        expenses=found.aims.expenses,
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from coordinator.core.clock import SESSIONS_A_YEAR
 from coordinator.core.ports import NO_CHARGES, AllocationProblem, Charges, Floats
 from coordinator.core.state import Portfolio, State
 from coordinator.core.words import listed
@@ -28,13 +29,11 @@ __all__ = [
     "aims_of",
     "charged",
     "charges_of",
-    "held_charge",
     "linear_cost",
     "traded_charge",
 ]
 
 BPS = 1e-4
-SESSIONS_YEAR = 252.0
 IMPACT_MOST = 1e3
 """No impact coefficient is larger: a millionth of NAV would cost all that it is worth."""
 VOLUME_LEAST = 1e-18
@@ -77,13 +76,14 @@ class Aims:
     """What a decision weighs: its mode, what is expected to be paid, and what it is held against.
 
     benchmark: (n,) weights; None: cash. absent: instruments of the benchmark that the problem does
-    not have, sorted.
+    not have, sorted. unrated: budgets of capital that no rate leads to, in words, sorted.
     """
 
     preset: ModePreset
     expenses: Expenses
     benchmark: Floats | None = None
     absent: tuple[str, ...] = ()
+    unrated: tuple[str, ...] = ()
 
     def remarks(self) -> Iterator[str]:
         """What could not be reckoned with, in words."""
@@ -91,6 +91,8 @@ class Aims:
             yield f"no impact is charged where no volume is known: {listed(self.expenses.unknown)}"
         if self.absent:
             yield f"of the benchmark, without a price and taken as cash: {listed(self.absent)}"
+        if self.unrated:
+            yield f"no exchange rate leads from capital of {listed(self.unrated)}: no bound"
 
 
 def aims_of(
@@ -168,7 +170,7 @@ def _rates(
             found[at[one.instrument]] = one.bps_year
     if not found.any():
         return None
-    rates: Floats = found * (BPS * horizon / SESSIONS_YEAR)
+    rates: Floats = found * (BPS * horizon / SESSIONS_A_YEAR)
     return rates
 
 
@@ -184,12 +186,13 @@ def charged(problem: AllocationProblem, aims: Aims, parameters: Parameters) -> A
 def charges_of(problem: AllocationProblem, aims: Aims, parameters: Parameters) -> Charges:
     """The charges of a problem; `NO_CHARGES` where there are none."""
     preset, expenses = aims.preset, aims.expenses
-    exact, square = _impact_charges(expenses.impact, preset.cost_weight, parameters)
+    exact, square = _impact_charges(expenses.impact, parameters)
     more = preset.cost_weight - 1.0
     found = Charges(
         robustness=_scaled(np.sqrt(np.diag(problem.covariance)), preset.robustness),
         impact=exact,
         impact_square=square,
+        impact_weight=preset.cost_weight,
         borrow=_scaled(expenses.borrow, preset.holding_weight),
         carry=_scaled(expenses.carry, preset.holding_weight),
         turnover=preset.turnover_price_bps * BPS,
@@ -203,13 +206,14 @@ def charges_of(problem: AllocationProblem, aims: Aims, parameters: Parameters) -
 
 
 def _impact_charges(
-    impact: Floats | None, weight: float, parameters: Parameters
+    impact: Floats | None, parameters: Parameters
 ) -> tuple[Floats | None, Floats | None]:
     """By the 3/2 power, or of many instruments by a square that is as dear at a stated weight."""
-    scaled = _scaled(impact, weight)
-    if scaled is None or len(scaled) <= parameters.impact_exact_max:
-        return scaled, None
-    return None, scaled / math.sqrt(parameters.impact_reference)
+    if impact is None or not impact.any():
+        return None, None
+    if len(impact) <= parameters.impact_exact_max:
+        return impact, None
+    return None, impact / math.sqrt(parameters.impact_reference)
 
 
 def _scaled(rates: Floats | None, factor: float) -> Floats | None:
@@ -235,30 +239,11 @@ def traded_charge(charges: Charges, trades: Floats) -> float:
     size = np.abs(trades)
     total = charges.turnover * float(size.sum()) / 2.0
     if charges.impact is not None:
-        total += float(charges.impact @ (size * np.sqrt(size)))
+        total += charges.impact_weight * float(charges.impact @ (size * np.sqrt(size)))
     if charges.impact_square is not None:
-        total += float(charges.impact_square @ size**2)
+        total += charges.impact_weight * float(charges.impact_square @ size**2)
     if charges.linear_buy is not None:
         total += float(charges.linear_buy @ np.maximum(trades, 0.0))
     if charges.linear_sell is not None:
         total += float(charges.linear_sell @ np.maximum(-trades, 0.0))
-    return total
-
-
-def held_charge(problem: AllocationProblem, weights: Floats) -> float:
-    """What the objective is charged for holding that, beside its risk."""
-    charges = problem.charges
-    if charges.none:
-        return 0.0
-    variances = np.diag(problem.covariance)
-    total = charges.diversification / 2.0 * float(variances @ weights**2)
-    if charges.robustness is not None:
-        total += float(charges.robustness @ np.abs(weights))
-    if charges.borrow is not None:
-        total += float(charges.borrow @ np.maximum(-weights, 0.0))
-    if charges.carry is not None:
-        total += float(charges.carry @ weights)
-    if charges.tracking:
-        active = weights if charges.benchmark is None else weights - charges.benchmark
-        total += charges.tracking / 2.0 * float(active @ problem.covariance @ active)
     return total

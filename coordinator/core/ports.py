@@ -221,6 +221,7 @@ class Charges:
     robustness: Floats | None = None  # per unit of |w|: how far mu may be mistaken
     impact: Floats | None = None  # kappa2: times |trade| ** 1.5
     impact_square: Floats | None = None  # times trade ** 2, in place of the former
+    impact_weight: float = 1.0  # times both in the objective; cash pays them whole
     borrow: Floats | None = None  # per unit held short
     carry: Floats | None = None  # per unit of weight, either sign: paid where > 0
     turnover: float = 0.0  # per unit of half the absolute weight traded, beside its costs

@@ -52,9 +52,9 @@ class Regimes:
         self.said = said
         return True
 
-    def in_force(self, rule: RegimeRule | None, *, age: float) -> RegimeMultipliers | None:
-        """The row that counts, None where none does. age: of the declaration, sessions."""
-        if rule is None or self.said is None or age > rule.age_sessions_max:
+    def in_force(self, rule: RegimeRule | None, *, is_over: bool) -> RegimeMultipliers | None:
+        """The row that counts, None where none does. is_over: the declaration is too old."""
+        if rule is None or self.said is None or is_over:
             return None
         said = self.said
         row = next((one for one in rule.regimes if one.regime == said.regime), None)

@@ -84,18 +84,9 @@ def _expected(found: Situation, after: Floats, decision: AllocationDecided) -> f
     """Net utility that the trades are expected to bring: return less cost less risk's price."""
     before, later, problem = decision.before, decision.after, found.problem
     risk = problem.risk_aversion / 2.0 * (later.volatility**2 - before.volatility**2)
-    held = _holding_cost(problem, after) - _holding_cost(problem, problem.start)
+    holding = found.aims.expenses.of_holding
+    held = holding(after) - holding(problem.start)
     return later.expected_return - before.expected_return - risk - held - decision.cost
-
-
-def _holding_cost(problem: AllocationProblem, weights: Floats) -> float:
-    """What being so invested costs over the horizon: shorts borrowed, and carry."""
-    charges, cost = problem.charges, 0.0
-    if charges.borrow is not None:
-        cost += float(charges.borrow @ np.maximum(-weights, 0.0))
-    if charges.carry is not None:
-        cost += float(charges.carry @ weights)
-    return cost
 
 
 def _left(worth: float, loss: float) -> float:

@@ -22,12 +22,13 @@ from coordinator.core.match import Combination
 from coordinator.core.ports import AllocationProblem, Floats, Sleeves
 from coordinator.core.state import Portfolio, Source, State
 from coordinator.core.tilt import Tilt
-from schemas.control import ModePreset
 
 __all__ = ["binding", "sleeves_of", "split"]
 
 CELLS_MAX = 50_000
 """Strategies times instruments of one decision: a bound on its event. Others are the house's."""
+SIZE_MOST = 100.0
+"""No strategy wishes for more: a volatility of a hundred times the NAV in one session."""
 RISK_LEAST = 1e-12
 """What a strategy would hold with less volatility than this is nothing."""
 WISH = 1e-6
@@ -65,13 +66,13 @@ def sleeves_of(
     told = np.einsum("ns,ns->s", parts, targets)
     targets, told = targets * np.where(told < 0.0, -1.0, 1.0), np.abs(told)
     wishes = np.array([tilt.wish(source, strategy) for source, strategy in owners])
-    wished = wishes * told / (problem.risk_aversion * horizon)
+    wished = np.minimum(wishes * told / (problem.risk_aversion * horizon), SIZE_MOST)
     kept = _largest(wished, risk, most=min(parameters.sleeves_max, CELLS_MAX // len(problem.mu)))
     owners = [owners[at] for at in kept]
     targets, wished = targets[:, kept], wished[kept]
     if not owners:
         return None
-    preset = _preset(parameters.modes, portfolio.mode)
+    preset = portfolio.preset
     return Sleeves(
         names=tuple(f"{source}/{strategy}" for source, strategy in owners),
         targets=targets,
@@ -80,23 +81,15 @@ def sleeves_of(
             _capital_bounds(state, portfolio, problem, owners, wished, targets, tilt=tilt),
         ),
         wished=wished,
-        wish_weight=np.full(len(owners), 0.0 if preset is None else preset.wish_weight),
-        house_weight=0.0 if preset is None else preset.house_weight,
-        house_max=_house_max(preset),
+        wish_weight=np.full(len(owners), preset.wish_weight),
+        house_weight=preset.house_weight,
+        house_max=math.inf if preset.house_max is None else preset.house_max,
     )
 
 
 def binding(sleeves: Sleeves) -> bool:
     """Whether sizes bound the weights at all: else the house holds what strategies may not."""
     return sleeves.house_weight > 0.0 or math.isfinite(sleeves.house_max)
-
-
-def _house_max(preset: ModePreset | None) -> float:
-    return math.inf if preset is None or preset.house_max is None else preset.house_max
-
-
-def _preset(modes: Sequence[ModePreset], mode: str) -> ModePreset | None:
-    return next((one for one in modes if one.mode == mode), None)
 
 
 def _owners(board: Board) -> tuple[list[_Owner], NDArray[np.intp]]:

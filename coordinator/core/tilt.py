@@ -21,10 +21,10 @@ from coordinator.core.causes import (
     Asked,
     asked_of,
     quality_asked,
+    regime_ends,
     regime_now,
     shared_causes,
 )
-from coordinator.core.clock import MILLISECOND
 from coordinator.core.regimes import Regimes
 from coordinator.core.rounds import open_round
 from coordinator.core.state import Portfolio, State
@@ -144,8 +144,7 @@ def settle_moves(state: State) -> None:
     rule = state.parameters.adaptation.regime
     if row is None or said is None or rule is None or state.parameters.sessions == "observed":
         return
-    lasts = int(rule.age_sessions_max * state.parameters.session_ms * MILLISECOND)
-    state.timers.arm(MOVES, said.at + lasts + 1)
+    state.timers.arm(MOVES, max(regime_ends(state, said, rule), state.clock) + 1)
 
 
 # -- what moves ------------------------------------------------------------------------------------

@@ -220,7 +220,7 @@ def analyse(
         horizon=found.horizon,
         risk_aversion=problem.risk_aversion,
         participation=setting.participation,
-        coefficient=setting.coefficient,
+        coefficient=portfolio.costs.impact,
         sessions=len(past),
         before=_side(setting, before, asked.start, past, cash=cash),
         after=_side(setting, after, asked.after, past, cash=left),

@@ -12,7 +12,7 @@ from threading import Lock
 
 import numpy as np
 
-from coordinator.core.ports import Allocation, AllocationProblem, Floats
+from coordinator.core.ports import Allocation, AllocationProblem, Floats, LimitReading
 from coordinator.core.recall import Recall
 from coordinator.solver.certificate import Prices
 from coordinator.solver.forces import forces_of
@@ -24,13 +24,15 @@ from coordinator.solver.rounding import Lots, round_trades
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.sizes import best_sizes
-from coordinator.solver.validate import check_problem, positive_semidefinite
+from coordinator.solver.validate import as_floats, check_problem, positive_semidefinite
 from coordinator.solver.violations import Violations, measure
 from coordinator.solver.worth import objective
 
 __all__ = ["CvxAllocator"]
 
 _COVARIANCES_MAX = 16
+_BY_LOTS_MIN = 1e-4
+"""A basis point: what lots add to the house book by less is none worth a word."""
 
 
 class CvxAllocator:
@@ -52,6 +54,7 @@ class CvxAllocator:
 
         Raises ProblemError, naming the field, for NaN, infinity, wrong shapes or wrong signs only.
         """
+        problem = as_floats(problem)
         check_problem(problem)
         covariance, mended = self._semidefinite(problem.covariance)
         if mended:
@@ -119,9 +122,17 @@ def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violatio
         violation=measure(problem, lots.trades).largest,
         violation_before=before.largest,
         limits=readings,
-        remarks=(*plan.remarks, *gave_way(readings), *lots.remarks),
+        remarks=(*plan.remarks, *gave_way(readings), *lots.remarks, *_house_lots(readings)),
         sizes=sizes,
         forces=forces_of(problem, plan),
         objective_before=objective(problem, nothing, best_sizes(problem, nothing)),
         gap=plan.gap,
     )
+
+
+def _house_lots(readings: tuple[LimitReading, ...]) -> tuple[str, ...]:
+    """A remark where whole lots left the house book larger than it may be."""
+    for one in readings:
+        if one.limit == "house_max" and one.used > one.bound + one.gave_way + _BY_LOTS_MIN:
+            return ("broken further by whole lots: house_max",)
+    return ()

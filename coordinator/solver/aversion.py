@@ -80,7 +80,7 @@ def optimise_limited(
 
 def _try(problem: AllocationProblem, room: Room, settings: SolverSettings, added: float) -> _Tried:
     averse = replace(problem, risk_aversion=problem.risk_aversion + added)
-    found = optimise_segments(averse, room, settings)
+    found = optimise_segments(averse, replace(room, volatility=np.inf), settings)
     return _Tried(added, found, volatility_used(problem, found.trades))
 
 

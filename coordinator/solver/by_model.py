@@ -130,8 +130,8 @@ def solve_cold(
                 ignore_dpp=not compiled,
                 **_options(settings, solver),
             )
-        except cp.SolverError as error:
-            return f"failed: {error}".split(".")[0], 0
+        except Exception as error:  # noqa: BLE001 - whatever a library raises, there is a next rung
+            return f"failed: {type(error).__name__}: {error}".split(".")[0], 0
     return str(problem.status), int(problem.solver_stats.num_iters or 0)
 
 

@@ -84,7 +84,7 @@ def upper_bound(
     best = _lagrangian(problem, room, slope, points, rates, prices).max(axis=0)
     charged = rates.paid(trades, problem.start + trades).sum()
     if problem.charges.impact is not None:
-        charged += power_paid(problem, trades).sum()
+        charged += problem.charges.impact_weight * power_paid(problem, trades).sum()
     worth = objective(problem, trades, sizes) + charged - slope @ trades + rooms + np.sum(best)
     if problem.sleeves is not None:
         worth += _sizes_worth(problem, room, trades, sizes, prices)
@@ -147,14 +147,14 @@ def _impact_meets(
 ) -> Floats:
     """(8, n) trades at which impact takes all of a slope: of buys, then of sales.
 
-    With t the root of the trade's size: 1.5 kappa (1 + p) t + 2 p q t^2 = slope, p the price of
-    cash, which impact is paid from.
+    With t the root of the trade's size: 1.5 kappa (m + p) t + 2 p q t^2 = slope, m the weight
+    of impact and p the price of cash, which it is paid from.
     """
     charges, p = problem.charges, prices.cash
     nothing = np.zeros_like(problem.mu)
     kappa = nothing if charges.impact is None else charges.impact
     rate = nothing if charges.impact_square is None else charges.impact_square
-    linear, square = 1.5 * (1.0 + p) * kappa, 2.0 * p * rate
+    linear, square = 1.5 * (charges.impact_weight + p) * kappa, 2.0 * p * rate
     met = []
     for side, one in zip((1.0, -1.0), slopes, strict=True):
         gain = np.maximum(side * one, 0.0)
@@ -185,7 +185,7 @@ def _lagrangian(
         - gross * exposure
     )
     if problem.charges.impact is not None:
-        value = value - (1.0 + prices.cash) * power_paid(problem, points)
+        value = value - (problem.charges.impact_weight + prices.cash) * power_paid(problem, points)
     if problem.charges.impact_square is not None:
         value = value - prices.cash * square_paid(problem, points)
     return value
@@ -257,5 +257,5 @@ def _impact_pull(problem: AllocationProblem, trades: Floats, prices: Prices) -> 
     if problem.charges.none:
         return 0.0
     power, square = power_slope(problem, trades), square_slope(problem, trades)
-    pull: Floats = (1.0 + prices.cash) * power + prices.cash * square
+    pull: Floats = (problem.charges.impact_weight + prices.cash) * power + prices.cash * square
     return pull

@@ -101,7 +101,9 @@ def _guess(problem: AllocationProblem, parts: Segments, slopes: Floats) -> Float
     rates, charges = rates_of(problem), problem.charges
     slope = slopes[:n]
     gain = np.maximum(np.maximum(slope - rates.buy, -slope - rates.sell), 0.0)
-    kappa = np.zeros(n) if charges.impact is None else 1.5 * charges.impact
+    kappa = np.zeros(n)
+    if charges.impact is not None:
+        kappa = 1.5 * charges.impact_weight * charges.impact
     curve = variance_weight(problem) * np.diag(problem.covariance)
     added = curvature_added(problem)
     curve = curve if added is None else curve + added
@@ -115,7 +117,9 @@ def _guess(problem: AllocationProblem, parts: Segments, slopes: Floats) -> Float
 def _bend(problem: AllocationProblem, sizes: Floats) -> _Bent:
     """Slope and curvature of kappa v^1.5 at v = sizes are those of slope v + curve v^2 / 2."""
     kappa = problem.charges.impact
-    power = np.zeros_like(sizes) if kappa is None else 0.75 * kappa
+    power = np.zeros_like(sizes)
+    if kappa is not None:
+        power = 0.75 * problem.charges.impact_weight * kappa
     root = np.sqrt(sizes)
     cash = power_slope(problem, sizes) + square_slope(problem, sizes)
     return _Bent(slope=power * root, curve=power / root, cash=cash)

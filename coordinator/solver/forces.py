@@ -25,6 +25,11 @@ __all__ = ["forces_of"]
 
 _AT = 1e-6
 """A trade this close to a kink, or to a bound, is at it: fraction of NAV."""
+_AT_MOST = 1e-4
+_LEFT = 1e-7
+"""A residual that is none."""
+_WORTHLESS = 1e-9
+"""A hundred-thousandth of a basis point of NAV."""
 
 
 class _Kinked(NamedTuple):
@@ -43,8 +48,23 @@ def forces_of(problem: AllocationProblem, plan: Plan) -> tuple[Force, ...]:
     point = point_of(problem, plan.trades, plan.sizes)
     firm = [*_smooth(point), *_rows(problem, plan.prices), *_impact(problem, plan)]
     kinked = list(_kinked(problem, plan.prices))
-    lower, upper = _sides(kinked, plan.trades)
     missing = -np.sum([force.pulls for force in firm], axis=0)
+    near = np.full(len(missing), _AT)
+    found = _balanced(plan, kinked, missing, near)
+    left = np.abs(np.sum([force.pulls for force in found], axis=0) - missing)
+    if left.max() > _LEFT:
+        # So near a kink that it is worth nothing to go there: it is as good as at it.
+        near = np.clip(_WORTHLESS / np.maximum(left, _LEFT), _AT, _AT_MOST)
+        found = _balanced(plan, kinked, missing, np.where(left > _LEFT, near, _AT))
+    return tuple(_merged([*firm, *found]))
+
+
+def _balanced(plan: Plan, kinked: list[_Kinked], missing: Floats, near: Floats) -> list[Force]:
+    """What charges with kinks, and single names' limits, give of what is missing.
+
+    near: (n,) how close to a kink, or a bound, a trade is taken to be at it.
+    """
+    lower, upper = _sides(kinked, plan.trades, near)
     low, high = np.sum(lower, axis=0), np.sum(upper, axis=0)
     width = high - low
     # Of several charges at their kinks each gives the same part of what it can.
@@ -55,7 +75,7 @@ def forces_of(problem: AllocationProblem, plan: Plan) -> tuple[Force, ...]:
         for one, below, above in zip(kinked, lower, upper, strict=True)
     ]
     left = missing - np.sum([force.pulls for force in given], axis=0)
-    return (*_merged([*firm, *given]), *_bounds(plan, left))
+    return [*given, *_bounds(plan, left, near)]
 
 
 def _smooth(point: Point) -> Iterator[Force]:
@@ -66,7 +86,8 @@ def _smooth(point: Point) -> Iterator[Force]:
 def _impact(problem: AllocationProblem, plan: Plan) -> Iterator[Force]:
     """Impact to the power 3/2, and what the price of cash makes of all impact."""
     if has_impact(problem):
-        yield Force("impact", -power_slope(problem, plan.trades))
+        slope = problem.charges.impact_weight * power_slope(problem, plan.trades)
+        yield Force("impact", -slope)
     if plan.prices.cash > 0.0 and not problem.charges.none:
         slope = power_slope(problem, plan.trades) + square_slope(problem, plan.trades)
         yield Force("cash_floor", -plan.prices.cash * slope)
@@ -125,22 +146,24 @@ def _kinked(problem: AllocationProblem, prices: Prices) -> Iterator[_Kinked]:
         yield _Kinked(_name(problem, further.counts.linear + row), each, each, turn)
 
 
-def _sides(kinked: list[_Kinked], trades: Floats) -> tuple[list[Floats], list[Floats]]:
+def _sides(
+    kinked: list[_Kinked], trades: Floats, near: Floats
+) -> tuple[list[Floats], list[Floats]]:
     """The least and the largest pull of each charge at these trades, (n,) each."""
     lower, upper = [], []
     for one in kinked:
-        above, below = trades > one.at + _AT, trades < one.at - _AT
+        above, below = trades > one.at + near, trades < one.at - near
         lower.append(np.where(below, one.down, -one.up))
         upper.append(np.where(above, -one.up, one.down))
     return lower, upper
 
 
-def _bounds(plan: Plan, left: Floats) -> Iterator[Force]:
+def _bounds(plan: Plan, left: Floats, near: Floats) -> Iterator[Force]:
     """The pulls of single names' own limits: what is left where one is reached."""
     z, room = plan.trades, plan.room
     low, high = room.box
-    up = np.where(z > high - _AT, np.minimum(left, 0.0), 0.0)
-    down = np.where(z < low + _AT, np.maximum(left, 0.0), 0.0)
+    up = np.where(z > high - near, np.minimum(left, 0.0), 0.0)
+    down = np.where(z < low + near, np.maximum(left, 0.0), 0.0)
     by_position = (room.up <= room.trade, room.down >= -room.trade)
     parts = (
         ("position_max", np.where(by_position[0], up, 0.0)),

@@ -18,6 +18,7 @@ from coordinator.solver.room import Room
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.solution import EXCESS_MAX, Solution, house_used
+from coordinator.solver.tiers import GAVE_MIN
 
 __all__ = ["HouseKept", "keep_house"]
 
@@ -62,6 +63,5 @@ def keep_house(
     found = optimise_model(problem, bound, shelf, settings, solver)
     gave = max(least - most, 0.0)
     if certified(found):
-        said = (f"gave way: house_max by {gave:.2g}",) if gave > _EASE else ()
-        return HouseKept(found, bound, gave, said)
+        return HouseKept(found, bound, gave if gave > GAVE_MIN else 0.0, ())
     return HouseKept(None, room, 0.0, (f"house_max not kept: {found.status}",))

@@ -15,6 +15,8 @@ from multiprocessing import get_context
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from coordinator.core.ports import Allocation, AllocationProblem
 from coordinator.solver.allocator import CvxAllocator
 from coordinator.solver.settings import SolverSettings
@@ -38,8 +40,8 @@ class ManyAllocator:
 
         Raises ValueError for less than 1.
         """
-        if workers < 1:
-            message = f"workers is {workers}: at least this process has to solve"
+        if workers != int(workers) or workers < 1:
+            message = f"workers is {workers!r}: give a whole number, at least 1, this process"
             raise ValueError(message)
         self._settings = settings or SolverSettings()
         self._here = CvxAllocator(self._settings)
@@ -72,6 +74,7 @@ class ManyAllocator:
 
         Raises ProblemError for the first part that holds no allocation problem, as `allocate`.
         """
+        problems = list(problems)
         parts = _parts(problems, self._workers)
         if len(parts) <= 1:
             return tuple(self._here.allocate(problem) for problem in problems)
@@ -124,5 +127,6 @@ def _solve_there(problems: Sequence[AllocationProblem]) -> list[Allocation]:
     allocator = _ours or CvxAllocator(SolverSettings())
     for problem in problems:
         # Arrived arrays belong to nobody else: a covariance of many problems is judged once.
-        problem.covariance.setflags(write=False)
+        if isinstance(problem.covariance, np.ndarray):
+            problem.covariance.setflags(write=False)
     return [allocator.allocate(problem) for problem in problems]

@@ -128,16 +128,14 @@ def _charge_numbers(problem: AllocationProblem, scale: float) -> dict[str, Float
     numbers: dict[str, Floats | float] = {"start": w0}
     plain = {
         "carry": charges.carry,
-        "square": charges.impact_square,
-        "impact": charges.impact,
         "robustness": charges.robustness,
         "borrow": charges.borrow,
     }
     numbers |= {name: scale * rate for name, rate in plain.items() if rate is not None}
-    if charges.impact is not None:
-        numbers["impact_cash"] = charges.impact
-    if charges.impact_square is not None:
-        numbers["square_cash"] = charges.impact_square
+    for name, rate in (("impact", charges.impact), ("square", charges.impact_square)):
+        if rate is not None:
+            numbers[name] = scale * charges.impact_weight * rate
+            numbers[f"{name}_cash"] = rate
     if charges.tracking:
         apart = w0 if charges.benchmark is None else w0 - charges.benchmark
         numbers["tracking_drift"] = scale * charges.tracking * (Sigma @ apart)

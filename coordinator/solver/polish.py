@@ -18,17 +18,17 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.further import further_of
 from coordinator.solver.limits import kink
+from coordinator.solver.resting import AT, snapped
 from coordinator.solver.room import Room
 from coordinator.solver.segments import room_left
 from coordinator.solver.sizes import sizes_most
 from coordinator.solver.solution import EXCESS_MAX, Solution, judged
 from coordinator.solver.terms import power_slope, square_slope
-from coordinator.solver.worth import curvature_added, rates_of, size_slopes, variance_weight
+from coordinator.solver.trim import Flags
+from coordinator.solver.worth import curvature_added, size_slopes, variance_weight
 
-__all__ = ["is_balanced", "polish"]
+__all__ = ["polish"]
 
-_AT = 1e-6
-"""A trade or a size this close to its bound rests there."""
 _USED = 1e-4
 """A sum with a price and no more left is used up."""
 _OVERDRAWN = 1e-9
@@ -44,14 +44,12 @@ _NUDGE = 1e-10
 """How far it is moved off its end, so that its side is known."""
 _GOOD = 1e-9
 """A gap to the optimum that is none."""
-_BALANCED = 5e-7
-"""A slope that a balance of forces can have and still add up."""
 _LOW, _HIGH = 1, 2
 """Where the ends of the box stand among the ends."""
+_RANK = 1e-12
+"""Singular values below this part of the largest count as none."""
 _LARGEST = 0.1
 """A step further than that is no last digit."""
-
-_Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class _Set:
 
     ends: Floats
     free: NDArray[np.intp]
-    none: _Flags
+    none: Flags
     sizes: NDArray[np.intp]
     sums: NDArray[np.intp]
 
@@ -100,32 +98,15 @@ def polish(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Sol
     return again, again.gap <= _GOOD
 
 
-def is_balanced(problem: AllocationProblem, room: Room, found: Solution) -> bool:
-    """Whether no trade that is free to move, and no size, would gain by it already."""
-    if not np.isfinite(found.gap):
-        return True
-    z, rests, _ = _snapped(problem, room, found)
-    low, high = room.box
-    less, more = one_sided_slopes(problem, z, found.prices, found.sizes)
-    slopes = size_slopes(problem, z, found.sizes)
-    gains = np.maximum(np.where(z < high, more, 0.0), np.where(z > low, less, 0.0))
-    gains = np.where(rests, gains, np.abs(more))
-    most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
-    rises = np.where(found.sizes < most * (1.0 - _AT), slopes, 0.0)
-    falls = np.where(found.sizes > most * _AT, -slopes, 0.0)
-    of_sizes = np.maximum(rises, falls).max(initial=0.0)
-    return bool(max(gains.max(initial=0.0), of_sizes) <= _BALANCED)
-
-
 def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solution, _Set]:
     """The answer with trades at rest exactly there, and what moves."""
     z, prices = found.trades, found.prices
     low, high = room.box
-    trades, rests, ends = _snapped(problem, room, found)
-    none = rests & (trades == 0.0) & _bent(problem) & (high - low > _AT)
+    trades, rests, ends = snapped(problem, room, found)
+    none = rests & (trades == 0.0) & _bent(problem) & (high - low > AT)
     sizes = found.sizes
     most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
-    inside = (sizes > _AT * np.maximum(most, _AT)) & (sizes < most * (1.0 - _AT))
+    inside = (sizes > AT * np.maximum(most, AT)) & (sizes < most * (1.0 - AT))
     left = room_left(problem, room, z)
     priced = np.array([prices.gross, prices.cash, prices.turnover, *prices.linear, *prices.groups])
     active = _Set(
@@ -138,26 +119,7 @@ def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solu
     return replace(found, trades=trades), active
 
 
-def _snapped(
-    problem: AllocationProblem, room: Room, found: Solution
-) -> tuple[Floats, _Flags, Floats]:
-    """(n,) trades with those near an end exactly there, (n,) which those are, and (e, n) ends."""
-    z, prices = found.trades, found.prices
-    low, high = room.box
-    ends = [np.zeros_like(z), low, high]
-    if rates_of(problem).long is not None:
-        ends.append(-problem.start)
-    if prices.gross > 0.0 or len(prices.groups):
-        ends.append(kink(problem))
-    trades, rests = z.copy(), np.zeros(len(z), dtype=np.bool_)
-    for end in ends:
-        here = (np.abs(z - end) <= _AT) & (end >= low) & (end <= high) & ~rests
-        trades[here] = end[here]
-        rests |= here
-    return trades, rests, np.stack(ends)
-
-
-def _bent(problem: AllocationProblem) -> _Flags:
+def _bent(problem: AllocationProblem) -> Flags:
     """(n,) names whose trades have an impact to the power 3/2."""
     kappa = problem.charges.impact
     return np.zeros(len(problem.mu), dtype=np.bool_) if kappa is None else kappa > 0.0
@@ -173,7 +135,7 @@ def _leave_none(
     less, more = one_sided_slopes(problem, now.trades, now.prices, now.sizes)
     gain = np.where(active.none, np.maximum(more, 0.0) - np.maximum(less, 0.0), 0.0)
     # Where impact, and the curvature of the name alone, take all of the gain.
-    rate = 1.5 * kappa * (1.0 + now.prices.cash)
+    rate = 1.5 * kappa * (problem.charges.impact_weight + now.prices.cash)
     curve = _diagonal(problem, now.prices) + variance_weight(problem) * np.diag(problem.covariance)
     below = rate + np.sqrt(rate**2 + 4.0 * curve * np.abs(gain))
     root = np.divide(2.0 * gain, below, out=np.zeros_like(gain), where=below > 0.0)
@@ -232,11 +194,8 @@ def _step(
     matrix[:k, :k] = _curvature(problem, now, active)
     matrix[k:, :f] = uses
     matrix[:f, k:] = uses.T
-    try:
-        move = np.linalg.solve(matrix, np.concatenate([gain, left]))
-    except np.linalg.LinAlgError:
-        return None
-    if not np.isfinite(move).all() or np.abs(move[:f]).max(initial=0.0) > _LARGEST:
+    move = _solved(matrix, np.concatenate([gain, left]), f)
+    if move is None:
         return None
     trades, sizes = now.trades.copy(), now.sizes.copy()
     moved, rests = _moved(problem, active, now.trades, move[:f])
@@ -254,9 +213,29 @@ def _step(
     return replace(now, trades=trades, sizes=sizes, prices=prices), then, over
 
 
+def _solved(matrix: Floats, right: Floats, f: int) -> Floats | None:
+    """The step; the shortest one where several are as good. None: there is no small one.
+
+    f: how many of its entries are trades.
+    """
+    for solve in (np.linalg.solve, _shortest):
+        try:
+            found: Floats = np.asarray(solve(matrix, right), dtype=np.float64)
+        except np.linalg.LinAlgError:
+            continue
+        if np.isfinite(found).all() and np.abs(found[:f]).max(initial=0.0) <= _LARGEST:
+            return found
+    return None
+
+
+def _shortest(matrix: Floats, right: Floats) -> Floats:
+    """Least squares: of a covariance without an inverse, some directions are worth nothing."""
+    return np.asarray(np.linalg.lstsq(matrix, right, rcond=_RANK)[0], dtype=np.float64)
+
+
 def _moved(
     problem: AllocationProblem, active: _Set, trades: Floats, move: Floats
-) -> tuple[Floats, _Flags]:
+) -> tuple[Floats, Flags]:
     """(f,) trades after a move that stops at the first end on its way, and (f,) whether it did.
 
     A trade with an impact moves by the root of its size, in which its slope is a straight line.
@@ -283,7 +262,8 @@ def _curvature(problem: AllocationProblem, now: Solution, active: _Set) -> Float
     added = _diagonal(problem, now.prices)
     if problem.charges.impact is not None:
         root = np.sqrt(np.maximum(np.abs(now.trades), _LEAST))
-        added = added + (1.0 + now.prices.cash) * 0.75 * problem.charges.impact / root
+        weight = problem.charges.impact_weight + now.prices.cash
+        added = added + weight * 0.75 * problem.charges.impact / root
     quadratic[np.diag_indices_from(quadratic)] += added[free]
     if sleeves is None or not len(active.sizes):
         return quadratic
@@ -318,7 +298,7 @@ def _uses(problem: AllocationProblem, now: Solution) -> Floats:
     return np.concatenate([uses, further.linear, further.gross * up])
 
 
-def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> tuple[Prices, _Flags]:
+def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> tuple[Prices, Flags]:
     """The prices with what the step adds to those of the sums, and which of these stay priced.
 
     A sum that would be worth having less of is not used up after all.
@@ -328,7 +308,7 @@ def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> tuple[Prices
     k = len(prices.linear)
     every = np.concatenate([firsts, prices.linear, prices.groups])
     every[sums] += more
-    kept: _Flags = every[sums] >= 0.0
+    kept: Flags = every[sums] >= 0.0
     every = np.maximum(every, 0.0)
     gross, cash, turnover = every[:3].tolist()
     priced = replace(

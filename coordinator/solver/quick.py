@@ -15,7 +15,8 @@ from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.curved import has_curved_cost, solve_curved
 from coordinator.solver.factor_qp import suits_factors
 from coordinator.solver.model import scale_of
-from coordinator.solver.polish import is_balanced, polish
+from coordinator.solver.polish import polish
+from coordinator.solver.resting import is_balanced
 from coordinator.solver.room import Room
 from coordinator.solver.segment_qp import solve_parts
 from coordinator.solver.segments import Segments, cut, room_left, with_sizes

@@ -20,12 +20,16 @@ from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.further import excess, further_of, used
 from coordinator.solver.ladder import Plan
 from coordinator.solver.limits import cash_left, gross_used, position_range, turnover_used
+from coordinator.solver.sizes import best_sizes
+from coordinator.solver.solution import house_used
 from coordinator.solver.tiers import GAVE_MIN
 
 __all__ = ["gave_way", "read_limits"]
 
 # A bound closer than this to the continuous trade binds, fraction of NAV.
 _BINDING = 1e-6
+HOUSE_TIER = 1_000
+"""Of the house book's bound: it gives way before all others."""
 
 
 def read_limits(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple[LimitReading, ...]:
@@ -52,6 +56,7 @@ def read_limits(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple
         ),
     )
     sums += _rows(problem, plan, trades, rows)
+    sums += _house(problem, plan, trades)
     return sums + (_names(problem, plan, trades) if plan.certified else ())
 
 
@@ -113,6 +118,26 @@ def _rows(
     return tuple(
         _reading(problem, at, index, -down, values[row].tolist())
         for (at, index), down, row in lines
+    )
+
+
+def _house(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple[LimitReading, ...]:
+    """The reading of the house book's bound, the last of all soft ones, where there is one."""
+    if problem.sleeves is None or not np.isfinite(problem.sleeves.house_max):
+        return ()
+    bound = problem.sleeves.house_max
+    sizes = plan.sizes if plan.certified else best_sizes(problem, plan.trades)
+    over = house_used(problem, plan.trades, sizes) - bound
+    return (
+        LimitReading(
+            "house_max",
+            None,
+            house_used(problem, trades, sizes),
+            bound,
+            plan.prices.house,
+            tier=HOUSE_TIER,
+            gave_way=over if over > GAVE_MIN else 0.0,
+        ),
     )
 
 

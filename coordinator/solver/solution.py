@@ -73,7 +73,8 @@ def judged(
         sizes = np.minimum(np.maximum(sizes, 0.0), sizes_most(problem.sleeves))
     best = upper_bound(problem, room, trades, prices, sizes)
     gap = best - objective(problem, trades, sizes)
-    excess = _overdrawn(problem, room, trades)
+    house = house_used(problem, trades, sizes) - room.house if problem.sleeves else 0.0
+    excess = max(_overdrawn(problem, room, trades), house)
     return Solution(solver, status, iterations, trades, prices, gap, excess, sizes)
 
 

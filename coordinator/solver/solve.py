@@ -20,7 +20,7 @@ from coordinator.solver.curved import has_curved_cost
 from coordinator.solver.further import further_of
 from coordinator.solver.least import Choice
 from coordinator.solver.least_segments import seek_segments
-from coordinator.solver.limits import cash_paid
+from coordinator.solver.limits import cash_paid, volatility_used
 from coordinator.solver.quick import optimise_segments
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.settings import SolverName, SolverSettings
@@ -54,9 +54,12 @@ def optimise(
     """
     if solver != "PIQP":
         return optimise_model(problem, room, shelf, settings, solver)
-    found = optimise_segments(problem, room, settings)
+    # What breaks the volatility limit here may still be the best without it, to the last digit.
+    found = optimise_segments(problem, replace(room, volatility=np.inf), settings)
     if found.status == "optimal" and volatility_broken(problem, room, found.trades):
-        found = optimise_limited(problem, room, settings, replace(found, status=CONE_BINDS))
+        broken = volatility_used(problem, found.trades) - room.volatility
+        free = replace(found, status=CONE_BINDS, excess=max(found.excess, broken))
+        found = optimise_limited(problem, room, settings, free)
     return found
 
 

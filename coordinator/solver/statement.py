@@ -7,6 +7,8 @@ problems itself. It must never guess a number that matters: what has no neutral 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +23,7 @@ from coordinator.core.ports import (
     WeightLimit,
 )
 from coordinator.solver.errors import ProblemError
+from coordinator.solver.validate_terms import plain_array
 
 __all__ = ["problem_of"]
 
@@ -62,7 +65,7 @@ def problem_of(  # noqa: PLR0913 - a problem has that many numbers, most of them
     the weights leave. By default long-only, without borrowing, costs, lots or working orders.
     Raises ProblemError, naming the field, where shapes do not fit.
     """
-    expected = np.array(mu, dtype=np.float64)
+    expected = plain_array("mu", mu).copy()
     if expected.ndim != 1:
         raise ProblemError("mu", f"has shape {expected.shape}", remedy="give (n,)")
     n = len(expected)
@@ -79,11 +82,24 @@ def problem_of(  # noqa: PLR0913 - a problem has that many numbers, most of them
         instruments=names, nav=nav, mu=expected, risk_aversion=risk_aversion, filled=held,
         covariance=_covariance(covariance, factors, n),
         cash=1.0 - float(held.sum()) if cash is None else cash,
-        exit_odd_lot=np.broadcast_to(np.asarray(exit_odd_lot, dtype=np.bool_), (n,)).copy(),
+        exit_odd_lot=_vector("exit_odd_lot", exit_odd_lot, n).astype(np.bool_),
         gross_max=gross_max, cash_floor=cash_floor, turnover_max=turnover_max, trade_min=trade_min,
-        limits=tuple(limits), charges=charges, sleeves=sleeves, factors=factors,
+        limits=tuple(limits), charges=_spread(charges, n), sleeves=sleeves, factors=factors,
         **{name: _vector(name, value, n) for name, value in vectors.items()},
     )  # fmt: skip
+
+
+def _spread(charges: Charges, n: int) -> Charges:
+    """The charges with single numbers standing for all instruments."""
+    if not isinstance(charges, Charges):
+        raise ProblemError("charges", f"is {type(charges).__name__}", remedy="give Charges")
+    given = {one.name: getattr(charges, one.name) for one in fields(Charges) if one.default is None}
+    spread: dict[str, Any] = {
+        name: _vector(f"charges.{name}", value, n)
+        for name, value in given.items()
+        if value is not None
+    }
+    return replace(charges, **spread) if spread else charges
 
 
 def _covariance(covariance: ArrayLike | None, factors: RiskEstimate | None, n: int) -> Floats:
@@ -91,15 +107,15 @@ def _covariance(covariance: ArrayLike | None, factors: RiskEstimate | None, n: i
     if covariance is None and factors is None:
         raise ProblemError("covariance", "is missing", remedy=f"give ({n}, {n}), or factors")
     found = factors.covariance() if covariance is None and factors is not None else covariance
-    whole = np.array(found, dtype=np.float64)
+    whole = plain_array("covariance", found).copy()
     if whole.shape != (n, n):
         raise ProblemError("covariance", f"has shape {whole.shape}", remedy=f"give ({n}, {n})")
     whole.setflags(write=False)
     return whole
 
 
-def _vector(name: str, value: ArrayLike, n: int) -> Floats:
-    given = np.asarray(value, dtype=np.float64)
+def _vector(name: str, value: Any, n: int) -> Floats:
+    given = plain_array(name, value)
     if given.shape not in ((), (n,)):
         raise ProblemError(
             name, f"has shape {given.shape}", remedy=f"give a number, or ({n},) as mu"

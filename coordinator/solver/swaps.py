@@ -122,7 +122,8 @@ def _moves(problem: AllocationProblem, trades: Floats, names: NDArray[np.intp]) 
     moved[0, names] += lots
     moved[1, names] -= lots
     paid = rates.paid(moved, start + moved) - rates.paid(trades, start + trades)
-    paid = paid + power_paid(problem, moved) - power_paid(problem, trades)
+    impact = power_paid(problem, moved) - power_paid(problem, trades)
+    paid = paid + problem.charges.impact_weight * impact
     charged = np.concatenate([paid[0, names], paid[1, names]])
     gain = slope * step - curvature[name] / 2 * step**2 - charged
     return _Moves(name, step, gain)

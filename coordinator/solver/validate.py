@@ -6,14 +6,23 @@ a good answer: infeasible, breached or contradictory limits are normal input.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.errors import ProblemError
 from coordinator.solver.validate_limits import check_limits
-from coordinator.solver.validate_terms import check_terms
+from coordinator.solver.validate_terms import (
+    check_terms,
+    plain_array,
+    plain_charges,
+    plain_sleeves,
+)
 
-__all__ = ["check_problem", "positive_semidefinite"]
+__all__ = ["as_floats", "check_problem", "positive_semidefinite"]
 
 _VECTORS = (
     "mu",
@@ -50,6 +59,32 @@ _NONNEGATIVE_ROWS = [i for i, name in enumerate(_VECTORS) if name in _NONNEGATIV
 _NONNEGATIVE_SCALARS = [i for i, name in enumerate(_SCALARS) if name in _NONNEGATIVE]
 
 
+def as_floats(problem: AllocationProblem) -> AllocationProblem:
+    """The same problem in whole rows of float64, so that its bits do not depend on how it lies.
+
+    What is that already, as the engine's is, comes back itself. Raises ProblemError where a field
+    is no array of numbers.
+    """
+    changed: dict[str, Any] = {}
+    for name in (*_VECTORS, "covariance"):
+        value = getattr(problem, name)
+        found = plain_array(name, value)
+        if found is not value:
+            changed[name] = found
+    odd = problem.exit_odd_lot
+    if getattr(odd, "dtype", None) != np.bool_:
+        changed["exit_odd_lot"] = np.asarray(odd, dtype=np.bool_)
+    for name in _SCALARS:
+        if not isinstance(getattr(problem, name), int | float | np.number):
+            raise ProblemError(name, "is no number", remedy="give a float")
+    charges, sleeves = plain_charges(problem.charges), plain_sleeves(problem.sleeves)
+    if charges is not problem.charges:
+        changed["charges"] = charges
+    if sleeves is not problem.sleeves:
+        changed["sleeves"] = sleeves
+    return replace(problem, **changed) if changed else problem
+
+
 def check_problem(problem: AllocationProblem) -> None:
     """Raise ProblemError, naming the field, unless shapes, signs and finiteness are right."""
     n = len(problem.instruments)
@@ -64,6 +99,7 @@ def _find_fault(problem: AllocationProblem, n: int) -> None:
     for name in _VECTORS:
         _check_shape(name, getattr(problem, name), (n,))
     _check_shape("covariance", problem.covariance, (n, n))
+    _check_shape("exit_odd_lot", problem.exit_odd_lot, (n,))
     for name in (*_VECTORS, "covariance", *_SCALARS):
         if not np.all(np.isfinite(getattr(problem, name))):
             raise ProblemError(name, "holds NaN or infinity", remedy="use a large finite bound")
@@ -82,6 +118,8 @@ def _passes(problem: AllocationProblem, n: int) -> bool:
     vectors = [getattr(problem, name) for name in _VECTORS]
     if problem.covariance.shape != (n, n) or any(one.shape != (n,) for one in vectors):
         return False
+    if problem.exit_odd_lot.shape != (n,):
+        return False
     scalars = np.array([float(getattr(problem, name)) for name in _SCALARS])
     rows = np.array(vectors, dtype=np.float64)
     signs = scalars[_NONNEGATIVE_SCALARS] >= 0, rows[_NONNEGATIVE_ROWS] >= 0
@@ -95,7 +133,7 @@ def _passes(problem: AllocationProblem, n: int) -> bool:
     )
 
 
-def _check_shape(name: str, value: Floats, shape: tuple[int, ...]) -> None:
+def _check_shape(name: str, value: NDArray[Any], shape: tuple[int, ...]) -> None:
     if value.shape != shape:
         raise ProblemError(
             name, f"has shape {value.shape}", remedy=f"give {shape}, ordered as instruments"

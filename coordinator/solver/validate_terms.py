@@ -5,19 +5,87 @@ Place in the flow: asked by `validate`. It must never judge whether a charge is 
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
-from coordinator.core.ports import AllocationProblem, Charges, Floats, RiskEstimate, Sleeves
+from coordinator.core.ports import (
+    NO_CHARGES,
+    AllocationProblem,
+    Charges,
+    Floats,
+    RiskEstimate,
+    Sleeves,
+)
 from coordinator.solver.errors import ProblemError
 
 __all__ = ["check_terms"]
 
 _SIGNED = ("linear_buy", "linear_sell", "carry", "benchmark")
 _FINITE = "use finite numbers"
+_ROUNDING = 1e-12
+_LARGEST = 1e12
+"""Nothing of NAV is larger: squares of more are no numbers that a solver knows."""
 _NEAR = 1e-6
 """How far, as a share, a covariance and its factors may differ: what rounding leaves."""
+
+
+def plain_array(name: str, value: Any) -> Floats:
+    """A row or table of float64 as it lies whole in memory; itself where it is that already.
+
+    Raises ProblemError, naming the field, for what is no array of real numbers.
+    """
+    whole = isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
+    if whole and value.dtype == np.float64 and value.flags.c_contiguous:
+        found: Floats = value
+        return found
+    try:
+        given = np.asarray(value)
+        if given.dtype.kind not in "biuf":
+            raise ProblemError(name, f"holds {given.dtype}", remedy="give real numbers, as float64")
+        return np.array(given, dtype=np.float64, order="C")
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, ProblemError):
+            raise
+        raise ProblemError(
+            name, f"is no array of numbers: {error}", remedy="give float64"
+        ) from error
+
+
+def plain_charges(charges: Charges) -> Charges:
+    """The same with its arrays plain; a single number is no array: `problem_of` spreads those."""
+    if charges is NO_CHARGES:
+        return charges
+    if not isinstance(charges, Charges):
+        raise ProblemError("charges", f"is {type(charges).__name__}", remedy="give Charges")
+    changed: dict[str, Any] = {}
+    for one in fields(Charges):
+        value = getattr(charges, one.name)
+        if value is None:
+            continue
+        if one.default is None:
+            found = plain_array(f"charges.{one.name}", value)
+            if found is not value:
+                changed[one.name] = found
+        elif not isinstance(value, int | float | np.number):
+            raise ProblemError(f"charges.{one.name}", "is no number", remedy="give a float")
+    return replace(charges, **changed) if changed else charges
+
+
+def plain_sleeves(sleeves: Sleeves | None) -> Sleeves | None:
+    """The same with its arrays plain."""
+    if sleeves is None:
+        return None
+    if not isinstance(sleeves, Sleeves):
+        raise ProblemError("sleeves", f"is {type(sleeves).__name__}", remedy="give Sleeves")
+    changed: dict[str, Any] = {}
+    for name in ("targets", "size_max", "wished", "wish_weight"):
+        value = getattr(sleeves, name)
+        found = plain_array(f"sleeves.{name}", value)
+        if found is not value:
+            changed[name] = found
+    return replace(sleeves, **changed) if changed else sleeves
 
 
 def check_terms(problem: AllocationProblem) -> None:
@@ -37,15 +105,17 @@ def _check_charges(problem: AllocationProblem, n: int) -> None:
         value, name = getattr(charges, one.name), f"charges.{one.name}"
         if value is None:
             continue
-        if isinstance(value, np.ndarray):
+        if one.default is None:
             _check_shape(name, value, (n,))
         _check_finite(name, value)
+        _check_size(name, value)
         if one.name not in _SIGNED and np.any(np.asarray(value) < 0):
             raise ProblemError(name, "is negative", remedy="give zero or more")
     nothing = np.zeros(n)
     extra = [nothing if one is None else one for one in (charges.linear_buy, charges.linear_sell)]
-    together = problem.cost_buy + problem.cost_sell + extra[0] + extra[1]
-    if np.any(together < 0):
+    paid = problem.cost_buy + problem.cost_sell
+    # Costs taken back whole leave what float arithmetic makes of nothing.
+    if np.any(paid + extra[0] + extra[1] < -_ROUNDING * paid):
         raise ProblemError(
             "charges.linear_buy",
             "makes a purchase and a sale together pay",
@@ -64,6 +134,8 @@ def _check_sleeves(sleeves: Sleeves, n: int) -> None:
         if name != "wished" and np.any(value < 0):
             raise ProblemError(f"sleeves.{name}", "is negative", remedy="give zero or more")
     _check_finite("sleeves.targets", sleeves.targets)
+    for name in ("targets", "wished", "wish_weight", "house_weight"):
+        _check_size(f"sleeves.{name}", getattr(sleeves, name))
     _check_finite("sleeves.house_weight", sleeves.house_weight)
     if sleeves.house_weight < 0:
         raise ProblemError("sleeves.house_weight", "is negative", remedy="give zero or more")
@@ -96,6 +168,11 @@ def _check_shape(name: str, value: Floats, shape: tuple[int, ...]) -> None:
         raise ProblemError(
             name, f"has shape {value.shape}", remedy=f"give {shape}, ordered as instruments"
         )
+
+
+def _check_size(name: str, value: Floats | float) -> None:
+    if np.any(np.abs(np.asarray(value)) > _LARGEST):
+        raise ProblemError(name, f"is beyond {_LARGEST:g}", remedy="mind its unit: of NAV")
 
 
 def _check_finite(name: str, value: Floats | float) -> None:

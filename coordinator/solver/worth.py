@@ -124,6 +124,10 @@ def _carry(problem: AllocationProblem) -> Floats:
     return NOTHING if problem.charges.carry is None else problem.charges.carry
 
 
+def _weight(point: Point) -> float:
+    return point.problem.charges.impact_weight
+
+
 def _wishes(point: Point) -> float:
     sleeves = point.problem.sleeves
     if sleeves is None:
@@ -170,8 +174,8 @@ _OTHERS = (
     SmoothTerm(
         "impact",
         lambda problem: problem.charges.impact_square is not None,
-        lambda point: -float(square_paid(point.problem, point.trades).sum()),
-        lambda point: -square_slope(point.problem, point.trades),
+        lambda point: -_weight(point) * float(square_paid(point.problem, point.trades).sum()),
+        lambda point: -_weight(point) * square_slope(point.problem, point.trades),
     ),
     SmoothTerm("wishes", _has_sleeves, _wishes, lambda point: np.zeros_like(point.weights)),
     SmoothTerm(
@@ -202,7 +206,9 @@ def curvature_added(problem: AllocationProblem) -> Floats | None:
     if charges.impact_square is None and not charges.diversification:
         return None
     added = charges.diversification * np.diag(problem.covariance)
-    return added if charges.impact_square is None else added + 2.0 * charges.impact_square
+    if charges.impact_square is None:
+        return added
+    return added + 2.0 * charges.impact_weight * charges.impact_square
 
 
 # -- charges with a kink ------------------------------------------------------------------------
@@ -253,7 +259,7 @@ def objective(problem: AllocationProblem, trades: Floats, sizes: Floats = NO_SIZ
     worth -= float(rates_of(problem).paid(trades, point.weights).sum())
     if problem.charges.impact is None:
         return worth
-    return worth - float(power_paid(problem, trades).sum())
+    return worth - problem.charges.impact_weight * float(power_paid(problem, trades).sum())
 
 
 def marginal_value(problem: AllocationProblem, trades: Floats, sizes: Floats = NO_SIZES) -> Floats:

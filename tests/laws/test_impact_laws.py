@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from coordinator.core.impact import Setting, figures, groups_of, risk_added, trading
 from coordinator.core.instrument import Instrument
+from coordinator.core.objectives import Expenses
 from coordinator.core.ports import Floats
 from coordinator.quality.bets import effective_bets
 from tests.journals import law
@@ -39,7 +40,7 @@ def books(draw: st.DrawFn, *, shorts: bool = True) -> tuple[Setting, Floats, Flo
         betas=rng.normal(size=count),
         volume=np.where(rng.uniform(size=count) > 0.2, rng.uniform(0.01, 10.0, count), np.nan),
         participation=draw(st.floats(0.01, 1.0)),
-        coefficient=draw(st.floats(0.0, 2.0)),
+        expenses=Expenses(rng.uniform(0.0, 2.0, count) if draw(st.booleans()) else None),
     )
     weights = rng.normal(size=count) * (rng.uniform(size=count) > 0.3)
     trades = rng.normal(size=count) * (rng.uniform(size=count) > 0.5)

@@ -30,9 +30,9 @@ def charge(problem: AllocationProblem, z: cp.Expression) -> cp.Expression:
     if c.robustness is not None:
         terms.append(c.robustness @ cp.abs(w))
     if c.impact is not None:
-        terms.append(c.impact @ cp.power(cp.abs(z), 1.5))
+        terms.append(c.impact_weight * c.impact @ cp.power(cp.abs(z), 1.5))
     if c.impact_square is not None:
-        terms.append(c.impact_square @ cp.square(z))
+        terms.append(c.impact_weight * c.impact_square @ cp.square(z))
     if c.borrow is not None:
         terms.append(c.borrow @ cp.neg(w))
     if c.carry is not None:

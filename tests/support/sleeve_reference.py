@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from schemas import books, control, decisions, market, orders, portfolios
+from schemas import books, decisions, market, orders, portfolios
 from schemas.sleeves import SleevesBooked
 
 __all__ = ["HOUSE", "Reference"]
@@ -80,17 +80,6 @@ def _moved(self: Reference, event: portfolios.CashMoved) -> None:
 
 def _announced(self: Reference, event: market.CorporateActionAnnounced) -> None:
     self.actions[event.event_id] = event
-
-
-def _parameters(self: Reference, event: control.ParametersChanged) -> None:
-    if event.parameters.sleeves != "off":
-        return
-    for amounts in (self.units, self.cash):
-        for who, what in list(amounts):
-            if who != HOUSE:
-                self.add(amounts, HOUSE, what, amounts.pop((who, what)))
-    for trade in self.trades.values():
-        trade.shares.clear()
 
 
 def _filled(self: Reference, event: orders.Fill) -> None:
@@ -198,7 +187,6 @@ _READ: dict[type, Rule] = {
     market.CorporateActionAnnounced: _announced,
     portfolios.PortfolioOpened: _opened,
     portfolios.CashMoved: _moved,
-    control.ParametersChanged: _parameters,
     orders.OrderFilled: _filled,
     orders.OrderPartlyFilled: _filled,
     orders.OrderCancelled: _over,

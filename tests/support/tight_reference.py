@@ -125,7 +125,7 @@ class Tight:
         if c.robustness is not None:
             goal -= c.robustness @ cp.abs(w)
         if c.impact is not None:
-            goal -= c.impact @ cp.power(cp.abs(z), 1.5, approx=False)
+            goal -= c.impact_weight * c.impact @ cp.power(cp.abs(z), 1.5, approx=False)
         if c.impact_square is not None:
             goal -= c.impact_square @ cp.square(z)
         if c.borrow is not None:

@@ -50,7 +50,6 @@ def test_a_person_reads_what_each_weight_leads_to_and_which_was_chosen(
     assert columns.split()[: len(told)] == list(told)
     assert [row.split()[0] for row in rows] == ["1", "2.828", "8", "22.63", "64"]
     assert [row.endswith("<- chosen") for row in map(str.strip, rows)].index(True) == 2
-    assert "note" not in head
 
 
 def test_a_weight_goes_by_either_of_its_names(log: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +72,6 @@ def test_a_program_reads_the_same(log: str, capsys: pytest.CaptureFixture[str]) 
     assert ask("p[red]:1", "--log", log, *words) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["decision_id"], told["field"], told["whole"]) == ("p[red]:1", "cost_weight", False)
-    assert told["same_problem"] is True
     assert [point["value"] for point in told["points"]] == [0.0, 0.125, 1.0, 8.0]
     assert [point["chosen"] for point in told["points"]] == [False, False, True, False]
 

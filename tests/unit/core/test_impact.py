@@ -19,6 +19,7 @@ from coordinator.core.impact import (
     trading,
 )
 from coordinator.core.instrument import Instrument
+from coordinator.core.objectives import Expenses
 from coordinator.core.ports import Floats
 
 HORIZON = 5.0
@@ -27,6 +28,7 @@ FACTORS = ((("size", 0.5),), (), (("size", -1.0), ("value", 2.0)), (("value", 0.
 BETAS = np.array([1.2, 0.8, 1.0, 0.5, 1.5])
 LONG = np.array([0.3, 0.1, 0.25, 0.05, 0.2])
 MIXED = np.array([0.4, -0.2, 0.0, 0.3, -0.1])
+EXPENSES = Expenses(np.array([0.02, 0.01, 0.05, 0.005, 0.0]))
 
 
 def listed(i: int, sector: str | None, factors: tuple[tuple[str, float], ...]) -> Instrument:
@@ -36,7 +38,7 @@ def listed(i: int, sector: str | None, factors: tuple[tuple[str, float], ...]) -
     )
 
 
-def setting(*, seed: int = 1, coefficient: float = 0.7) -> Setting:
+def setting(*, seed: int = 1, expenses: Expenses = EXPENSES) -> Setting:
     """Five instruments whose covariance is any; of the last nobody knows a volume."""
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(5, 5)) * 0.02
@@ -49,7 +51,7 @@ def setting(*, seed: int = 1, coefficient: float = 0.7) -> Setting:
         betas=BETAS,
         volume=np.array([0.5, 2.0, 0.1, 4.0, np.nan]),
         participation=0.1,
-        coefficient=coefficient,
+        expenses=expenses,
     )
 
 
@@ -155,15 +157,14 @@ def test_impact_costs_grow_with_the_three_halves_power_of_the_trade() -> None:
     known, trades = setting(), np.array([0.1, -0.3, 0.0, 0.02, 0.2])
     found = trading(known, trades)
     for i in range(4):
-        sigma = math.sqrt(known.covariance[i, i] / HORIZON)
-        share = abs(trades[i]) / known.volume[i]
-        assert found.costs[i] == pytest.approx(0.7 * sigma * share**0.5 * abs(trades[i]))
-    assert found.costs[4] == 0.0  # nobody knows its volume
+        assert EXPENSES.impact is not None
+        assert found.costs[i] == pytest.approx(EXPENSES.impact[i] * abs(trades[i]) ** 1.5)
+    assert found.costs[4] == 0.0  # none is reckoned
     assert found.volume_shares[:2] == pytest.approx([0.2, 0.15])
     assert np.isnan(found.volume_shares[[2, 4]]).all()  # not traded, not known
     assert found.volume_share_max == pytest.approx(0.2)
     assert trading(known, 4.0 * trades).costs == pytest.approx(8.0 * found.costs)
-    assert not trading(setting(coefficient=0.0), trades).costs.any()
+    assert not trading(setting(expenses=Expenses()), trades).costs.any()
 
 
 @pytest.mark.parametrize("start", [LONG, MIXED, np.zeros(5)])

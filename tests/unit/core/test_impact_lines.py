@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from coordinator.core.allocate import situation
-from coordinator.core.impact import effective_names
+from coordinator.core.impact import effective_names, trading
 from coordinator.core.impact_lines import RISKS_MAX, impacts, setting_of
 from coordinator.core.ports import Allocation
 from coordinator.learning import ChosenRisk
+from replay.problems import situation_at
 from schemas.canonical import canonical_bytes
 from schemas.decisions import AllocationDecided
 from schemas.impact import Impact
@@ -130,14 +131,35 @@ def test_an_instrument_that_is_listed_anew_is_in_its_new_sector_from_then_on() -
     assert [line.sector for line in last(inputs).sectors] == ["new", "old"]
 
 
-def test_the_coefficient_of_impact_is_that_of_the_portfolios_costs_or_none() -> None:
+@pytest.mark.parametrize("prior", [None, 1e6])
+def test_a_decision_tells_one_cost_of_impact_whatever_is_known_of_volumes(
+    prior: float | None,
+) -> None:
+    """A close of today tells a volume of A, and nothing one of B."""
+    make = Inputs()
+    inputs = [make.listed("A"), make.listed("B"), make.registered("s")]
+    inputs.append(make.make("control", "ParametersChanged", T0, parameters={"volume_prior": prior}))
+    inputs.append(make.opened("p", costs={"impact": 1.0}))
+    inputs.append(make.close({"A": 10.0}, T0))
+    inputs.append(make.prices({"B": 10.0}, T0 + 1, kind="bar", session_close=True))
+    inputs += [make.signal("s", name, T0 + HOUR) for name in ("A", "B")]
+    decided = events_of(run(inputs, end=T0 + DAY), AllocationDecided)[-1]
+    _, after = sides(decided)
+    assert {trade.instrument for trade in decided.trades} == {"A", "B"}
+    assert decided.cost_impact > 0.0
+    assert after.impact_cost == decided.cost_impact
+    state, portfolio, found = situation_at(run(inputs, end=T0 + DAY), decided.decision_id)
+    trades = np.array([one.weight - one.weight_before for one in decided.targets])
+    told = trading(setting_of(state, portfolio, found), trades)
+    assert (told.costs > 0.0).tolist() == [True, prior is not None]
+
+
+def test_a_portfolio_that_states_no_impact_reckons_with_none() -> None:
     state = state_after(world(Inputs(), 3), follows=True)
     portfolio = state.portfolios["p"]
     found = situation(state, portfolio, ChosenRisk())
     assert found is not None
-    stated = float(getattr(portfolio.costs, "impact", 0.0))
-    assert setting_of(state, portfolio, found).coefficient == stated
-    assert stated == 0.0
+    assert portfolio.costs.impact == 0.0
     nothing = np.zeros(3)
     answer = Allocation(
         nothing, nothing, nothing, "hold", "none", "", 0, 0.0, 0.0, 0.0, 0.0, (), ()

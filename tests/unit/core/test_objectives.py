@@ -15,7 +15,6 @@ from coordinator.core.evolve import evolve_input
 from coordinator.core.objectives import (
     Expenses,
     charged,
-    held_charge,
     traded_charge,
 )
 from coordinator.core.ports import AllocationProblem, Charges, Floats
@@ -170,7 +169,8 @@ def test_a_modes_weights_scale_costs_and_charge_by_their_formulas() -> None:
     charges = found.charges
     sigma = np.sqrt(np.diag(found.covariance))
     assert charges.robustness == pytest.approx(0.02 * sigma)
-    assert charges.impact == pytest.approx(3.0 * np.asarray(plain.charges.impact))
+    assert charges.impact == pytest.approx(np.asarray(plain.charges.impact))
+    assert charges.impact_weight == 3.0
     assert charges.borrow == pytest.approx(0.5 * np.asarray(plain.charges.borrow))
     assert (charges.turnover, charges.diversification, charges.tracking) == (4e-4, 2.0, 6.0)
     assert charges.benchmark is None
@@ -181,7 +181,8 @@ def test_a_modes_weights_scale_costs_and_charge_by_their_formulas() -> None:
 
 def test_costs_that_do_not_count_are_taken_back_whole() -> None:
     charges = under(closed(planted(impact=0.5)), cost_weight=0.0).problem.charges
-    assert charges.impact is None
+    assert charges.impact is not None  # cash pays it all the same
+    assert charges.impact_weight == 0.0
     assert charges.linear_buy is not None
     assert charges.linear_buy.tolist() == pytest.approx([-3e-4, -3e-4])
 
@@ -197,6 +198,25 @@ def full(n: int = 5) -> AllocationProblem:
         linear_sell=rng.uniform(-1e-3, 1e-3, n),
     )  # fmt: skip
     return replace(build(n, position_min=-1.0, filled=rng.normal(size=n) * 0.1), charges=charges)
+
+
+def held_charge(problem: AllocationProblem, weights: Floats) -> float:
+    """What the objective is charged for holding that, beside its risk."""
+    charges = problem.charges
+    if charges.none:
+        return 0.0
+    variances = np.diag(problem.covariance)
+    total = charges.diversification / 2.0 * float(variances @ weights**2)
+    if charges.robustness is not None:
+        total += float(charges.robustness @ np.abs(weights))
+    if charges.borrow is not None:
+        total += float(charges.borrow @ np.maximum(-weights, 0.0))
+    if charges.carry is not None:
+        total += float(charges.carry @ weights)
+    if charges.tracking:
+        active = weights if charges.benchmark is None else weights - charges.benchmark
+        total += charges.tracking / 2.0 * float(active @ problem.covariance @ active)
+    return total
 
 
 def test_what_an_answer_is_charged_is_what_the_model_in_cvxpy_says() -> None:

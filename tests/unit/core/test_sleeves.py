@@ -33,6 +33,7 @@ def planted(how: str = "books", **parameters: Any) -> State:
     feed_terms(state, "u")
     state.parameters = Parameters.model_validate({"sleeves": how, "modes": MODES} | parameters)
     state.portfolios["p"].mandate = OPEN
+    state.portfolios["p"].preset = state.parameters.modes[0]
     said(state, source="s", strategy="x", instrument="A")
     said(state, source="s", strategy="y", instrument="B", strength=0.9)
     said(state, source="u", strategy="u", instrument="A", direction=-1, strength=0.3)
@@ -197,6 +198,20 @@ def test_capital_bounds_what_a_strategy_ties_up_in_the_portfolios_currency() -> 
     assert (own.size_max[:2] * tied[:2]).sum() == pytest.approx(90_000.0)
 
 
+@pytest.mark.parametrize("how", ["off", "budgets"])
+def test_a_capital_that_no_rate_leads_from_is_named(how: str) -> None:
+    state = planted(how)
+    feed_terms(state, "s", capital="50000")
+    feed_terms(state, "s", "y", capital="50000", capital_currency="JPY")
+    feed_terms(state, "u", capital="50000", capital_currency="EUR")
+    told = "no exchange rate leads from capital of {}: no bound"
+    assert list(of(state).aims.remarks()) == [told.format("s/y (JPY), u/u (EUR)")]
+    feed(state, Inputs().rate("EUR/USD", 1.2, T0))
+    assert list(of(state).aims.remarks()) == [told.format("s/y (JPY)")]
+    state.views.clear()
+    assert list(of(state).aims.remarks()) == []
+
+
 def test_of_both_budgets_the_tighter_one_counts() -> None:
     state = planted()
     state.portfolios["p"].mandate = OPEN.model_copy(update={"volatility_max": 0.252})
@@ -231,9 +246,22 @@ def test_modes_say_what_wishes_and_the_house_weigh() -> None:
     mode = ModePreset(
         mode="balanced", risk_aversion=8.0, wish_weight=2.0, house_weight=3.0, house_max=0.1
     )
-    state.parameters = state.parameters.model_copy(update={"modes": (mode,)})
+    state.portfolios["p"].preset = mode
     own = sleeves(state)
     assert (own.wish_weight.tolist(), own.house_weight, own.house_max) == ([2.0] * 3, 3.0, 0.1)
+
+
+def test_budgets_bind_on_where_the_parameters_no_longer_have_the_mode() -> None:
+    own = {"mode": "theirs", "risk_aversion": 8.0, "wish_weight": 2.0, "house_max": 0.1}
+    usual = {"mode": "balanced", "risk_aversion": 8.0}
+    state, make = planted("budgets"), Inputs()
+    state.portfolios["p"].mode = "theirs"
+    for modes in ([usual, own], [usual]):
+        terms = {"sleeves": "budgets", "modes": modes}
+        feed(state, make.make("control", "ParametersChanged", T0, parameters=terms))
+        bound = of(state).problem.sleeves
+        assert bound is not None
+        assert (bound.wish_weight.tolist(), bound.house_max) == ([2.0] * 3, 0.1)
 
 
 def test_of_too_many_strategies_the_largest_wishes_are_told_apart() -> None:

@@ -10,7 +10,7 @@ from coordinator.core.allocate import situation
 from coordinator.core.checkpoint import decode_state, encode_state, portfolio_digest, state_digest
 from coordinator.core.skill import Forecasts
 from coordinator.core.state import State
-from coordinator.core.tilt import NEUTRAL, Tilt, look_again, moves, tilt_of
+from coordinator.core.tilt import MOVES, NEUTRAL, Tilt, look_again, moves, tilt_of
 from coordinator.learning import ChosenRisk
 from coordinator.log.memory import MemoryLog
 from schemas.decisions import AllocationDecided, RoundClosed
@@ -143,6 +143,21 @@ def test_by_the_clock_it_ends_at_that_very_moment() -> None:
     log = run(inputs, end=T0 + HOUR)
     ends = [one for one in events_of(log, ParametersAdapted) if one.after == 1.0]
     assert [one.decided_at for one in ends] == [T0 + 1 + 2 * SECOND + 1] * 3
+
+
+@pytest.mark.parametrize("sessions", [127.0, 128.0, 200.0, 0.1, 10_000.0])
+def test_by_the_clock_it_ends_however_many_days_it_lasts(sessions: float) -> None:
+    """A nanosecond beyond many days is the bound itself, once both are divided."""
+    make = Inputs()
+    rules = {"regime": {"regimes": [CALM, CRISIS], "age_sessions_max": sessions}}
+    inputs = [*world(make, rules, sessions="clock"), declared(make, T0 + HOUR)]
+    last = T0 + HOUR + int(sessions * DAY)
+    kept = state_after(inputs, end=last)
+    assert factors(kept)["regime/risk_aversion"] == 2.0
+    assert kept.timers.deadline(MOVES) == last + 1
+    log = run(inputs, end=last + DAY)
+    ends = [one for one in events_of(log, ParametersAdapted) if one.after == 1.0]
+    assert [one.decided_at for one in ends] == [last + 1] * 3
 
 
 def test_without_a_rule_a_regime_is_taken_and_nothing_moves() -> None:

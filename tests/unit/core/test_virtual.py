@@ -19,6 +19,7 @@ from coordinator.core.virtual import (
     house_units,
     to_come,
     worth_of,
+    written,
 )
 from schemas.books import CorporateActionTaken
 from schemas.market import ActionKind
@@ -156,20 +157,30 @@ def test_a_book_is_worth_what_it_has_gained() -> None:
 def test_books_survive_a_checkpoint_whatever_order_they_were_filled_in() -> None:
     state = decided("2")
     virtual = state.virtual["p"]
-    written = encode_state(state)
+    whole = encode_state(state)
     virtual.books = dict(sorted(virtual.books.items(), reverse=True))
-    assert encode_state(state) == written
-    again = decode_state(written)
+    assert encode_state(state) == whole
+    again = decode_state(whole)
     assert again.virtual == state.virtual
-    assert encode_state(again) == written
+    assert encode_state(again) == whole
 
 
-def test_switched_off_all_of_it_is_the_houses_again() -> None:
+def test_switched_off_books_stay_and_go_on_when_they_are_switched_on_again() -> None:
+    """Parameters come whole: who leaves sleeves out of them by mistake loses nobody's gain."""
     state, make = decided("2"), Inputs()
+    before = written(state.virtual)
+    for parameters in ({"sleeves": "books"}, {}):
+        feed(state, make.make("control", "ParametersChanged", AT, parameters=parameters))
+        assert written(state.virtual) == before
+    feed(state, make.fill("p", "A", "2", "11", AT, trade_id="p:1:A"))  # sent for s/s before
+    feed(state, make.fill("p", "A", "7", "11", AT))
+    assert units(state) == {"s/s": Decimal(6), "u/u": Decimal(-4)}
+    assert house_units(state.virtual["p"], state.portfolios["p"]) == {"A": Decimal(7)}
+    assert decode_state(encode_state(state)).virtual == state.virtual
     feed(state, make.make("control", "ParametersChanged", AT, parameters={"sleeves": "books"}))
-    assert units(state)["s/s"] == Decimal(4)
-    feed(state, make.make("control", "ParametersChanged", AT, parameters={}))
-    assert state.virtual == {}
+    evolve_output(state, booked(line("s/s", 0.0), number=2))
+    assert units(state) == {"s/s": Decimal(6), "u/u": Decimal(-4)}
+    assert state.virtual["p"].books["s/s"].credit == 2.0
 
 
 def test_of_too_many_books_those_that_hold_nothing_the_longest_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -12,7 +13,7 @@ from replay.frontier import OVER, Over, frontier, swept, weight_of, with_weight
 from replay.problems import situation_at
 from schemas.control import ModePreset
 from schemas.decisions import AllocationDecided
-from tests.journals import HOUR, SECOND, T0, Inputs, events_of, run
+from tests.journals import HOUR, SECOND, T0, Input, Inputs, events_of, run
 from tests.recorded import end_of, recorded
 
 AT = T0 + HOUR
@@ -20,16 +21,21 @@ AT = T0 + HOUR
 
 def log_of(**terms: Any) -> Any:
     """A portfolio that sells short, of names that are traded in any quantity."""
-    make = Inputs()
+    return run(inputs_of(Inputs(), **terms), end=AT + HOUR)
+
+
+def inputs_of(make: Inputs, *, risk_budget: float | None = None, **terms: Any) -> list[Input]:
+    """The inputs of `log_of`. terms: of the mandate."""
     names = ("A", "B", "C", "D")
-    inputs = [make.listed(name, lot="0") for name in names] + [make.registered("s")]
+    inputs = [make.listed(name, lot="0") for name in names]
+    inputs.append(make.registered("s", risk_budget=risk_budget))
     mandate = {"position_min": -0.9, "position_max": 0.9, "gross_max": 4.0, "turnover_max": 4.0}
     inputs.append(make.opened("p", mandate=mandate | terms, costs={"impact": 1.0}))
     inputs.append(make.close(dict.fromkeys(names, 10.0), T0 + SECOND))
     for i, (name, sign) in enumerate(zip(names, (1, 1, -1, 1), strict=True)):
         said = {"direction": sign, "strength": 0.5 + i / 10, "confidence": 0.9}
         inputs.append(make.signal("s", name, AT + i, **said))
-    return run(inputs, end=AT + HOUR)
+    return inputs
 
 
 LOG = log_of()
@@ -44,7 +50,6 @@ def test_the_chosen_point_is_the_decision(decision: str) -> None:
     )
     told = frontier(log, decision, points=3)
     (chosen,) = [point for point in told.points if point.chosen]
-    assert told.same_problem
     assert chosen.expected_return == recorded_one.after.expected_return
     assert chosen.volatility == recorded_one.after.volatility
     assert (chosen.cost, chosen.turnover) == (recorded_one.cost, recorded_one.turnover)
@@ -119,11 +124,35 @@ def test_too_few_or_too_many_points_are_refused(points: int) -> None:
 
 
 def test_every_weight_makes_another_problem_and_leaves_the_recorded_one() -> None:
-    state, _, found = situation_at(LOG, "p:1")
+    state, portfolio, found = situation_at(LOG, "p:1")
     before = problem_digest(found.problem)
     for over in get_args(Over):
         chosen = weight_of(found, over)
-        same = with_weight(found, over, chosen, state.parameters)
-        other = with_weight(found, over, chosen + 1.0, state.parameters)
+        same = with_weight(state, portfolio, found, over, chosen)
+        other = with_weight(state, portfolio, found, over, chosen + 1.0)
         assert problem_digest(same) == before == problem_digest(found.problem)
         assert problem_digest(other) != before
+
+
+def test_another_risk_aversion_is_the_problem_of_a_mode_that_has_it() -> None:
+    """What strategies wish, and the volatility that their budgets are shares of, go with it."""
+    mode = {"mode": "balanced", "house_max": 0.01, "house_weight": 50.0, "wish_weight": 2000.0}
+
+    def log_at(aversion: float) -> Any:
+        modes = [mode | {"risk_aversion": aversion}]
+        make = Inputs()
+        rules = make.make(
+            "control", "ParametersChanged", T0, parameters={"sleeves": "budgets", "modes": modes}
+        )
+        return run([rules, *inputs_of(make, risk_budget=0.2)], end=AT + HOUR)
+
+    told = frontier(log_at(8.0), "p:1", points=3)
+    assert [point.value for point in told.points] == [1.0, 8.0, 64.0]
+    for point in told.points:
+        (own,) = (
+            one for one in frontier(log_at(point.value), "p:1", points=3).points if one.chosen
+        )
+        assert replace(own, chosen=point.chosen) == point
+        decided = events_of(log_at(point.value), AllocationDecided)[0]
+        assert point.volatility == decided.after.volatility
+    assert told.points[0].volatility > 2.0 * told.points[-1].volatility

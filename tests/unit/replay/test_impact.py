@@ -69,7 +69,7 @@ def test_a_hard_limit_that_is_broken_after_a_decision_is_the_one_that_it_tells_o
     assert seen
 
 
-def test_of_a_log_of_another_build_weights_are_as_recorded_and_it_says_so() -> None:
+def test_of_a_log_of_another_build_that_leads_to_the_same_problem_weights_are_as_recorded() -> None:
     _, log = golden_log()
     decisions = events_of(log, AllocationDecided, shards=SHARDS)
     for decision in decisions[:2]:

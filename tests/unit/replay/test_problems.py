@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from coordinator.log.memory import MemoryLog
-from coordinator.quality.reasons import DecisionNotFound
+from coordinator.quality.reasons import DecisionNotFound, explain_decision
 from coordinator.solver import CvxAllocator, SolverSettings
 from replay.errors import OtherProblem
+from replay.frontier import frontier
+from replay.impact import of_decision
 from replay.problems import situation_at
 from schemas.base import Event
 from schemas.decisions import AllocationDecided
@@ -58,8 +60,13 @@ def test_a_decision_of_another_problem_is_refused_and_says_that_its_engine_diffe
         other = event.identity.model_copy(update={"problem": "0" * 64})
         return event.model_copy(update={"identity": other})
 
+    log, decision_id = retold(LOG, change), DECIDED[0].decision_id
     with pytest.raises(OtherProblem, match="its problem is another one") as refused:
-        situation_at(retold(LOG, change), DECIDED[0].decision_id)
+        situation_at(log, decision_id)
+    with pytest.raises(OtherProblem, match="its problem is another one"):
+        frontier(log, decision_id)
+    with pytest.raises(OtherProblem, match="its problem is another one"):
+        of_decision(log, explain_decision(log, decision_id))
     assert [one.field for one in refused.value.parts] == ["build", "dependencies", "fingerprint"]
     assert "run that build" in str(refused.value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 
 from coordinator.solver import (
+    Charges,
     CvxAllocator,
     ManyAllocator,
     ProblemError,
     RiskEstimate,
+    Sleeves,
     SolverSettings,
     problem_of,
 )
@@ -23,7 +26,7 @@ PAGE = Path(__file__).parents[3] / "ops" / "docs" / "allocation.md"
 
 def test_the_page_s_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict[str, Any] = {}
     for block in blocks:
         exec(block, names)
@@ -115,3 +118,63 @@ def test_a_worker_refuses_what_is_no_problem_by_name() -> None:
 def test_no_workers_are_refused() -> None:
     with pytest.raises(ValueError, match="workers"):
         ManyAllocator(workers=0)
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("charges.impact", {"charges": Charges(impact="a")}),  # type: ignore[arg-type]  # that is the fault
+        ("charges.carry", {"charges": Charges(carry=np.array([1j, 2j]))}),
+        ("charges.turnover", {"charges": Charges(turnover="1")}),  # type: ignore[arg-type]  # as above
+        ("charges", {"charges": None}),
+        ("sleeves", {"sleeves": (1, 2)}),
+        ("risk_aversion", {"risk_aversion": "5"}),
+        ("turnover_max", {"turnover_max": None}),
+        ("mu", {"mu": ["a", "b"]}),
+        ("exit_odd_lot", {"exit_odd_lot": [True] * 3}),
+        ("charges.robustness", {"charges": Charges(robustness=np.full(2, 1e300))}),
+    ],
+)
+def test_natural_mistakes_are_named(field: str, given: dict[str, Any]) -> None:
+    fields = {"mu": [0.01, 0.02], "covariance": np.eye(2), "risk_aversion": 1.0, **given}
+    with pytest.raises(ProblemError, match=field):
+        CvxAllocator().allocate(problem_of(**fields))
+
+
+def test_scalars_and_lists_stand_for_arrays() -> None:
+    charges = Charges(impact=0.02, borrow=[0.0, 0.001])  # type: ignore[arg-type]  # what users write
+    problem = problem_of([0.01, 0.02], np.eye(2) * 1e-3, risk_aversion=5.0, charges=charges)
+    assert problem.charges.impact is not None
+    assert problem.charges.impact.tolist() == [0.02, 0.02]
+    assert CvxAllocator().allocate(problem).rung == "solved"
+    sleeves = Sleeves(("s",), [[1.0], [2.0]], [0.02], [0.01], [1.0], 0.5)  # type: ignore[arg-type]  # what users write
+    assert CvxAllocator().allocate(replace(problem, sleeves=sleeves)).rung == "solved"
+
+
+def test_whatever_a_library_raises_there_is_a_next_rung(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ArithmeticError("no convergence")
+
+    monkeypatch.setattr("cvxpy.Problem.solve", fail)
+    settings = SolverSettings(solver="CLARABEL")
+    problem = problem_of([0.01, 0.02], np.eye(2) * 1e-3, risk_aversion=5.0)
+    answer = CvxAllocator(settings).allocate(problem)
+    assert answer.rung == "hold"
+    assert any("ArithmeticError" in remark for remark in answer.remarks)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_volatilities_far_apart_need_no_eigenvalue_search(seed: int) -> None:
+    n, rng = 60, np.random.default_rng(seed)
+    spread = np.logspace(-3, 0, n)
+    x = rng.normal(size=(n, n)) * 0.1
+    covariance = (x @ x.T / n + np.diag(rng.uniform(5e-4, 2e-3, n))) * np.outer(spread, spread)
+    sleeves = Sleeves(
+        ("s",), np.ones((n, 1)), np.array([0.02]), np.array([0.01]), np.ones(1), 0.5, 0.01
+    )
+    problem = problem_of(
+        rng.normal(size=n) * 0.01, covariance, risk_aversion=5.0, position_min=-0.3, gross_max=1e3,
+        charges=Charges(impact=np.full(n, 0.05)), sleeves=sleeves,
+    )  # fmt: skip
+    answer = CvxAllocator().allocate(problem)
+    assert np.isfinite(answer.objective)
