@@ -70,9 +70,10 @@ def decisions(log: LogReader, shards: int = 2) -> Iterator[AllocationDecided]:
 def test_the_example_imports_and_both_its_portfolios_decide_under_their_modes(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (block,) = [one for one in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "import" in one]
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    (block,) = [one for one in blocks if "modes.toml" in one and "import" in one]
     assert main(shlex.split(block.replace("\\\n", " "))[1:]) == 0
-    assert main(["backtest", "--log", "inputs.sqlite", "--out", "modes.sqlite"]) == 0
+    assert main(["backtest", "--log", "modes-inputs.sqlite", "--out", "modes.sqlite"]) == 0
     assert "its mandate names" not in capsys.readouterr().out
     with SqliteLog(folder / "modes.sqlite", readonly=True) as log:
         found = list(decisions(log))
