@@ -114,8 +114,11 @@ def test_every_number_of_charges_sleeves_and_factors_is_in_the_digest() -> None:
     factors = RiskEstimate(np.ones((2, n)), np.ones(n), 0.5, 10.0, 2)
     digests = {problem_digest(problem)}
     for one in fields(Charges):
-        changed: Any = np.ones(n) if one.default is None else 1.0
-        digests.add(problem_digest(replace(problem, charges=Charges(**{one.name: changed}))))
+        changed: Any = np.ones(n) if one.default is None else 2.0
+        # A weight of impact says something beside an impact alone.
+        beside: dict[str, Any] = {"impact": np.full(n, 0.5)} if one.name == "impact_weight" else {}
+        told = Charges(**beside, **{one.name: changed})
+        digests.add(problem_digest(replace(problem, charges=told)))
     count = len(fields(Charges))
     assert len(digests) == 1 + count
     wholes: dict[str, Any] = {"sleeves": sleeves, "factors": factors}
