@@ -19,6 +19,8 @@ from tests.support.allocation_reference import reference
 ALLOCATOR = CvxAllocator(SolverSettings())
 LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TOLERANCE = 1e-6
+RESIDUAL = 1e-5
+"""In any state; the states of portfolios are held to a tenth of it, see unit/solver/test_charges."""
 
 
 def _rates(rng: np.random.Generator, n: int, largest: float) -> Floats:
@@ -89,4 +91,5 @@ def test_the_answer_is_the_reference_s_and_adds_up(p: AllocationProblem) -> None
     assert worth >= best - TOLERANCE * max(1.0, abs(best))
     if answer.forces:
         total = np.sum([force.pulls for force in answer.forces], axis=0)
-        assert np.abs(total).max() <= TOLERANCE
+        largest = max(float(np.abs(force.pulls).max()) for force in answer.forces)
+        assert np.abs(total).max() <= RESIDUAL * max(1.0, largest)
