@@ -20,7 +20,7 @@ ALLOCATOR = CvxAllocator(SolverSettings())
 LAW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TOLERANCE = 1e-6
 RESIDUAL = 1e-5
-"""In any state; the states of portfolios are held to a tenth of it, see unit/solver/test_charges."""
+"""In any state; those of portfolios are held to a tenth of it: unit/solver/test_charges."""
 
 
 def _rates(rng: np.random.Generator, n: int, largest: float) -> Floats:
