@@ -14,26 +14,27 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from coordinator.core.ports import AllocationProblem, Floats, RiskEstimate, Sleeves
+from coordinator.solver.pinned import pin
 from coordinator.solver.segments import Segments, size_units
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.worth import curvature_added, variance_weight
 
 __all__ = ["set_up_factors", "suits_factors"]
 
-_PARTS_MIN = 60
+_PARTS_MIN = 90
 """Of fewer parts the dense square is quicker."""
 _SHARE_MAX = 0.4
 """Factors, strategies and rows together, as a share of the parts: more, and nothing is saved."""
 
 
-def suits_factors(problem: AllocationProblem, parts: Segments, rows: int) -> bool:
+def suits_factors(problem: AllocationProblem, parts: int, rows: int) -> bool:
     """Whether the problem has factors, few enough beside so many parts."""
-    if problem.factors is None or len(parts.name) < _PARTS_MIN:
+    if problem.factors is None or parts < _PARTS_MIN:
         return False
     dense = len(problem.factors.rows) + rows
     if problem.sleeves is not None:
         dense += len(problem.sleeves.names)
-    return dense <= _SHARE_MAX * len(parts.name)
+    return dense <= _SHARE_MAX * parts
 
 
 def set_up_factors(
@@ -53,9 +54,7 @@ def set_up_factors(
     factors = _factors(problem)
     name, k, m = parts.name, len(parts.name), len(factors.rows)
     solver = piqp.SparseSolver()
-    solver.settings.eps_abs = settings.tolerance
-    solver.settings.eps_rel = settings.tolerance
-    solver.settings.max_iter = settings.iterations_max
+    pin(solver, settings)
     seen = np.zeros((m, k))
     of_trade = name < len(parts.start)
     seen[:, of_trade] = factors.rows[:, name[of_trade]]

@@ -39,6 +39,9 @@ from coordinator.solver.worth import NO_SIZES, objective
 
 __all__ = ["Plan", "climb"]
 
+_EASE_ALL = 8e-7
+"""What all broken limits are eased by together, at most: a millionth of NAV is their bound."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -120,15 +123,20 @@ def _relaxed(
 
 def _allowed(found: Violations, before: Violations) -> Violations:
     """What phase 2 may leave broken: the least violation and a little, never more than before."""
+    hard = before.hard
+    sums = int(before.gross > 0.0) + int(before.cash > 0.0)
+    names = np.count_nonzero(before.over > 0.0) + np.count_nonzero(before.under > 0.0)
+    broken = sums + int(names) + int(np.count_nonzero(before.further[hard] > 0.0))
+    ease = min(EASE, _EASE_ALL / max(broken, 1))
     return Violations(
-        over=np.minimum(before.over, found.over + EASE * (before.over > 0)),
-        under=np.minimum(before.under, found.under + EASE * (before.under > 0)),
+        over=np.minimum(before.over, found.over + ease * (before.over > 0)),
+        under=np.minimum(before.under, found.under + ease * (before.under > 0)),
         trade=np.zeros_like(before.trade),
-        gross=min(before.gross, found.gross + EASE),
-        cash=min(before.cash, found.cash + EASE),
+        gross=min(before.gross, found.gross + ease),
+        cash=min(before.cash, found.cash + ease),
         turnover=0.0,
-        further=np.where(before.hard, np.minimum(before.further, found.further + EASE), 0.0),
-        hard=before.hard,
+        further=np.where(hard, np.minimum(before.further, found.further + ease), 0.0),
+        hard=hard,
     )
 
 

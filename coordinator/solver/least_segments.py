@@ -24,6 +24,7 @@ from coordinator.solver.further import further_of, used
 from coordinator.solver.least import Choice
 from coordinator.solver.limits import cash_left, gross_used, position_range
 from coordinator.solver.model import EVENNESS
+from coordinator.solver.pinned import pin
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.segment_qp import STATUS, set_up
 from coordinator.solver.segments import Segments, can_bind, cut, room_left
@@ -210,9 +211,7 @@ def _set_up(
     limits[len(left) :, :k] = rows
     limits[len(left) :, k:] = -np.eye(c)
     solver = piqp.DenseSolver()
-    solver.settings.eps_abs = settings.tolerance
-    solver.settings.eps_rel = settings.tolerance
-    solver.settings.max_iter = settings.iterations_max
+    pin(solver, settings)
     solver.setup(
         P=np.diag(np.concatenate([np.zeros(k), np.full(c, 2.0 * EVENNESS)])),
         c=np.concatenate([np.zeros(k), np.ones(c)]),

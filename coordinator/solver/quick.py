@@ -60,6 +60,9 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
     if problem.sleeves is not None:
         worth = marginal_value(problem, parts.start, likely_sizes(problem))
     within = _promising(problem, parts, worth)
+    if suits_factors(problem, int(within.sum()), 3):
+        # So many that factors are quicker: with them all parts cost little more than some.
+        within[:] = True
     for _ in range(_ROUNDS_MAX):
         if within.all():
             break
@@ -84,8 +87,7 @@ def _promising(problem: AllocationProblem, parts: Segments, slope: Floats) -> ND
     Of the others the best. slope: (n,) marginal value before any trade.
     """
     n, k = len(slope), len(parts.name)
-    few = k <= _WHOLE_MAX or (problem.sleeves is not None and n <= _WITH_SIZES_MAX)
-    if few or suits_factors(problem, parts, 3):
+    if k <= _WHOLE_MAX or (problem.sleeves is not None and n <= _WITH_SIZES_MAX):
         return np.ones(k, dtype=np.bool_)
     of_trade = parts.name < n
     name = np.where(of_trade, parts.name, 0)

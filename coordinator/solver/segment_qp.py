@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices
 from coordinator.solver.factor_qp import set_up_factors, suits_factors
+from coordinator.solver.pinned import pin
 from coordinator.solver.room import Room
 from coordinator.solver.segments import Segments, can_bind, size_units
 from coordinator.solver.settings import SolverSettings
@@ -88,13 +89,11 @@ def set_up(
     if problem.sleeves is not None and len(slopes) > len(parts.start):
         units = np.concatenate([np.ones(len(parts.start)), size_units(problem.sleeves)])
         slopes = slopes * units
-    if suits_factors(problem, parts, len(kept)):
+    if suits_factors(problem, len(parts.name), len(kept)):
         return set_up_factors(problem, parts, kept, left, scale, slopes, settings, bent)
     quadratic = _curvature(problem, name, scale, bent)
     solver = piqp.DenseSolver()
-    solver.settings.eps_abs = settings.tolerance
-    solver.settings.eps_rel = settings.tolerance
-    solver.settings.max_iter = settings.iterations_max
+    pin(solver, settings)
     solver.setup(
         # Symmetric, so the transposed view is the order of memory that the solver wants.
         P=quadratic.T,

@@ -11,14 +11,16 @@ import numpy as np
 import piqp
 
 from coordinator.core.ports import AllocationProblem, Floats, Sleeves
+from coordinator.solver.pinned import pin
+from coordinator.solver.settings import SolverSettings
 from coordinator.solver.worth import NO_SIZES, variance_weight
 
 __all__ = ["SIZE_LARGEST", "best_sizes", "likely_sizes", "sizes_most"]
 
 SIZE_LARGEST = 100.0
 """No size is larger: a volatility of a hundred times the NAV in one session."""
-_TOLERANCE = 1e-12
-_ITERATIONS_MAX = 100
+_SETTINGS = SolverSettings(tolerance=1e-12)
+"""Tighter than a decision's: what is left here is told as the strategies' sizes."""
 
 
 def sizes_most(sleeves: Sleeves) -> Floats:
@@ -62,8 +64,7 @@ def _fitted(sleeves: Sleeves, weights: Floats, charged: Floats) -> Floats:
     if largest <= 0.0 or not (most > 0.0).any():
         return np.zeros(len(most))
     solver = piqp.DenseSolver()
-    solver.settings.eps_abs = solver.settings.eps_rel = _TOLERANCE
-    solver.settings.max_iter = _ITERATIONS_MAX
+    pin(solver, _SETTINGS)
     solver.setup(
         P=np.asfortranarray((curvature + curvature.T) / (2.0 * largest)),
         c=linear / largest,

@@ -6,9 +6,9 @@ own: long only or with shorts, with sectors or without, with a turnover budget. 
 the allocator with all that an answer carries (limits' readings, prices, forces, whole lots). Each
 round has new views and holdings.
 
-One core: `allocate` for each, and `allocate_many` where the allocator has it. Both cores:
-`allocate_many` with as many workers as there are cores; the first round, which starts them, is not
-counted. Its answers must be those of `allocate`, to the bit.
+One core: `CvxAllocator.allocate` for each. More: `ManyAllocator` with as many workers as there are
+cores; the first round, which starts them, is not counted. Its answers must be those of `allocate`,
+to the bit.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from coordinator.core.ports import Allocation, AllocationProblem, RiskEstimate, WeightLimit
-from coordinator.solver import CvxAllocator, SolverSettings, pin_threads
+from coordinator.solver import CvxAllocator, ManyAllocator, pin_threads
 from tests.bench import qp
 from tests.bench.record import finish, options, quantile
 
@@ -75,17 +76,13 @@ def _limit(name: str, rows: np.ndarray, *, upper: float) -> WeightLimit:
     return WeightLimit(name, "linear", labels, rows, np.full(k, -upper), np.full(k, upper), 0)
 
 
-def ways(allocator: CvxAllocator) -> dict[str, Decide]:
-    """How many portfolios can be decided; what the allocator does not offer is left out."""
-    found: dict[str, Decide] = {
-        "one core, allocate": lambda problems: [allocator.allocate(one) for one in problems]
+def ways(cores: int, begun: ExitStack) -> dict[str, Decide]:
+    """How many portfolios can be decided; workers end with `begun`."""
+    alone, together = CvxAllocator(), begun.enter_context(ManyAllocator(workers=cores))
+    return {
+        "one core": lambda problems: [alone.allocate(one) for one in problems],
+        f"{cores} cores": together.allocate_many,
     }
-    together = getattr(allocator, "allocate_many", None)
-    if together is not None:
-        cores = os.cpu_count() or 1
-        found["one core, allocate_many"] = lambda problems: together(problems, workers=1)
-        found[f"{cores} cores, allocate_many"] = lambda problems: together(problems, workers=cores)
-    return found
 
 
 def alike(first: Sequence[Allocation], second: Sequence[Allocation]) -> bool:
@@ -98,31 +95,29 @@ def alike(first: Sequence[Allocation], second: Sequence[Allocation]) -> bool:
 
 def measured() -> dict[str, Any]:
     """Every way, for every number of portfolios."""
-    allocator = CvxAllocator(SolverSettings())
     figures: dict[str, Any] = {}
-    for count, rounds in ROUNDS.items():
-        views = list(qp.draw(NAMES, rounds=rounds + 1))
-        found = figures[f"{count} portfolios"] = {}
-        first = portfolios(count, views[0], 0)
-        plain = [allocator.allocate(one) for one in first]
-        rungs = sorted({one.rung for one in plain})
-        for name, decide in ways(allocator).items():
-            same = alike(plain, decide(first))
-            times = []
-            for number, given in enumerate(views[1:], start=1):
-                problems = portfolios(count, given, number)
-                began = time.perf_counter()
-                decide(problems)
-                times.append((time.perf_counter() - began) * 1000.0 / count)
-            found[name] = {
-                "ms_a_portfolio_p50": round(quantile(times, 0.5), 3),
-                "ms_a_portfolio_worst": round(max(times), 3),
-                "rounds": rounds,
-                "same_bits": same,
-            }
-        found["rungs"] = rungs
-    if len(ways(allocator)) == 1:
-        figures["left_out"] = "the allocator has no allocate_many: one core alone"
+    with ExitStack() as begun:
+        together = ways(max(2, os.cpu_count() or 1), begun)
+        for count, rounds in ROUNDS.items():
+            views = list(qp.draw(NAMES, rounds=rounds + 1))
+            found = figures[f"{count} portfolios"] = {}
+            first = portfolios(count, views[0], 0)
+            plain = [CvxAllocator().allocate(one) for one in first]
+            for name, decide in together.items():
+                same = alike(plain, decide(first))
+                times = []
+                for number, given in enumerate(views[1:], start=1):
+                    problems = portfolios(count, given, number)
+                    began = time.perf_counter()
+                    decide(problems)
+                    times.append((time.perf_counter() - began) * 1000.0 / count)
+                found[name] = {
+                    "ms_a_portfolio_p50": round(quantile(times, 0.5), 3),
+                    "ms_a_portfolio_worst": round(max(times), 3),
+                    "rounds": rounds,
+                    "same_bits": same,
+                }
+            found["rungs"] = sorted({one.rung for one in plain})
     return figures
 
 
