@@ -19,7 +19,7 @@ from coordinator.solver.further import further_of
 from coordinator.solver.ladder import Plan
 from coordinator.solver.limits import kink
 from coordinator.solver.terms import power_slope, square_slope
-from coordinator.solver.worth import Point, has_impact, point_of, smooth_terms
+from coordinator.solver.worth import Point, has_impact, kinked_charges, point_of, smooth_terms
 
 __all__ = ["forces_of"]
 
@@ -115,20 +115,8 @@ def _name(problem: AllocationProblem, row: int) -> str:
 
 def _kinked(problem: AllocationProblem, prices: Prices) -> Iterator[_Kinked]:
     nothing = np.zeros_like(problem.mu)
-    charges = problem.charges
-    buy, sell = problem.cost_buy, problem.cost_sell
-    if charges.linear_buy is not None:
-        buy = buy + charges.linear_buy
-    if charges.linear_sell is not None:
-        sell = sell + charges.linear_sell
-    yield _Kinked("cost", buy, sell, nothing)
-    if charges.turnover:
-        half = nothing + charges.turnover / 2
-        yield _Kinked("turnover", half, half, nothing)
-    if charges.robustness is not None:
-        yield _Kinked("robustness", charges.robustness, charges.robustness, -problem.start)
-    if charges.borrow is not None:
-        yield _Kinked("borrow", nothing, charges.borrow, -problem.start)
+    for one in kinked_charges(problem):
+        yield _Kinked(one.name, one.more, one.less, -problem.start if one.of_weight else nothing)
     if prices.cash > 0.0:
         paid = prices.cash * (1.0 + problem.cost_buy)
         brought = prices.cash * (1.0 - problem.cost_sell)

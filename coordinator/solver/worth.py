@@ -20,11 +20,13 @@ from coordinator.solver.terms import house_of, power_paid, square_paid, square_s
 
 __all__ = [
     "NO_SIZES",
+    "KinkedCharge",
     "Point",
     "Rates",
     "SmoothTerm",
     "curvature_added",
     "has_impact",
+    "kinked_charges",
     "marginal_value",
     "objective",
     "point_of",
@@ -59,6 +61,18 @@ class SmoothTerm:
     used: Callable[[AllocationProblem], bool]
     worth: Callable[[Point], float]
     pull: Callable[[Point], Floats]
+
+
+class KinkedCharge(NamedTuple):
+    """A charge per unit, (n,), that changes at no trade, or of_weight at no weight.
+
+    more: of a unit above; less: of a unit below.
+    """
+
+    name: str
+    more: Floats
+    less: Floats
+    of_weight: bool
 
 
 class Rates(NamedTuple):
@@ -214,24 +228,42 @@ def curvature_added(problem: AllocationProblem) -> Floats | None:
 # -- charges with a kink ------------------------------------------------------------------------
 
 
-def rates_of(problem: AllocationProblem) -> Rates:
-    """All charges per unit, added up."""
-    charges = problem.charges
+def kinked_charges(problem: AllocationProblem) -> tuple[KinkedCharge, ...]:
+    """Those that the problem has, in a fixed order."""
+    charges, nothing = problem.charges, np.zeros_like(problem.cost_buy)
     buy, sell = problem.cost_buy, problem.cost_sell
-    if charges.none:
-        return Rates(buy, sell, None, None)
     if charges.linear_buy is not None:
         buy = buy + charges.linear_buy
     if charges.linear_sell is not None:
         sell = sell + charges.linear_sell
+    found = [KinkedCharge("cost", buy, sell, of_weight=False)]
     if charges.turnover:
-        buy, sell = buy + charges.turnover / 2, sell + charges.turnover / 2
-    if charges.robustness is None and charges.borrow is None:
-        return Rates(buy, sell, None, None)
-    nothing = np.zeros_like(buy)
-    doubt = nothing if charges.robustness is None else charges.robustness
-    borrow = nothing if charges.borrow is None else charges.borrow
-    return Rates(buy, sell, doubt, doubt + borrow)
+        half = nothing + charges.turnover / 2
+        found.append(KinkedCharge("turnover", half, half, of_weight=False))
+    if charges.robustness is not None:
+        doubt = charges.robustness
+        found.append(KinkedCharge("robustness", doubt, doubt, of_weight=True))
+    if charges.borrow is not None:
+        found.append(KinkedCharge("borrow", nothing, charges.borrow, of_weight=True))
+    return tuple(found)
+
+
+def rates_of(problem: AllocationProblem) -> Rates:
+    """All charges per unit, added up."""
+    if problem.charges.none:
+        return Rates(problem.cost_buy, problem.cost_sell, None, None)
+    first, *others = kinked_charges(problem)
+    buy, sell = first.more, first.less
+    long: Floats | None = None
+    short: Floats | None = None
+    for one in others:
+        if not one.of_weight:
+            buy, sell = buy + one.more, sell + one.less
+        elif long is None or short is None:
+            long, short = one.more, one.less
+        else:
+            long, short = long + one.more, short + one.less
+    return Rates(buy, sell, long, short)
 
 
 def has_impact(problem: AllocationProblem) -> bool:
