@@ -39,6 +39,7 @@ __all__ = [
     "MEASURES",
     "TABLES",
     "UNTUNED",
+    "UNTUNED_TWICE",
     "Choice",
     "Draws",
     "Measure",
@@ -64,6 +65,8 @@ DIGITS = dict.fromkeys(("worth", "turnover", "cost", "drawdown"), 5)
 TABLES = ALLOCATED, DIRECT = "allocated", "set directly"
 UNTUNED = "ours, untuned"
 """Ours with its opinions as large as they are."""
+UNTUNED_TWICE = "ours, untuned, costs twice"
+"""The same by a mode whose `cost_weight` is 2: whoever will leave a position again pays twice."""
 AVERSION = 40.0
 """To risk, of every portfolio: so much that its limits seldom decide what it holds."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.bench.played import OURS
-from tests.bench.rule_figures import ALLOCATED, DIRECT, JUDGED, TABLES, UNTUNED
+from tests.bench.rule_figures import ALLOCATED, DIRECT, JUDGED, TABLES, UNTUNED, UNTUNED_TWICE
 
 __all__ = ["page"]
 
@@ -112,7 +112,7 @@ def _judged(figures: Mapping[str, Any], gains: str, verdicts: str) -> list[str]:
 
 
 def _level(figures: Mapping[str, Any], rule: str) -> str:
-    return "as it ships" if rule == UNTUNED else f"{figures['level']:g}"
+    return "as it ships" if rule in (UNTUNED, UNTUNED_TWICE) else f"{figures['level']:g}"
 
 
 def _above(figures: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ class Desk:
     cash_floor: float = 0.0
     turnover_max: float = 4.0
     trade_min: float = 1e-4
+    cost_weight: float = 1.0
     neutral: bool = True
     rungs: Counter[str] = field(default_factory=Counter)
 
@@ -51,6 +52,7 @@ def problem_of(standing: Standing, mu: Floats, desk: Desk) -> AllocationProblem:
     n = len(mu)
     zeros = np.zeros(n)
     tariff = desk.tariff
+    more = desk.cost_weight - 1.0  # as a mode weighs costs
     impact = tariff.impact * standing.moment.sigma * np.sqrt(standing.nav / standing.usual)
     return AllocationProblem(
         instruments=desk.names,
@@ -73,7 +75,12 @@ def problem_of(standing: Standing, mu: Floats, desk: Desk) -> AllocationProblem:
         cash_floor=desk.cash_floor,
         turnover_max=desk.turnover_max,
         trade_min=desk.trade_min,
-        charges=Charges(impact=impact),
+        charges=Charges(
+            impact=impact,
+            impact_weight=desk.cost_weight,
+            linear_buy=more * np.full(n, tariff.buy) if more else None,
+            linear_sell=more * np.full(n, tariff.sell) if more else None,
+        ),
     )
 
 

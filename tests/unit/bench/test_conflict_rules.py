@@ -21,6 +21,7 @@ from tests.bench.rule_figures import (
     DIRECT,
     TABLES,
     UNTUNED,
+    UNTUNED_TWICE,
     Choice,
     Tried,
     choose,
@@ -122,7 +123,7 @@ def test_what_is_tuned_on_ends_before_what_is_shown(
         tried.append(conflict_rules.tried(100_000, task=task))
     assert tried[0] == tried[1]
     levels = sum(len(levels) for levels in conflict_rules.LEVELS.values())
-    assert len(tried[0]) == len(SOME) * (levels * len(LEVELLED) + 1)
+    assert len(tried[0]) == len(SOME) * (levels * len(LEVELLED) + 2)
     assert len({one.worth for one in tried[0]}) > len(tried[0]) / 2
 
     choices = choose(tried[:1])
@@ -134,12 +135,15 @@ def test_what_is_tuned_on_ends_before_what_is_shown(
     assert sum(rungs[0].values()) > 0
     for table in TABLES:
         for case in SOME:
-            assert set(books[0][table][case.name]) - {UNTUNED} == set(LEVELLED)
+            assert set(books[0][table][case.name]) - {UNTUNED, UNTUNED_TWICE} == set(LEVELLED)
             for rule, series in books[0][table][case.name].items():
                 assert np.array_equal(series.net, again[table][case.name][rule].net)
                 assert not np.array_equal(series.net, books[1][table][case.name][rule].net)
     found = figures_of(books, choices, tried[:1])
     assert found[ALLOCATED]["apart"][UNTUNED]["level"] == 1.0
+    for case in SOME:
+        once, twice = (books[0][ALLOCATED][case.name][one] for one in (UNTUNED, UNTUNED_TWICE))
+        assert twice.turnover.sum() < 0.9 * once.turnover.sum()
 
 
 def test_a_level_is_a_size_of_opinions_in_one_table_and_exposure_in_the_other() -> None:
