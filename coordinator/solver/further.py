@@ -102,6 +102,9 @@ _NONE = Further(
 )
 
 
+_FIELDS = tuple(one.name for one in fields(AllocationProblem))
+
+
 @dataclass(frozen=True, slots=True)
 class _Prepared(AllocationProblem):
     """A problem that carries its rows, so that they are put together once."""
@@ -115,10 +118,11 @@ def prepare(problem: AllocationProblem) -> AllocationProblem:
         problem = replace(problem, charges=NO_CHARGES)
     if not problem.limits:
         return problem
-    if not len(further_of(problem).bound):
+    further = further_of(problem)
+    if not len(further.bound):
         return replace(problem, limits=())
-    given = {one.name: getattr(problem, one.name) for one in fields(AllocationProblem)}
-    return _Prepared(**given, further=further_of(problem))
+    given = {name: getattr(problem, name) for name in _FIELDS}
+    return _Prepared(**given, further=further)
 
 
 def further_of(problem: AllocationProblem) -> Further:

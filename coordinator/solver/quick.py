@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.curved import has_curved_cost, solve_curved
-from coordinator.solver.factor_qp import suits_factors
 from coordinator.solver.model import scale_of
 from coordinator.solver.polish import polish
 from coordinator.solver.resting import is_balanced
@@ -56,13 +55,9 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
             size_slopes(problem, parts.start, nothing),
         ]
     )
-    worth = slopes[: len(parts.start)]
-    if problem.sleeves is not None:
-        worth = marginal_value(problem, parts.start, likely_sizes(problem))
-    within = _promising(problem, parts, worth)
-    if suits_factors(problem, int(within.sum()), 3):
-        # So many that factors are quicker: with them all parts cost little more than some.
-        within[:] = True
+    within = _promising(problem, parts, slopes[: len(parts.start)])
+    if problem.factors is not None:
+        within[:] = True  # with factors all parts cost little more than some
     for _ in range(_ROUNDS_MAX):
         if within.all():
             break
@@ -76,7 +71,8 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
 
 def _exact(problem: AllocationProblem, room: Room, found: Solution) -> Solution:
     """The answer to digits in which its forces add up, where it has not got them already."""
-    if has_curved_cost(problem) or is_balanced(problem, room, found):
+    exact = found.solver == "NEWTON" or has_curved_cost(problem)
+    if exact or is_balanced(problem, room, found):
         return found
     return polish(problem, room, found)[0]
 
@@ -84,11 +80,13 @@ def _exact(problem: AllocationProblem, room: Room, found: Solution) -> Solution:
 def _promising(problem: AllocationProblem, parts: Segments, slope: Floats) -> NDArray[np.bool_]:
     """(k,) parts to solve first: of names that hold or must trade those that may be worth it.
 
-    Of the others the best. slope: (n,) marginal value before any trade.
+    Of the others the best. slope: (n,) marginal value before any trade, without sizes.
     """
     n, k = len(slope), len(parts.name)
     if k <= _WHOLE_MAX or (problem.sleeves is not None and n <= _WITH_SIZES_MAX):
         return np.ones(k, dtype=np.bool_)
+    if problem.sleeves is not None:
+        slope = marginal_value(problem, parts.start, likely_sizes(problem))
     of_trade = parts.name < n
     name = np.where(of_trade, parts.name, 0)
     held = (problem.filled != 0.0) | (problem.working_buys != 0.0) | (problem.working_sells != 0.0)

@@ -6,6 +6,8 @@ of its own and starts cold, so an answer never depends on earlier ones.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import piqp
 from numpy.typing import NDArray
@@ -16,7 +18,8 @@ from coordinator.solver.factor_qp import set_up_factors, suits_factors
 from coordinator.solver.pinned import pin
 from coordinator.solver.room import Room
 from coordinator.solver.segments import Segments, can_bind, size_units
-from coordinator.solver.settings import SolverSettings
+from coordinator.solver.semismooth import solve_coupled
+from coordinator.solver.settings import FoundBy, SolverSettings
 from coordinator.solver.solution import Solution, judged, no_solution
 from coordinator.solver.worth import curvature_added, variance_weight
 
@@ -45,6 +48,9 @@ def solve_parts(
     left: (3 + r,) room at z0. bent: (n,) curvature added to each trade.
     """
     kept = can_bind(parts, left)
+    coupled = solve_coupled(problem, parts, kept, left[kept], slopes, bent)
+    if coupled is not None:
+        return _judged(problem, room, parts, kept, _Found("NEWTON", "optimal", *coupled))
     solver = set_up(problem, parts, kept, left[kept], scale, slopes, settings, bent)
     status = STATUS.get(solver.solve(), "failed")
     result = solver.result
@@ -52,21 +58,45 @@ def solve_parts(
     length, duals = np.asarray(result.x)[: len(parts.name)], np.asarray(result.z_u)
     if status == "failed" or not (np.isfinite(length).all() and np.isfinite(duals).all()):
         return no_solution(problem, "PIQP", status, iterations)
-    n = len(parts.start)
-    sums = np.bincount(parts.name, weights=length, minlength=len(slopes)).astype(np.float64)
-    rows = np.zeros(len(left))
-    rows[kept] = np.maximum(duals, 0.0) / scale
+    return _judged(
+        problem, room, parts, kept, _Found("PIQP", status, length, duals / scale, iterations)
+    )
+
+
+class _Found(NamedTuple):
+    """(k,) lengths of the parts and (r,) prices of the rows, whoever found them."""
+
+    solver: FoundBy
+    status: str
+    lengths: Floats
+    prices: Floats
+    iterations: int
+
+
+def _judged(
+    problem: AllocationProblem,
+    room: Room,
+    parts: Segments,
+    kept: NDArray[np.intp],
+    found: _Found,
+) -> Solution:
+    """The trades of all names and the prices of all rows, judged. kept: the rows solved with."""
+    n, sleeves = len(parts.start), problem.sleeves
+    numbers = n if sleeves is None else n + len(sleeves.names)
+    sums = np.bincount(parts.name, weights=found.lengths, minlength=numbers).astype(np.float64)
+    rows = np.zeros(len(parts.uses))
+    rows[kept] = np.maximum(found.prices, 0.0)
     gross, cash, turnover = rows[:3].tolist()
     linear, groups = np.split(rows[3:], [len(room.linear)])
     return judged(
         problem,
         room,
-        solver="PIQP",
-        status=status,
-        iterations=iterations,
+        solver=found.solver,
+        status=found.status,
+        iterations=found.iterations,
         found=parts.start + sums[:n],
         prices=Prices(gross=gross, cash=cash, turnover=turnover, linear=linear, groups=groups),
-        sizes=sums[n:] if problem.sleeves is None else sums[n:] * size_units(problem.sleeves),
+        sizes=sums[n:] if sleeves is None else sums[n:] * size_units(sleeves),
     )
 
 

@@ -49,13 +49,15 @@ class Segments:
     """The pieces of all trades and sizes, (k,) each.
 
     name: index of the instrument, or n plus that of the strategy. low, high: how far it goes below
-    and above z0. cost: paid per unit of weight. uses: (3 + r, k) of gross, cash, turnover and the r
+    and above z0; before: the trade from z0 that those nearer to it make together, where this one
+    begins. cost: paid per unit of weight. uses: (3 + r, k) of gross, cash, turnover and the r
     further rows per unit of weight. start: (n,) z0.
     """
 
     name: NDArray[np.intp]
     low: Floats
     high: Floats
+    before: Floats
     cost: Floats
     uses: Floats
     start: Floats
@@ -66,6 +68,7 @@ class Segments:
             name=self.name[kept],
             low=self.low[kept],
             high=self.high[kept],
+            before=self.before[kept],
             cost=self.cost[kept],
             uses=self.uses[:, kept],
             start=self.start,
@@ -107,6 +110,7 @@ def cut(problem: AllocationProblem, room: Room) -> Segments:
         name=name,
         low=np.where(up, 0.0, -width),
         high=np.where(up, width, 0.0),
+        before=np.where(up, below, above) - at,
         cost=cost,
         uses=uses,
         start=start,
@@ -124,6 +128,7 @@ def with_sizes(problem: AllocationProblem, parts: Segments) -> Segments:
         name=np.concatenate([parts.name, len(parts.start) + np.arange(len(most))]),
         low=np.concatenate([parts.low, nothing]),
         high=np.concatenate([parts.high, most]),
+        before=np.concatenate([parts.before, nothing]),
         cost=np.concatenate([parts.cost, nothing]),
         uses=np.concatenate([parts.uses, np.zeros((len(parts.uses), len(most)))], axis=1),
         start=parts.start,

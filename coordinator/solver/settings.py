@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SolverName", "SolverSettings"]
+__all__ = ["FoundBy", "SolverName", "SolverSettings"]
 
 SolverName = Literal["PIQP", "CLARABEL"]
+FoundBy = Literal["PIQP", "CLARABEL", "NEWTON"]
+"""Who may have found an answer: the solvers, or `semismooth` before the first of them."""
 
 
 @dataclass(frozen=True, slots=True)

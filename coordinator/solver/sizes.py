@@ -2,7 +2,7 @@
 
 Place in the flow: where trades came without sizes (a rule, a hold, whole lots), so that what they
 are worth is told with the best split into books. A least-squares problem in one variable a
-strategy, solved cold.
+strategy, solved exactly: by Newton's method on what is at no bound, from the wishes on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ __all__ = ["SIZE_LARGEST", "best_sizes", "likely_sizes", "sizes_most"]
 
 SIZE_LARGEST = 100.0
 """No size is larger: a volatility of a hundred times the NAV in one session."""
+_SETTLES_MAX = 12
+"""Rounds in which sizes settle at their bounds or between them."""
+_SAME = 1e-13
 _SETTINGS = SolverSettings(tolerance=1e-12)
 """Tighter than a decision's: what is left here is told as the strategies' sizes."""
 
@@ -63,17 +66,46 @@ def _fitted(sleeves: Sleeves, weights: Floats, charged: Floats) -> Floats:
     largest = float(np.diag(curvature).max(initial=0.0))
     if largest <= 0.0 or not (most > 0.0).any():
         return np.zeros(len(most))
+    begun = np.minimum(np.maximum(sleeves.wished, 0.0), most)
+    sizes = _settled(curvature, linear, most, begun)
+    if sizes is None:
+        near = _near(curvature / largest, linear / largest, most)
+        sizes = _settled(curvature, linear, most, near)
+        return near if sizes is None else sizes
+    return sizes
+
+
+def _settled(curvature: Floats, linear: Floats, most: Floats, sizes: Floats) -> Floats | None:
+    """(s,) sizes of least charge exactly, None where they do not settle from those given.
+
+    Each is at a bound that it is pushed into, or nothing is gained by moving it.
+    """
+    own = np.maximum(np.diag(curvature), np.finfo(float).tiny)
+    for _ in range(_SETTLES_MAX):
+        alone = sizes - (curvature @ sizes + linear) / own
+        free = (alone > 0.0) & (alone < most)
+        moved = np.where(free, 0.0, np.where(alone > 0.0, most, 0.0))
+        try:
+            slopes = linear[free] + curvature[free] @ moved
+            moved[free] = -np.linalg.solve(curvature[free][:, free], slopes)
+        except np.linalg.LinAlgError:
+            return None
+        if np.abs(moved - sizes).max() <= _SAME * max(float(np.abs(moved).max()), _SAME):
+            return np.minimum(np.maximum(moved, 0.0), most)
+        sizes = moved
+    return None
+
+
+def _near(curvature: Floats, linear: Floats, most: Floats) -> Floats:
+    """(s,) nearly the same by PIQP, which ends a little inside the bounds."""
     solver = piqp.DenseSolver()
     pin(solver, _SETTINGS)
     solver.setup(
-        P=np.asfortranarray((curvature + curvature.T) / (2.0 * largest)),
-        c=linear / largest,
+        P=np.asfortranarray((curvature + curvature.T) / 2.0),
+        c=linear,
         x_l=np.zeros(len(most)),
         x_u=most,
     )
     solver.solve()
     found = np.asarray(solver.result.x)
-    if not np.isfinite(found).all():
-        return np.minimum(np.maximum(sleeves.wished, 0.0), most)
-    result: Floats = np.clip(found, 0.0, most)
-    return result
+    return np.where(np.isfinite(found), np.minimum(np.maximum(found, 0.0), most), 0.0)

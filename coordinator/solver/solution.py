@@ -15,7 +15,7 @@ from coordinator.solver.certificate import Prices, upper_bound
 from coordinator.solver.further import further_of
 from coordinator.solver.limits import cash_paid, turnover_used, volatility_used
 from coordinator.solver.room import Room
-from coordinator.solver.settings import SolverName
+from coordinator.solver.settings import FoundBy
 from coordinator.solver.sizes import sizes_most
 from coordinator.solver.terms import house_of
 from coordinator.solver.worth import NO_SIZES, objective
@@ -45,7 +45,7 @@ class Solution:
     (s,) of the sleeves.
     """
 
-    solver: SolverName
+    solver: FoundBy
     status: str
     iterations: int
     trades: Floats
@@ -59,7 +59,7 @@ def judged(
     problem: AllocationProblem,
     room: Room,
     *,
-    solver: SolverName,
+    solver: FoundBy,
     status: str,
     iterations: int,
     found: Floats,
@@ -79,7 +79,7 @@ def judged(
 
 
 def no_solution(
-    problem: AllocationProblem, solver: SolverName, status: str, iterations: int
+    problem: AllocationProblem, solver: FoundBy, status: str, iterations: int
 ) -> Solution:
     """What a solver that gave no usable numbers is worth: nothing."""
     nothing = np.zeros(len(problem.instruments))

@@ -55,7 +55,8 @@ def optimise(
     if solver != "PIQP":
         return optimise_model(problem, room, shelf, settings, solver)
     # What breaks the volatility limit here may still be the best without it, to the last digit.
-    found = optimise_segments(problem, replace(room, volatility=np.inf), settings)
+    coneless = replace(room, volatility=np.inf) if np.isfinite(room.volatility) else room
+    found = optimise_segments(problem, coneless, settings)
     if found.status == "optimal" and volatility_broken(problem, room, found.trades):
         broken = volatility_used(problem, found.trades) - room.volatility
         free = replace(found, status=CONE_BINDS, excess=max(found.excess, broken))

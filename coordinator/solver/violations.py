@@ -6,7 +6,7 @@ must never use anything of the model: it is the second opinion.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,17 +102,17 @@ def measure(problem: AllocationProblem, trades: Floats) -> Violations:
     lowest, highest = position_range(problem, trades)
     gross = float(np.maximum(highest, -lowest).sum())
     over, under = _outside(problem, lowest, highest)
-    found = Violations(
+    limited = bool(problem.limits)
+    return Violations(
         over=over,
         under=under,
         trade=np.maximum(np.abs(trades) - problem.trade_max, 0.0),
         gross=max(gross - problem.gross_max, 0.0),
         cash=max(problem.cash_floor - cash_left(problem, trades), 0.0),
         turnover=max(turnover_used(trades) - problem.turnover_max, 0.0),
+        further=excess(problem, trades) if limited else NOTHING,
+        hard=further_of(problem).hard if limited else _NO_ROW,
     )
-    if not problem.limits:
-        return found
-    return replace(found, further=excess(problem, trades), hard=further_of(problem).hard)
 
 
 def broken_names(problem: AllocationProblem, found: Violations) -> tuple[str, ...]:

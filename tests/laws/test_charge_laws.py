@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coordinator.core.ports import AllocationProblem, Charges, Floats, Sleeves
+from coordinator.core.ports import AllocationProblem, Charges, Floats, RiskEstimate, Sleeves
 from coordinator.solver import CvxAllocator, SolverSettings
 from coordinator.solver.sizes import best_sizes
 from coordinator.solver.worth import objective
@@ -53,6 +53,10 @@ def charged(draw: st.DrawFn, *, calm: bool) -> AllocationProblem:
         for name, one in (("turnover", 0.002), ("diversification", 2.0), ("tracking", 3.0))
     }
     p = replace(p, charges=Charges(**{name: some[name] for name in sorted(chosen)}, **weights))
+    if n and draw(st.booleans()):
+        rows = rng.normal(size=(2, n)) * draw(st.sampled_from([0.0, 0.01, 0.05]))
+        known = RiskEstimate(rows, rng.uniform(1e-5, 4e-3, n), 0.0, 100.0, 2)
+        p = replace(p, covariance=known.covariance(), factors=known)
     s = draw(st.integers(0, 3))
     if not s or not n:
         return p

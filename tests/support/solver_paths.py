@@ -12,7 +12,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from coordinator.core.ports import Allocation, AllocationProblem, Charges, Sleeves, WeightLimit
+from coordinator.core.ports import (
+    Allocation,
+    AllocationProblem,
+    Charges,
+    RiskEstimate,
+    Sleeves,
+    WeightLimit,
+)
 from coordinator.solver import CvxAllocator, SolverSettings, pin_threads, problem_of
 
 __all__ = ["lines", "paths"]
@@ -50,12 +57,17 @@ def _limit(kind: str, upper: float, tier: int) -> WeightLimit:
 def paths() -> Iterator[tuple[str, AllocationProblem, SolverSettings]]:
     """Name, problem and settings of each way."""
     p, usual = _base(), SolverSettings()
+    estimate = RiskEstimate(np.outer([0.02, 0.01, 0.02], p.mu / p.mu.std()),
+                            np.full(N, 1e-3), 0.0, 100.0, 3)  # fmt: skip
     impact = Charges(impact=np.full(N, 0.05), robustness=np.full(N, 0.001), tracking=2.0)
     yield "segments", p, usual
     yield "screened", replace(p, position_min=np.full(N, -0.1), gross_max=2.0), usual
     yield "curved", replace(p, charges=impact), usual
     yield "square", replace(p, charges=Charges(impact_square=np.full(N, 0.2))), usual
     yield "sleeves", replace(p, sleeves=_sleeves(np.inf)), usual
+    yield "coupled", replace(p, factors=estimate, covariance=estimate.covariance()), usual
+    yield "coupled sleeves", replace(p, factors=estimate, covariance=estimate.covariance(),
+                                     sleeves=_sleeves(np.inf)), usual  # fmt: skip
     yield "house", replace(p, sleeves=_sleeves(0.1)), usual
     yield "volatility", replace(p, limits=(_limit("volatility", 0.004, 0),)), usual
     yield "model", p, SolverSettings(solver="CLARABEL")

@@ -1,0 +1,291 @@
+"""Problems whose names are coupled by few numbers, solved exactly by Newton's method on these.
+
+Place in the flow: `segment_qp` asks here first, where a problem has its covariance in factors. What
+is found is judged like any answer; where nothing is, PIQP is asked.
+
+Once the factors' returns y = F z, the sizes a and the prices p of the rows are known, what each
+name trades depends on nothing else: with d the curvature of its own,
+
+    z_i = clip(-(c_k + gamma F_i'y - delta T_i'a + p'G_k) / d_i, segment k),  c_k cost less slope
+
+So the optimum solves as many piecewise linear equations as there are numbers: y is F z, the slope
+of each size is 0 or holds it at a bound, and each row is kept, and priced only where it is used up.
+A step solves the piece it stands in; in the optimum's own it ends there, exactly. Without sizes
+what is left is the slope of a convex function, the negative dual, and a step goes to where that
+is lowest along it; with sizes it goes as far as the residual falls.
+Sources: Qi and Sun 1993, "A nonsmooth version of Newton's method"; Li, Sun and Toh 2018, "A highly
+efficient semismooth Newton augmented Lagrangian method for solving Lasso problems".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.core.ports import AllocationProblem, Floats, RiskEstimate, Sleeves
+from coordinator.solver.segments import Segments, size_units
+from coordinator.solver.sizes import sizes_most
+from coordinator.solver.trim import Flags
+from coordinator.solver.worth import curvature_added, variance_weight
+
+__all__ = ["Coupled", "solve_coupled"]
+
+_STEEP = 1e-3
+"""Least median curvature along a segment, as a share of the spread of slopes."""
+_ROWS_MAX = 40
+_STEPS_MAX = 30
+_EXACT = 1e-26
+"""A squared residual that is none."""
+_FALLS, _SHORTER, _SHORTEST = 1e-4, 0.4, 0.02
+_LOWEST, _TRIES_MAX, _FURTHER = 0.3, 12, 4.0
+"""A slope along a step that is low enough, beside the first; how often a length is tried; how much
+longer one is where it still falls."""
+_LEVEL, _HARDLY, _ALONE = 1e-3, 1e-3, 1e-2
+"""Shares of a row's reach: what is added at most to what its price moves, so that two rows that say
+the same can both be priced; below what no name follows it, and how far it then goes."""
+_DEAREST = 1e4
+"""Prices so many times the largest slope are those of rows that nothing keeps."""
+
+
+class Coupled(NamedTuple):
+    """What was found: (k,) lengths of the parts, (r,) prices of the rows, and steps taken."""
+
+    lengths: Floats
+    prices: Floats
+    steps: int
+
+
+def solve_coupled(
+    problem: AllocationProblem,
+    parts: Segments,
+    kept: NDArray[np.intp],
+    left: Floats,
+    slopes: Floats,
+    bent: Floats | None = None,
+) -> Coupled | None:
+    """The best lengths of the parts, None where that is not found.
+
+    kept: the rows to solve with, left: their room at z0. slopes: (n + s,) at z0 and no sizes. bent:
+    (n,) curvature added to each trade.
+    """
+    factors, sleeves = problem.factors, problem.sleeves
+    if factors is None or len(kept) > _ROWS_MAX:
+        return None
+    equations = _stated(problem, factors, parts, kept, left, slopes, bent)
+    if equations is None:
+        return None
+    first, coupling = len(factors.rows), len(equations.least)
+    numbers = np.zeros(len(equations.own))
+    if sleeves is not None:
+        numbers[first:coupling] = np.minimum(np.maximum(sleeves.wished, 0.0), sizes_most(sleeves))
+    now, dearest = equations.at(numbers), _DEAREST * float(np.abs(equations.cost).max())
+    for step in range(1, _STEPS_MAX + 1):
+        direction = _direction(equations, numbers, now)
+        if direction is None or numbers[coupling:].max(initial=0.0) > dearest:
+            return None
+        numbers, now = _along(equations, numbers, now, direction)
+        if now.squared <= _EXACT:
+            lengths = now.lengths
+            if sleeves is not None:
+                lengths = np.concatenate([lengths, numbers[first:coupling] / size_units(sleeves)])
+            return Coupled(lengths, numbers[coupling:], step)
+    return None
+
+
+class _Now(NamedTuple):
+    """What some numbers leave.
+
+    inner: (k,) parts that end inside their segment; lengths: (k,). slack: (N,) of the equations.
+    missed: (m + s,) by how far each return and size is off. unpriced: (r,) what rows are overdrawn
+    by, or have left though they are priced. squared: all of it, in the unit of the objective.
+    """
+
+    inner: Flags
+    lengths: Floats
+    slack: Floats
+    missed: Floats
+    unpriced: Floats
+    squared: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Equations:
+    """own @ u = uses @ lengths(u) + given, of N numbers u: m returns, s sizes, r prices.
+
+    pulls: (N, k) of a unit of each number at each part; uses: (N, k). cost: (k,) less slope; curve:
+    (k,) d. low, high: (k,) the ends of parts as trades from z0, before: (k,) where their lengths
+    begin. least, most: (m + s,) bounds of returns and sizes, weight: (m + s,) their own curvature;
+    reach: (r,) what a unit of each price can move.
+    """
+
+    own: Floats
+    pulls: Floats
+    uses: Floats
+    given: Floats
+    cost: Floats
+    curve: Floats
+    low: Floats
+    high: Floats
+    before: Floats
+    least: Floats
+    most: Floats
+    weight: Floats
+    reach: Floats
+
+    def at(self, numbers: Floats) -> _Now:
+        """What these numbers leave."""
+        wished = -(self.cost + numbers @ self.pulls) / self.curve
+        lengths = np.minimum(np.maximum(wished, self.low), self.high) - self.before
+        slack = self.own @ numbers - self.uses @ lengths - self.given
+        rows = len(self.least)
+        missed = numbers[:rows] - self.aims(numbers, slack)
+        unpriced = np.minimum(numbers[rows:] * self.reach, slack[rows:])
+        squared = missed @ (self.weight * missed) + unpriced @ (unpriced / self.reach)
+        inner = (wished > self.low) & (wished < self.high)
+        return _Now(inner, lengths, slack, missed, unpriced, float(squared))
+
+    def dual(self, numbers: Floats, now: _Now) -> float:
+        """The negative dual without sizes: convex, and its slope is `slack`."""
+        lengths = now.lengths
+        alone = lengths @ (self.cost + self.curve * (self.before + lengths / 2))
+        return float(numbers @ now.slack - numbers @ (self.own @ numbers) / 2 - alone)
+
+    def aims(self, numbers: Floats, slack: Floats) -> Floats:
+        """(m + s,) returns and sizes as each would be were it the only one."""
+        rows = len(self.least)
+        alone = numbers[:rows] - slack[:rows] / self.weight
+        return np.minimum(np.maximum(alone, self.least), self.most)
+
+
+def _direction(equations: _Equations, numbers: Floats, now: _Now) -> Floats | None:
+    """(N,) to the solution of the piece that the numbers stand in; None where it has none."""
+    rows = len(equations.least)
+    follows = np.where(now.inner, 1.0 / equations.curve, 0.0)
+    slopes = equations.own + (equations.uses * follows) @ equations.pulls.T
+    at = np.arange(rows, len(numbers))
+    followed = slopes[at, at] > _HARDLY * equations.reach
+    level = min(_LEVEL, np.sqrt(now.squared) / 10.0)  # the last steps are Newton's own
+    slopes[at, at] += np.where(followed, level, _ALONE) * equations.reach
+    alone = numbers[:rows] - now.slack[:rows] / equations.weight
+    inside = (alone > equations.least) & (alone < equations.most)
+    free = np.concatenate([inside, numbers[rows:] * equations.reach > now.slack[rows:]])
+    # What is not free goes to its bound, a price to 0.
+    step = np.where(free, 0.0, -np.concatenate([now.missed, numbers[rows:]]))
+    wanted = -(now.slack + slopes @ step)
+    try:
+        step[free] = np.linalg.solve(slopes[free][:, free], wanted[free])
+    except np.linalg.LinAlgError:
+        return None
+    return step if np.isfinite(step).all() else None
+
+
+def _along(
+    equations: _Equations, numbers: Floats, now: _Now, direction: Floats
+) -> tuple[Floats, _Now]:
+    """How far to go along a step, and what is left there."""
+    if np.isfinite(equations.most).any() or direction @ now.slack >= 0.0:
+        return _to_less(equations, numbers, now, direction)
+    return _to_lowest(equations, numbers, now, direction)
+
+
+def _to_lowest(
+    equations: _Equations, numbers: Floats, now: _Now, direction: Floats
+) -> tuple[Floats, _Now]:
+    """To where the negative dual hardly falls any more; no price goes below 0."""
+    rows = len(equations.least)
+    falls = direction[rows:] < 0.0
+    slope, worth = float(direction @ now.slack), equations.dual(numbers, now)
+    share, near, far = 1.0, (0.0, slope), None
+    for _ in range(_TRIES_MAX):
+        tried, moving = numbers + share * direction, direction.copy()
+        gone = falls & (tried[rows:] <= 0.0)
+        tried[rows:][gone] = moving[rows:][gone] = 0.0
+        then = equations.at(tried)
+        here = float(moving @ then.slack)
+        risen = gone.any() and equations.dual(tried, then) > worth
+        if abs(here) <= -_LOWEST * slope and not risen:
+            break
+        if here < 0.0 and not risen:
+            near = share, here
+        else:
+            far = share, max(here, -slope) if risen else here
+        if far is None:
+            share *= _FURTHER
+        else:
+            part = -near[1] / (far[1] - near[1])
+            share = near[0] + (far[0] - near[0]) * min(max(part, 0.1), 0.9)
+    return tried, then
+
+
+def _to_less(
+    equations: _Equations, numbers: Floats, now: _Now, direction: Floats
+) -> tuple[Floats, _Now]:
+    """As far as less is left; where nothing is gained, the best of what was tried."""
+    share, best = 1.0, None
+    while best is None or share >= _SHORTEST:
+        tried = numbers + share * direction
+        then = equations.at(tried)
+        if best is None or then.squared < best[1].squared:
+            best = tried, then
+        if then.squared <= (1.0 - _FALLS * share) * now.squared:
+            break
+        share *= _SHORTER
+    return best
+
+
+def _stated(
+    problem: AllocationProblem,
+    factors: RiskEstimate,
+    parts: Segments,
+    kept: NDArray[np.intp],
+    left: Floats,
+    slopes: Floats,
+    bent: Floats | None,
+) -> _Equations | None:
+    """The equations; None where they are too steep, or something is not curved at all."""
+    n, sleeves = len(parts.start), problem.sleeves or _no_sleeves(len(parts.start))
+    trades = parts.name < n
+    name = parts.name[trades]
+    gamma, delta, targets = variance_weight(problem), sleeves.house_weight, sleeves.targets
+    curve = gamma * factors.rest + delta
+    for added in (curvature_added(problem), bent):
+        curve = curve if added is None else curve + added
+    curve = curve[name]
+    among = delta * (targets.T @ targets) + np.diag(2.0 * sleeves.wish_weight)
+    weight = np.concatenate([np.full(len(factors.rows), gamma), np.diag(among)])
+    uses = parts.uses[kept][:, trades]
+    if not (len(name) and curve.min() > 0.0 and weight.min() > 0.0):
+        return None
+    cost, low, high = parts.cost[trades] - slopes[name], parts.low[trades], parts.high[trades]
+    reach = (uses**2 / curve).sum(axis=1)
+    level = float(np.median(curve * (high - low)))
+    if level < _STEEP * float(cost.std()) or reach.min(initial=1.0) <= 0.0:
+        return None
+    returns, held = gamma * factors.rows[:, name], delta * targets[name].T
+    m, s, r = len(returns), len(held), len(kept)
+    own = np.zeros((m + s + r, m + s + r))
+    own[:m, :m], own[m : m + s, m : m + s] = gamma * np.eye(m), among
+    return _Equations(
+        own=own,
+        pulls=np.concatenate([returns, -held, uses]),
+        uses=np.concatenate([returns, held, uses]),
+        given=np.concatenate([np.zeros(m), slopes[n:], -left]),
+        cost=cost,
+        curve=curve,
+        low=parts.before[trades] + low,
+        high=parts.before[trades] + high,
+        before=parts.before[trades],
+        least=np.concatenate([np.full(m, -np.inf), np.zeros(s)]),
+        most=np.concatenate([np.full(m, np.inf), sizes_most(sleeves)]),
+        weight=weight,
+        reach=reach,
+    )
+
+
+def _no_sleeves(n: int) -> Sleeves:
+    """Of no strategies, so that one statement serves for both."""
+    none = np.zeros(0)
+    return Sleeves((), np.zeros((n, 0)), none, none, none, 0.0)

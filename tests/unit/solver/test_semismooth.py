@@ -1,0 +1,125 @@
+"""Newton's method on few numbers: it finds what PIQP finds, to more digits, or says it has not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coordinator.core.ports import Allocation, AllocationProblem, RiskEstimate, WeightLimit
+from coordinator.solver import CvxAllocator, SolverSettings, segment_qp
+from coordinator.solver.semismooth import solve_coupled
+
+from .conftest import Make
+from .test_charges import ALL, SETS, STATES, charged, sleeves_of
+
+ALLOCATOR = CvxAllocator(SolverSettings())
+HARDLY = 1e-9
+"""A thousandth of what counts as solved: what PIQP's tolerance leaves."""
+
+
+def with_factors(problem: AllocationProblem, *, alone: float = 1.0) -> AllocationProblem:
+    """The same over a model of three factors. alone: times what each name varies by itself."""
+    n = len(problem.mu)
+    rng = np.random.default_rng(n + 1)
+    rest = rng.uniform(5e-4, 3e-3, n) * alone
+    factors = RiskEstimate(rng.normal(size=(3, n)) * 0.02, rest, 0.0, 100.0, 3)
+    return replace(problem, covariance=factors.covariance(), factors=factors)
+
+
+def with_limits(problem: AllocationProblem) -> AllocationProblem:
+    """Bounds on five groups, net and gross, from both sides."""
+    n = len(problem.mu)
+    groups = (np.arange(5)[:, None] == np.arange(n) % 5).astype(float)
+    names = tuple("abcde")
+    sectors = WeightLimit("sector", "linear", names, groups, np.full(5, -0.05), np.full(5, 0.15), 0)
+    gross = WeightLimit("size", "gross", names, groups, np.full(5, -np.inf), np.full(5, 0.2), 0)
+    net = WeightLimit("net", "linear", ("",), np.ones((1, n)), np.full(1, 0.1), np.full(1, 0.4), 0)
+    return replace(problem, limits=(sectors, gross, net))
+
+
+def plainly(problem: AllocationProblem, monkeypatch: pytest.MonkeyPatch) -> Allocation:
+    """PIQP's answer, as if Newton's method found none."""
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_qp, "solve_coupled", lambda *_: None)
+        answer = ALLOCATOR.allocate(problem)
+    assert answer.solver == "PIQP", answer.remarks
+    return answer
+
+
+@pytest.mark.parametrize("n", [1, 8, 60])
+@pytest.mark.parametrize("state", [state for state in STATES if state != "halted"])
+@pytest.mark.parametrize("kinds", SETS, ids=lambda kinds: "+".join(kinds)[:30])
+def test_it_finds_what_piqp_finds(
+    make: Make, kinds: tuple[str, ...], state: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = with_factors(charged(make, kinds, state, n))
+    answer, other = ALLOCATOR.allocate(p), plainly(p, monkeypatch)
+    assert answer.solver == "NEWTON", answer.remarks
+    assert answer.rung == other.rung == "solved"
+    assert answer.gap <= HARDLY
+    assert answer.objective_continuous >= other.objective_continuous - HARDLY
+    total = np.sum([force.pulls for force in answer.forces], axis=0)
+    assert np.abs(total).max() <= 1e-6
+
+
+@pytest.mark.parametrize("alone", [1e-3, 1.0, 100.0])
+@pytest.mark.parametrize("sized", [False, True])
+@pytest.mark.parametrize("state", ["long only", "shorts", "cash binds", "turnover binds"])
+def test_rows_hold_and_are_priced_as_piqp_prices_them(
+    make: Make, state: str, sized: bool, alone: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = with_limits(with_factors(charged(make, (), state, 60), alone=alone))
+    if sized:
+        p = replace(p, sleeves=sleeves_of(p, np.random.default_rng(4)))
+    answer, other = ALLOCATOR.allocate(p), plainly(p, monkeypatch)
+    assert answer.solver == "NEWTON" or alone < 1.0, answer.remarks
+    assert answer.violation <= 1e-9
+    assert abs(answer.objective_continuous - other.objective_continuous) <= HARDLY
+    # Where a row's price is not the only one, the two may tell different ones: the sums agree.
+    told, known = (
+        sum(abs(one.shadow_price) * abs(one.bound) for one in each.limits)
+        for each in (answer, other)
+    )
+    assert told == pytest.approx(known, rel=0.05, abs=1e-5)
+
+
+def _asked(problem: AllocationProblem, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether it found an answer, each time it was asked."""
+    found: list[bool] = []
+
+    def told(*given: object) -> object:
+        answer = solve_coupled(*given)  # type: ignore[arg-type]  # passed on as they come
+        found.append(answer is not None)
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_qp, "solve_coupled", told)
+        ALLOCATOR.allocate(problem)
+    return found
+
+
+def test_what_no_trades_can_keep_is_left_to_others(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = with_factors(charged(make, (), "turnover binds", 60))
+    none = WeightLimit(
+        "net", "linear", ("",), np.ones((1, 60)), np.full(1, 0.95), np.full(1, np.inf), 1
+    )
+    assert not _asked(replace(p, limits=(none,)), monkeypatch)[0]
+    answer = ALLOCATOR.allocate(replace(p, limits=(none,)))
+    assert answer.rung == "relaxed"
+    assert answer.violation <= 1e-9
+
+
+def test_names_that_are_not_curved_alone_are_left_to_piqp(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = with_factors(charged(make, (), "long only", 60), alone=0.0)
+    assert _asked(p, monkeypatch) == [False]
+    assert ALLOCATOR.allocate(p).solver == "PIQP"
+
+
+def test_without_factors_it_is_not_begun(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not any(_asked(charged(make, (*ALL, "sleeves"), "shorts", 12), monkeypatch))
