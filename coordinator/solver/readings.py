@@ -9,10 +9,8 @@ certified.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats, LimitReading
 from coordinator.core.words import listed
@@ -184,27 +182,32 @@ def _binding_prices(problem: AllocationProblem, plan: Plan) -> Prices:
 def _names(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple[LimitReading, ...]:
     room, z = plan.room, plan.trades
     low, high = room.box
+    binding = np.flatnonzero((z > high - _BINDING) | (z < low + _BINDING))
+    if not len(binding):
+        return ()
     less, more = one_sided_slopes(problem, z, plan.prices, plan.sizes)
-    gain_up = np.where(z > high - _BINDING, np.maximum(more, 0.0), 0.0)
-    gain_down = np.where(z < low + _BINDING, np.maximum(less, 0.0), 0.0)
-    at_max = (z > room.up - _BINDING) & (room.up <= room.trade)
-    at_min = (z < room.down + _BINDING) & (room.down >= -room.trade)
-    buys_max = (z > room.trade - _BINDING) & ~at_max
-    sells_max = (z < _BINDING - room.trade) & ~at_min
     lowest, highest = position_range(problem, trades)
+    columns = [z, high, low, room.up, room.down, room.trade, more, less, lowest, highest]
+    columns += [problem.position_max, problem.position_min, problem.trade_max, np.abs(trades)]
+    some = np.stack(columns)[:, binding]
+    at, high, low, above, below, trade, more, less = some[:8]
+    gain_up = np.where(at > high - _BINDING, np.maximum(more, 0.0), 0.0)
+    gain_down = np.where(at < low + _BINDING, np.maximum(less, 0.0), 0.0)
+    at_max = (at > above - _BINDING) & (above <= trade)
+    at_min = (at < below + _BINDING) & (below >= -trade)
+    buys_max = (at > trade - _BINDING) & ~at_max
+    sells_max = (at < _BINDING - trade) & ~at_min
     readings: list[LimitReading] = []
-    columns: list[NDArray[Any]] = [at_max, at_min, buys_max, sells_max, lowest, highest]
-    columns += [gain_up, gain_down, problem.position_max, problem.position_min]
-    columns += [problem.trade_max, np.abs(trades)]
-    binding = np.flatnonzero(at_max | at_min | buys_max | sells_max)
-    lines = zip(binding.tolist(), *(column[binding].tolist() for column in columns), strict=True)
-    for i, top, floor, buys, sells, low_end, high_end, up, down, most, least, reach, size in lines:
-        name = problem.instruments[i]
+    flags = np.stack([at_max, at_min, buys_max, sells_max], axis=1).tolist()
+    values = np.concatenate([[gain_up, gain_down], some[8:]]).T.tolist()
+    for i, marks, numbers in zip(binding.tolist(), flags, values, strict=True):
+        name, (top, floor, buys, sells) = problem.instruments[i], marks
+        up, down, low_end, high_end, most, least, reach, size = numbers
         if top:
             readings.append(LimitReading("position_max", name, high_end, most, up))
         if floor:
             readings.append(
-                LimitReading("position_min", name, low_end, least, 0.0 - down, side="lower")
+                LimitReading("position_min", name, low_end, least, 0.0 - down, None, "lower")
             )
         if buys or sells:
             gain = max(up if buys else 0.0, down if sells else 0.0)

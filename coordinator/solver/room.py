@@ -12,7 +12,7 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.further import NOTHING, further_of
-from coordinator.solver.limits import cash_left, gross_used, position_range
+from coordinator.solver.limits import cash_left, position_range
 from coordinator.solver.violations import Violations
 
 __all__ = ["Room", "make_room", "weights_before"]
@@ -58,58 +58,64 @@ def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> 
     nothing = np.zeros_like(problem.filled)
     lowest, highest = position_range(problem, nothing)
     up, down = problem.position_max - highest, problem.position_min - lowest
-    gross, cash = problem.gross_max, cash_left(problem, nothing) - problem.cash_floor
+    left = cash_left(problem, nothing)
+    gross, cash = problem.gross_max, left - problem.cash_floor
     if allowed is not None:
         up, down = up + allowed.over, down - allowed.under
         gross, cash = gross + allowed.gross, cash + allowed.cash
-    trade = _reach(problem)
-    widest = np.maximum(highest, -lowest) + trade
-    dearest = float(np.sum(trade * (1.0 + problem.cost_buy)))
+    exposure = np.maximum(highest, -lowest)
+    trade = _reach(problem, lowest, float(exposure.sum()), max(left - problem.cash_floor, 0.0))
+    widest = exposure + trade
+    dearest = float((trade * (1.0 + problem.cost_buy)).sum())
     room = Room(
         up=np.minimum(up, trade + 1.0),
         down=np.maximum(down, -trade - 1.0),
         trade=trade,
         highest=highest,
         lowest=lowest,
-        gross=min(gross, float(np.sum(widest)) + 1.0),
+        gross=min(gross, float(widest.sum()) + 1.0),
         cash=min(cash, dearest + 1.0),
-        turnover=min(problem.turnover_max, float(np.sum(trade)) / 2 + 1.0),
+        turnover=min(problem.turnover_max, float(trade.sum()) / 2 + 1.0),
     )
-    return _with_further(problem, room, allowed) if problem.limits else room
+    return _with_further(problem, room, allowed, left) if problem.limits else room
 
 
-def _with_further(problem: AllocationProblem, room: Room, allowed: Violations | None) -> Room:
-    """The room with that of the further limits, soft ones as tight as they are allowed to be."""
+def _with_further(
+    problem: AllocationProblem, room: Room, allowed: Violations | None, before: float
+) -> Room:
+    """The room with that of the further limits, soft ones as tight as they are allowed to be.
+
+    before: cash left without trades.
+    """
     further = further_of(problem)
     eased = further.bound if allowed is None else further.bound + allowed.further
     linear, groups, volatility, turnover, cash = (
         eased[further.counts.part(kind)] for kind in further.counts._fields
     )
-    before = cash_left(problem, np.zeros_like(problem.filled))
     widest = np.maximum(room.highest, -room.lowest) + room.trade
-    spread = float(np.sqrt(np.diag(problem.covariance).max(initial=0.0)) * widest.sum())
+    tightest = np.inf
+    if len(volatility):
+        spread = float(np.sqrt(np.diag(problem.covariance).max(initial=0.0)) * widest.sum())
+        tightest = min(float(volatility.min()), spread + 1.0)
     return replace(
         room,
         linear=np.minimum(linear - further.before, np.abs(further.linear) @ room.trade + 1.0),
         groups=np.minimum(groups, further.gross @ widest + 1.0),
-        volatility=min(volatility.min(initial=np.inf), spread + 1.0) if len(volatility) else np.inf,
+        volatility=tightest,
         turnover=float(turnover.min(initial=room.turnover)),
         cash=float((before + cash).min(initial=room.cash)),
     )
 
 
-def _reach(problem: AllocationProblem) -> Floats:
+def _reach(problem: AllocationProblem, lowest: Floats, gross: float, spare: float) -> Floats:
     """(n,) trade_max, pulled in to 1 more than the sums could ever let a trade be.
 
-    The 1 keeps what is pulled in from binding, so that each price stays with its own limit.
+    The 1 keeps what is pulled in from binding, so that each price stays with its own limit. lowest:
+    (n,) as of the room; gross, spare: exposure and cash above the floor before trading.
     """
-    nothing = np.zeros_like(problem.filled)
-    lowest, _ = position_range(problem, nothing)
-    gross = max(problem.gross_max, gross_used(problem, nothing), 0.0)
-    by_gross = gross + np.abs(problem.filled)
+    by_gross = max(problem.gross_max, gross, 0.0) + np.abs(problem.filled)
     sellable = np.minimum(problem.trade_max, np.maximum(lowest - problem.position_min, 0.0))
-    spare = max(cash_left(problem, nothing) - problem.cash_floor, 0.0)
-    by_cash = spare + float(np.sum(sellable))
+    by_cash = spare + float(sellable.sum())
     by_sums = np.minimum(np.minimum(by_gross, by_cash), 2.0 * problem.turnover_max)
     reach: Floats = np.minimum(problem.trade_max, by_sums + 1.0)
     return reach

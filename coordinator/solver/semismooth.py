@@ -35,15 +35,17 @@ __all__ = ["Coupled", "solve_coupled"]
 
 _STEEP = 1e-3
 """Least median curvature along a segment, as a share of the spread of slopes."""
+_PARTS_MIN = 90
+"""Of fewer parts the dense programme is quicker."""
 _ROWS_MAX = 40
 _STEPS_MAX = 30
 _EXACT = 1e-26
 """A squared residual that is none."""
 _FALLS, _SHORTER, _SHORTEST = 1e-4, 0.4, 0.02
-_LOWEST, _TRIES_MAX, _FURTHER = 0.3, 12, 4.0
+_LOWEST, _TRIES_MAX, _FURTHER = 0.4, 12, 4.0
 """A slope along a step that is low enough, beside the first; how often a length is tried; how much
 longer one is where it still falls."""
-_LEVEL, _HARDLY, _ALONE = 1e-3, 1e-3, 1e-2
+_LEVEL, _HARDLY, _ALONE = 1e-3, 1e-3, 3e-3
 """Shares of a row's reach: what is added at most to what its price moves, so that two rows that say
 the same can both be priced; below what no name follows it, and how far it then goes."""
 _DEAREST = 1e4
@@ -72,7 +74,7 @@ def solve_coupled(
     (n,) curvature added to each trade.
     """
     factors, sleeves = problem.factors, problem.sleeves
-    if factors is None or len(kept) > _ROWS_MAX:
+    if factors is None or len(kept) > _ROWS_MAX or len(parts.name) < _PARTS_MIN:
         return None
     equations = _stated(problem, factors, parts, kept, left, slopes, bent)
     if equations is None:
@@ -115,9 +117,9 @@ class _Now(NamedTuple):
 class _Equations:
     """own @ u = uses @ lengths(u) + given, of N numbers u: m returns, s sizes, r prices.
 
-    pulls: (N, k) of a unit of each number at each part; uses: (N, k). cost: (k,) less slope; curve:
-    (k,) d. low, high: (k,) the ends of parts as trades from z0, before: (k,) where their lengths
-    begin. least, most: (m + s,) bounds of returns and sizes, weight: (m + s,) their own curvature;
+    pulls: (N, k) of a unit of each number at each part; uses: (N, k). cost: (k,) less slope. gives:
+    (k,) -1 / d. low, high: (k,) the ends of parts as trades from z0; before: (k,) where lengths
+    begin. least, most: (m + s,) bounds of returns and sizes; weight: (m + s,) their own curvature.
     reach: (r,) what a unit of each price can move.
     """
 
@@ -126,7 +128,7 @@ class _Equations:
     uses: Floats
     given: Floats
     cost: Floats
-    curve: Floats
+    gives: Floats
     low: Floats
     high: Floats
     before: Floats
@@ -137,7 +139,7 @@ class _Equations:
 
     def at(self, numbers: Floats) -> _Now:
         """What these numbers leave."""
-        wished = -(self.cost + numbers @ self.pulls) / self.curve
+        wished = (self.cost + numbers @ self.pulls) * self.gives
         lengths = np.minimum(np.maximum(wished, self.low), self.high) - self.before
         slack = self.own @ numbers - self.uses @ lengths - self.given
         rows = len(self.least)
@@ -150,7 +152,7 @@ class _Equations:
     def dual(self, numbers: Floats, now: _Now) -> float:
         """The negative dual without sizes: convex, and its slope is `slack`."""
         lengths = now.lengths
-        alone = lengths @ (self.cost + self.curve * (self.before + lengths / 2))
+        alone = lengths @ (self.cost - (self.before + lengths / 2) / self.gives)
         return float(numbers @ now.slack - numbers @ (self.own @ numbers) / 2 - alone)
 
     def aims(self, numbers: Floats, slack: Floats) -> Floats:
@@ -163,8 +165,9 @@ class _Equations:
 def _direction(equations: _Equations, numbers: Floats, now: _Now) -> Floats | None:
     """(N,) to the solution of the piece that the numbers stand in; None where it has none."""
     rows = len(equations.least)
-    follows = np.where(now.inner, 1.0 / equations.curve, 0.0)
-    slopes = equations.own + (equations.uses * follows) @ equations.pulls.T
+    inner = np.flatnonzero(now.inner)
+    follow = equations.uses[:, inner] * equations.gives[inner]
+    slopes = equations.own - follow @ equations.pulls[:, inner].T
     at = np.arange(rows, len(numbers))
     followed = slopes[at, at] > _HARDLY * equations.reach
     level = min(_LEVEL, np.sqrt(now.squared) / 10.0)  # the last steps are Newton's own
@@ -197,15 +200,20 @@ def _to_lowest(
     """To where the negative dual hardly falls any more; no price goes below 0."""
     rows = len(equations.least)
     falls = direction[rows:] < 0.0
-    slope, worth = float(direction @ now.slack), equations.dual(numbers, now)
+    slope = float(direction @ now.slack)
     share, near, far = 1.0, (0.0, slope), None
     for _ in range(_TRIES_MAX):
-        tried, moving = numbers + share * direction, direction.copy()
+        tried, moving = numbers + share * direction, direction
         gone = falls & (tried[rows:] <= 0.0)
-        tried[rows:][gone] = moving[rows:][gone] = 0.0
+        stopped = bool(gone.any())
+        if stopped:
+            moving = direction.copy()
+            tried[rows:][gone] = moving[rows:][gone] = 0.0
         then = equations.at(tried)
         here = float(moving @ then.slack)
-        risen = gone.any() and equations.dual(tried, then) > worth
+        # Where it still falls along all of the step, it has not risen: it is convex.
+        unsure = stopped or here > 0.0
+        risen = unsure and equations.dual(tried, then) > equations.dual(numbers, now)
         if abs(here) <= -_LOWEST * slope and not risen:
             break
         if here < 0.0 and not risen:
@@ -274,7 +282,7 @@ def _stated(
         uses=np.concatenate([returns, held, uses]),
         given=np.concatenate([np.zeros(m), slopes[n:], -left]),
         cost=cost,
-        curve=curve,
+        gives=-1.0 / curve,
         low=parts.before[trades] + low,
         high=parts.before[trades] + high,
         before=parts.before[trades],

@@ -10,6 +10,8 @@ after how many.
 Every answer is judged by the same function against a tight reference: within a hundredth of a basis
 point of NAV in objective and in limits, or its times do not count and the gap is shown.
 
+Ours stands there twice: its whole answer, and the part that others have, weights, with certificate.
+
 Times are of the wall's clock, for a quiet machine; with --processor, of the processor's: what can
 still be compared on one that is not.
 
@@ -35,7 +37,17 @@ from tests.bench import sleeves
 from tests.bench.libraries import REMEDY, WITHOUT_COSTS, installed, libraries, without_costs
 from tests.bench.qp import TOLERANCE, Inputs, draw, judge, reference
 from tests.bench.record import RESULTS, finish, options, quantile
-from tests.bench.stated import CLARABEL, OSQP, PIQP, Solve, bare, clarabel_raw, ours, piqp_raw
+from tests.bench.stated import (
+    CLARABEL,
+    OSQP,
+    PIQP,
+    Solve,
+    alone,
+    bare,
+    clarabel_raw,
+    ours,
+    piqp_raw,
+)
 
 __all__ = ["OURS", "Lap", "table"]
 
@@ -50,8 +62,10 @@ BARE = {
     "bare cvxpy, OSQP": bare(OSQP),
 }
 LIMIT = {"raw PIQP": piqp_raw(), "raw Clarabel": clarabel_raw}
+ALONE = "ours, solve and certificate alone"
 FACTORED = {
     "ours, factors given": ours(factored=True),
+    "ours, factors given, solve and certificate alone": alone(factored=True),
     "bare cvxpy, PIQP, factors written out": bare(PIQP, factored=True),
     "raw PIQP, factors written out": piqp_raw(factored=True),
 }
@@ -125,7 +139,7 @@ def measured(
     sizes: Sequence[int], rounds: int, step: Callable[[], None], clock: Clock
 ) -> dict[str, Any]:
     """Each size's table."""
-    makers = {OURS: ours(), **libraries(), **BARE, **LIMIT, **FACTORED}
+    makers = {OURS: ours(), ALONE: alone(), **libraries(), **BARE, **LIMIT, **FACTORED}
     pin_threads()
     found: dict[str, Any] = {}
     for n in sizes:
@@ -146,7 +160,7 @@ def _best(laps: dict[str, Lap]) -> dict[str, Any]:
 
 
 def _is_peer(name: str) -> bool:
-    return name != OURS and name not in LIMIT and name not in FACTORED
+    return name not in (OURS, ALONE) and name not in LIMIT and name not in FACTORED
 
 
 def with_impact(rounds: int, step: Callable[[], None], clock: Clock) -> dict[str, Any]:
@@ -154,7 +168,7 @@ def with_impact(rounds: int, step: Callable[[], None], clock: Clock) -> dict[str
     inputs = list(draw(100, rounds=rounds + WARM_UP, impact=True))
     if not sleeves.charges_impact(inputs[0]):
         return {"left_out": "the allocator does not charge impact"}
-    makers = {OURS: ours(), "bare cvxpy, Clarabel": bare(CLARABEL)}
+    makers = {OURS: ours(), ALONE: alone(), "bare cvxpy, Clarabel": bare(CLARABEL)}
     laps = race({name: make(inputs[0]) for name, make in makers.items()}, inputs, step, clock)
     return {name: lap.figures(laps[OURS]) for name, lap in laps.items()}
 
@@ -164,8 +178,8 @@ def with_sleeves(rounds: int, step: Callable[[], None], clock: Clock) -> dict[st
     given = list(sleeves.draw(rounds=rounds + WARM_UP))
     if not sleeves.knows_sleeves(given[0]):
         return {"left_out": "the allocator has no sleeves"}
-    laps = {OURS: Lap(), "bare cvxpy, PIQP": Lap(), "bare cvxpy, Clarabel": Lap()}
     solvers = sleeves.solvers(given[0])
+    laps = {name: Lap() for name in solvers}
     for number, one in enumerate(given):
         best = sleeves.reference(one)
         for name, lap in laps.items():

@@ -19,9 +19,10 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats, Sleeves
 from coordinator.solver import CvxAllocator, SolverSettings
+from coordinator.solver.shelf import ModelShelf
 from tests.bench import qp
 from tests.bench.qp import Inputs, problem_of
-from tests.bench.stated import CLARABEL, PIQP
+from tests.bench.stated import CLARABEL, PIQP, found_alone
 
 __all__ = [
     "Strategies", "charges_impact", "draw", "knows_sleeves", "reference", "shortfall", "solvers",
@@ -164,8 +165,15 @@ def solvers(first: Strategies) -> dict[str, Callable[[Strategies], Answer]]:
         answer = allocator.allocate(given.problem)
         return given.inputs.start + answer.trades, answer.sizes
 
+    shelf = ModelShelf(1)
+
+    def alone(given: Strategies) -> Answer:
+        found = found_alone(given.problem, shelf)
+        return given.inputs.start + found.trades, found.sizes
+
     return {
         "ours": ours,
+        "ours, solve and certificate alone": alone,
         "bare cvxpy, PIQP": _bare(first, PIQP),
         "bare cvxpy, Clarabel": _bare(first, CLARABEL),
     }

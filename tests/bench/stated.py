@@ -18,11 +18,18 @@ import numpy as np
 import piqp
 from scipy import sparse
 
-from coordinator.core.ports import Floats
+from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver import CvxAllocator, SolverSettings
+from coordinator.solver.further import prepare
+from coordinator.solver.room import make_room
+from coordinator.solver.shelf import ModelShelf
+from coordinator.solver.solution import Solution
+from coordinator.solver.solve import optimise
 from tests.bench.qp import Inputs, problem_of
 
-__all__ = ["Solve", "bare", "clarabel_raw", "compiled", "ours", "piqp_raw"]
+__all__ = [
+    "Solve", "alone", "bare", "clarabel_raw", "compiled", "found_alone", "ours", "piqp_raw",
+]  # fmt: skip
 
 Solve = Callable[[Inputs], Floats]
 Options = dict[str, Any]
@@ -46,6 +53,32 @@ def ours(*, factored: bool = False) -> Callable[[Inputs], Solve]:
         return solve
 
     return make
+
+
+def alone(*, factored: bool = False) -> Callable[[Inputs], Solve]:
+    """What the allocator does before it rounds and gives reasons: the solve and its certificate."""
+
+    def make(_: Inputs) -> Solve:
+        shelf = ModelShelf(1)
+
+        def solve(given: Inputs) -> Floats:
+            found = found_alone(problem_of(given, factored=factored), shelf)
+            weights: Floats = given.start + found.trades
+            return weights
+
+        return solve
+
+    return make
+
+
+def found_alone(problem: AllocationProblem, shelf: ModelShelf) -> Solution:
+    """The certified optimum; an error where it is none."""
+    settings, prepared = SolverSettings(), prepare(problem)
+    found = optimise(prepared, make_room(prepared), shelf, settings, settings.solver)
+    if not found.gap <= settings.gap_max:
+        message = f"not certified: gap {found.gap:.1e}"
+        raise ValueError(message)
+    return found
 
 
 @dataclass(frozen=True)

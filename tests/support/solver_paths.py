@@ -24,25 +24,28 @@ from coordinator.solver import CvxAllocator, SolverSettings, pin_threads, proble
 
 __all__ = ["lines", "paths"]
 
-N = 30
+N, WIDE = 30, 120
+"""Names; with factors, so many that they are worth it."""
 
 
-def _base() -> AllocationProblem:
+def _base(n: int = N) -> AllocationProblem:
     rng = np.random.default_rng(7)
-    factors = rng.normal(size=(N, 3)) * 0.02
-    held = np.where(rng.random(N) < 0.5, 0.02, 0.0)
-    return problem_of(
-        rng.normal(size=N) * 0.01 + 0.004,
-        factors @ factors.T + np.diag(rng.uniform(5e-4, 2e-3, N)),
+    factors = rng.normal(size=(n, 3)) * 0.02
+    held = np.where(rng.random(n) < 0.5, 0.6 / n, 0.0)
+    rest = rng.uniform(5e-4, 2e-3, n)
+    p = problem_of(
+        rng.normal(size=n) * 0.01 + 0.004,
+        factors @ factors.T + np.diag(rest),
         risk_aversion=5.0, weights=held, cost_buy=0.001, cost_sell=0.002, position_max=0.1,
         turnover_max=0.5, lot_weight=1e-4, nav=1e6,
     )  # fmt: skip
+    return p if n == N else replace(p, factors=RiskEstimate(factors.T, rest, 0.0, 100.0, 3))
 
 
-def _sleeves(house_max: float) -> Sleeves:
+def _sleeves(house_max: float, n: int = N) -> Sleeves:
     rng = np.random.default_rng(8)
     names = tuple(f"s/{i}" for i in range(3))
-    targets = rng.normal(size=(N, 3))
+    targets = rng.normal(size=(n, 3))
     return Sleeves(
         names, targets, np.full(3, 0.02), np.full(3, 0.01), np.full(3, 2.0), 0.5, house_max
     )
@@ -57,17 +60,14 @@ def _limit(kind: str, upper: float, tier: int) -> WeightLimit:
 def paths() -> Iterator[tuple[str, AllocationProblem, SolverSettings]]:
     """Name, problem and settings of each way."""
     p, usual = _base(), SolverSettings()
-    estimate = RiskEstimate(np.outer([0.02, 0.01, 0.02], p.mu / p.mu.std()),
-                            np.full(N, 1e-3), 0.0, 100.0, 3)  # fmt: skip
     impact = Charges(impact=np.full(N, 0.05), robustness=np.full(N, 0.001), tracking=2.0)
     yield "segments", p, usual
     yield "screened", replace(p, position_min=np.full(N, -0.1), gross_max=2.0), usual
     yield "curved", replace(p, charges=impact), usual
     yield "square", replace(p, charges=Charges(impact_square=np.full(N, 0.2))), usual
     yield "sleeves", replace(p, sleeves=_sleeves(np.inf)), usual
-    yield "coupled", replace(p, factors=estimate, covariance=estimate.covariance()), usual
-    yield "coupled sleeves", replace(p, factors=estimate, covariance=estimate.covariance(),
-                                     sleeves=_sleeves(np.inf)), usual  # fmt: skip
+    yield "coupled", _base(WIDE), usual
+    yield "coupled sleeves", replace(_base(WIDE), sleeves=_sleeves(np.inf, WIDE)), usual
     yield "house", replace(p, sleeves=_sleeves(0.1)), usual
     yield "volatility", replace(p, limits=(_limit("volatility", 0.004, 0),)), usual
     yield "model", p, SolverSettings(solver="CLARABEL")

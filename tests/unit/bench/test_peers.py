@@ -17,6 +17,7 @@ from tests.bench.stated import (
     OSQP,
     PIQP,
     Solve,
+    alone,
     bare,
     clarabel_raw,
     ours,
@@ -26,6 +27,8 @@ from tests.bench.stated import (
 WAYS: dict[str, Callable[[Inputs], Solve]] = {
     "ours": ours(),
     "ours, factors": ours(factored=True),
+    "ours, alone": alone(),
+    "ours, alone, factors": alone(factored=True),
     "Clarabel": bare(CLARABEL),
     "PIQP": bare(PIQP),
     "OSQP": bare(OSQP),

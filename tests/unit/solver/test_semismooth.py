@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from coordinator.core.ports import Allocation, AllocationProblem, RiskEstimate, WeightLimit
-from coordinator.solver import CvxAllocator, SolverSettings, segment_qp
+from coordinator.solver import CvxAllocator, SolverSettings, segment_qp, semismooth
 from coordinator.solver.semismooth import solve_coupled
 
 from .conftest import Make
@@ -37,6 +37,19 @@ def with_limits(problem: AllocationProblem) -> AllocationProblem:
     gross = WeightLimit("size", "gross", names, groups, np.full(5, -np.inf), np.full(5, 0.2), 0)
     net = WeightLimit("net", "linear", ("",), np.ones((1, n)), np.full(1, 0.1), np.full(1, 0.4), 0)
     return replace(problem, limits=(sectors, gross, net))
+
+
+@pytest.fixture(autouse=True)
+def _few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small problems, too, which PIQP would be given."""
+    monkeypatch.setattr(semismooth, "_PARTS_MIN", 0)
+
+
+def test_few_parts_are_piqp_s(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for n, solver in ((20, "PIQP"), (100, "NEWTON")):
+        p = with_factors(charged(make, (), "shorts", n))
+        assert ALLOCATOR.allocate(p).solver == solver
 
 
 def plainly(problem: AllocationProblem, monkeypatch: pytest.MonkeyPatch) -> Allocation:
