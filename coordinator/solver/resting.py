@@ -33,7 +33,8 @@ def is_balanced(problem: AllocationProblem, room: Room, found: Solution) -> bool
     low, high = room.box
     less, more = one_sided_slopes(problem, z, found.prices, found.sizes)
     slopes = size_slopes(problem, z, found.sizes)
-    gains = np.maximum(np.where(z < high, more, 0.0), np.where(z > low, less, 0.0))
+    # A bound that is float dust away is reached.
+    gains = np.maximum(np.where(z < high - AT, more, 0.0), np.where(z > low + AT, less, 0.0))
     gains = np.where(rests, gains, np.abs(more))
     most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
     rises = np.where(found.sizes < most * (1.0 - AT), slopes, 0.0)
