@@ -35,7 +35,7 @@ class SolverSettings:
 
     solver: SolverName = "PIQP"
     second_solver: SolverName = "CLARABEL"
-    tolerance: float = 1e-9
+    tolerance: float = 1e-10
     iterations_max: int = 100
     gap_max: float = 1e-6
     models_max: int = 24

@@ -53,7 +53,7 @@ __all__ = ["OURS", "Lap", "table"]
 
 SIZES = (20, 50, 100, 250, 500)
 ROUNDS, WARM_UP = 200, 2
-MINUTES_MAX = 3.0
+MINUTES_MAX = 2.0
 OURS = "ours"
 Clock = Callable[[], float]
 BARE = {
