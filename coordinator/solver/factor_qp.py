@@ -54,7 +54,7 @@ def set_up_factors(
     factors = _factors(problem)
     name, k, m = parts.name, len(parts.name), len(factors.rows)
     solver = piqp.SparseSolver()
-    pin(solver, settings)
+    pin(solver, settings, settings.quick_tolerance)
     seen = np.zeros((m, k))
     of_trade = name < len(parts.start)
     seen[:, of_trade] = factors.rows[:, name[of_trade]]

@@ -10,7 +10,7 @@ import hashlib
 
 import numpy as np
 
-from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.core.ports import AllocationProblem, Floats, RiskEstimate
 from coordinator.solver.by_model import optimise_model
 from coordinator.solver.room import make_room
 from coordinator.solver.settings import SolverName, SolverSettings
@@ -19,7 +19,8 @@ from coordinator.solver.solve import optimise
 
 __all__ = ["numeric_fingerprint"]
 
-_SIZE = 60
+_SIZE, _WIDE = 60, 120
+"""Names; with factors, so many that these are worth it."""
 
 
 def numeric_fingerprint(settings: SolverSettings) -> str:
@@ -43,6 +44,9 @@ def numeric_fingerprint(settings: SolverSettings) -> str:
         ):
             digest.update(solver.encode() + found.status.encode() + found.trades.tobytes())
             digest.update(np.array([found.prices.gross, found.prices.cash, found.gap]).tobytes())
+    wide = _fixed_problem(_WIDE)
+    found = optimise(wide, make_room(wide), shelf, settings, settings.solver)
+    digest.update(found.solver.encode() + found.trades.tobytes())
     return digest.hexdigest()
 
 
@@ -55,14 +59,17 @@ def _factorisation(covariance: Floats, mu: Floats) -> tuple[Floats, ...]:
     return tuple(np.asarray(part, dtype=np.float64) for part in parts)
 
 
-def _fixed_problem() -> AllocationProblem:
+def _fixed_problem(size: int = _SIZE) -> AllocationProblem:
     """A problem of irrational-looking numbers that needs no random generator."""
-    steps = np.arange(1.0, _SIZE + 1.0)
+    steps = np.arange(1.0, size + 1.0)
     factors = np.sin(np.outer(steps, [1.0, 1.7, 2.3, 3.1])) * 0.02
-    covariance = factors @ factors.T + np.diag(0.0004 * (1.5 + np.cos(steps)))
-    level = np.zeros(_SIZE)
+    rest = 0.0004 * (1.5 + np.cos(steps))
+    covariance = factors @ factors.T + np.diag(rest)
+    level = np.zeros(size)
+    told = RiskEstimate(np.ascontiguousarray(factors.T), rest, 0.0, 250.0, 4)
     return AllocationProblem(
-        instruments=tuple(f"I{i:02d}" for i in range(_SIZE)),
+        factors=told if size >= _WIDE else None,
+        instruments=tuple(f"I{i:02d}" for i in range(size)),
         nav=1e6,
         mu=0.01 * np.sin(steps * 0.7),
         covariance=covariance,
@@ -72,7 +79,7 @@ def _fixed_problem() -> AllocationProblem:
         working_sells=level,
         cash=0.5,
         lot_weight=level,
-        exit_odd_lot=np.ones(_SIZE, dtype=bool),
+        exit_odd_lot=np.ones(size, dtype=bool),
         cost_buy=level + 0.001,
         cost_sell=level + 0.002,
         trade_max=level + 0.05,

@@ -211,7 +211,7 @@ def _set_up(
     limits[len(left) :, :k] = rows
     limits[len(left) :, k:] = -np.eye(c)
     solver = piqp.DenseSolver()
-    pin(solver, settings)
+    pin(solver, settings, settings.tolerance)
     solver.setup(
         P=np.diag(np.concatenate([np.zeros(k), np.full(c, 2.0 * EVENNESS)])),
         c=np.concatenate([np.zeros(k), np.ones(c)]),

@@ -13,8 +13,10 @@ from coordinator.solver.settings import SolverSettings
 __all__ = ["pin"]
 
 
-def pin(solver: piqp.DenseSolver | piqp.SparseSolver, settings: SolverSettings) -> None:
+def pin(
+    solver: piqp.DenseSolver | piqp.SparseSolver, settings: SolverSettings, tolerance: float
+) -> None:
     """Set the tolerance and the most iterations of a solver that has seen no problem."""
     given = solver.settings
-    given.eps_abs = given.eps_rel = settings.tolerance
+    given.eps_abs = given.eps_rel = tolerance
     given.max_iter = settings.iterations_max

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.curved import has_curved_cost, solve_curved
+from coordinator.solver.factor_qp import suits_factors
 from coordinator.solver.model import scale_of
 from coordinator.solver.polish import polish
 from coordinator.solver.resting import is_balanced
@@ -55,9 +56,10 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
             size_slopes(problem, parts.start, nothing),
         ]
     )
-    within = _promising(problem, parts, slopes[: len(parts.start)])
-    if problem.factors is not None:
-        within[:] = True  # with factors all parts cost little more than some
+    if suits_factors(problem, len(parts.name), 3):
+        within = np.ones(len(parts.name), dtype=np.bool_)  # all cost little more than some
+    else:
+        within = _promising(problem, parts, slopes[: len(parts.start)])
     for _ in range(_ROUNDS_MAX):
         if within.all():
             break
@@ -71,6 +73,7 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
 
 def _exact(problem: AllocationProblem, room: Room, found: Solution) -> Solution:
     """The answer to digits in which its forces add up, where it has not got them already."""
+    # What `semismooth` finds is balanced, or it was not taken; what is curved, `curved` polished.
     exact = found.solver == "NEWTON" or has_curved_cost(problem)
     if exact or is_balanced(problem, room, found):
         return found

@@ -207,7 +207,7 @@ def _names(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple[Limi
             readings.append(LimitReading("position_max", name, high_end, most, up))
         if floor:
             readings.append(
-                LimitReading("position_min", name, low_end, least, 0.0 - down, None, "lower")
+                LimitReading("position_min", name, low_end, least, 0.0 - down, side="lower")
             )
         if buys or sells:
             gain = max(up if buys else 0.0, down if sells else 0.0)

@@ -33,7 +33,7 @@ def is_balanced(problem: AllocationProblem, room: Room, found: Solution) -> bool
     low, high = room.box
     less, more = one_sided_slopes(problem, z, found.prices, found.sizes)
     slopes = size_slopes(problem, z, found.sizes)
-    # A bound that is float dust away is reached.
+    # Within AT of a bound a trade rests there, whatever it would gain by going on.
     gains = np.maximum(np.where(z < high - AT, more, 0.0), np.where(z > low + AT, less, 0.0))
     gains = np.where(rests, gains, np.abs(more))
     most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)

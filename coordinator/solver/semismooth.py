@@ -1,7 +1,8 @@
 """Problems whose names are coupled by few numbers, solved exactly by Newton's method on these.
 
-Place in the flow: `segment_qp` asks here first, where a problem has its covariance in factors. What
-is found is judged like any answer; where nothing is, PIQP is asked.
+Place in the flow: `segment_qp` asks here first, where a problem has its covariance in factors that
+are few beside its parts. What is found is judged like any answer; where nothing is, or it is not
+exact, PIQP is asked.
 
 Once the factors' returns y = F z, the sizes a and the prices p of the rows are known, what each
 name trades depends on nothing else: with d the curvature of its own,
@@ -10,7 +11,7 @@ name trades depends on nothing else: with d the curvature of its own,
 
 So the optimum solves as many piecewise linear equations as there are numbers: y is F z, the slope
 of each size is 0 or holds it at a bound, and each row is kept, and priced only where it is used up.
-A step solves the piece it stands in; in the optimum's own it ends there, exactly. Without sizes
+A step solves the piece it stands in; near the optimum it ends there, exactly. Without sizes
 what is left is the slope of a convex function, the negative dual, and a step goes to where that
 is lowest along it; with sizes it goes as far as the residual falls.
 Sources: Qi and Sun 1993, "A nonsmooth version of Newton's method"; Li, Sun and Toh 2018, "A highly
@@ -26,28 +27,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats, RiskEstimate, Sleeves
+from coordinator.solver.factor_qp import suits_factors
 from coordinator.solver.segments import Segments, size_units
+from coordinator.solver.settings import SolverSettings
 from coordinator.solver.sizes import sizes_most
 from coordinator.solver.trim import Flags
 from coordinator.solver.worth import curvature_added, variance_weight
 
 __all__ = ["Coupled", "solve_coupled"]
 
-_STEEP = 1e-3
-"""Least median curvature along a segment, as a share of the spread of slopes."""
-_PARTS_MIN = 90
-"""Of fewer parts the dense programme is quicker."""
-_ROWS_MAX = 40
-_STEPS_MAX = 30
+_FLAT = 1e-3
+"""Median curvature along a segment, as a share of the spread of slopes: below, steps circle."""
+_LEAST = 1e-3
+"""Of the median curvature: a name curved less moves rows as if it had so much."""
 _EXACT = 1e-26
 """A squared residual that is none."""
 _FALLS, _SHORTER, _SHORTEST = 1e-4, 0.4, 0.02
 _LOWEST, _TRIES_MAX, _FURTHER = 0.4, 12, 4.0
 """A slope along a step that is low enough, beside the first; how often a length is tried; how much
 longer one is where it still falls."""
+_NOISE = 1e-14
+"""Of a dual: what float arithmetic makes of it."""
 _LEVEL, _HARDLY, _ALONE = 1e-3, 1e-3, 3e-3
 """Shares of a row's reach: what is added at most to what its price moves, so that two rows that say
-the same can both be priced; below what no name follows it, and how far it then goes."""
+the same can both be priced; below what hardly a name follows it, and how far it then goes."""
 _DEAREST = 1e4
 """Prices so many times the largest slope are those of rows that nothing keeps."""
 
@@ -66,6 +69,7 @@ def solve_coupled(
     kept: NDArray[np.intp],
     left: Floats,
     slopes: Floats,
+    settings: SolverSettings,
     bent: Floats | None = None,
 ) -> Coupled | None:
     """The best lengths of the parts, None where that is not found.
@@ -74,7 +78,7 @@ def solve_coupled(
     (n,) curvature added to each trade.
     """
     factors, sleeves = problem.factors, problem.sleeves
-    if factors is None or len(kept) > _ROWS_MAX or len(parts.name) < _PARTS_MIN:
+    if factors is None or not suits_factors(problem, len(parts.name), len(kept)):
         return None
     equations = _stated(problem, factors, parts, kept, left, slopes, bent)
     if equations is None:
@@ -83,8 +87,8 @@ def solve_coupled(
     numbers = np.zeros(len(equations.own))
     if sleeves is not None:
         numbers[first:coupling] = np.minimum(np.maximum(sleeves.wished, 0.0), sizes_most(sleeves))
-    now, dearest = equations.at(numbers), _DEAREST * float(np.abs(equations.cost).max())
-    for step in range(1, _STEPS_MAX + 1):
+    now, dearest = equations.at(numbers), _DEAREST * equations.largest_slope()
+    for step in range(1, settings.newton_steps_max + 1):
         direction = _direction(equations, numbers, now)
         if direction is None or numbers[coupling:].max(initial=0.0) > dearest:
             return None
@@ -101,15 +105,16 @@ class _Now(NamedTuple):
     """What some numbers leave.
 
     inner: (k,) parts that end inside their segment; lengths: (k,). slack: (N,) of the equations.
-    missed: (m + s,) by how far each return and size is off. unpriced: (r,) what rows are overdrawn
-    by, or have left though they are priced. squared: all of it, in the unit of the objective.
+    alone: (m + s,) returns and sizes as each would be were it the only one; missed: (m + s,) by how
+    far they are off. squared: all that is left, of rows what they are overdrawn by, or have left
+    though they are priced; in the unit of the objective.
     """
 
     inner: Flags
     lengths: Floats
     slack: Floats
+    alone: Floats
     missed: Floats
-    unpriced: Floats
     squared: float
 
 
@@ -143,11 +148,12 @@ class _Equations:
         lengths = np.minimum(np.maximum(wished, self.low), self.high) - self.before
         slack = self.own @ numbers - self.uses @ lengths - self.given
         rows = len(self.least)
-        missed = numbers[:rows] - self.aims(numbers, slack)
+        alone = numbers[:rows] - slack[:rows] / self.weight
+        missed = numbers[:rows] - np.minimum(np.maximum(alone, self.least), self.most)
         unpriced = np.minimum(numbers[rows:] * self.reach, slack[rows:])
         squared = missed @ (self.weight * missed) + unpriced @ (unpriced / self.reach)
         inner = (wished > self.low) & (wished < self.high)
-        return _Now(inner, lengths, slack, missed, unpriced, float(squared))
+        return _Now(inner, lengths, slack, alone, missed, float(squared))
 
     def dual(self, numbers: Floats, now: _Now) -> float:
         """The negative dual without sizes: convex, and its slope is `slack`."""
@@ -155,11 +161,10 @@ class _Equations:
         alone = lengths @ (self.cost - (self.before + lengths / 2) / self.gives)
         return float(numbers @ now.slack - numbers @ (self.own @ numbers) / 2 - alone)
 
-    def aims(self, numbers: Floats, slack: Floats) -> Floats:
-        """(m + s,) returns and sizes as each would be were it the only one."""
-        rows = len(self.least)
-        alone = numbers[:rows] - slack[:rows] / self.weight
-        return np.minimum(np.maximum(alone, self.least), self.most)
+    def largest_slope(self) -> float:
+        """No part's slope is larger anywhere between its ends, whatever other names do little."""
+        along = np.maximum(np.abs(self.low), np.abs(self.high)) / -self.gives
+        return float((np.abs(self.cost) + along).max())
 
 
 def _direction(equations: _Equations, numbers: Floats, now: _Now) -> Floats | None:
@@ -169,11 +174,11 @@ def _direction(equations: _Equations, numbers: Floats, now: _Now) -> Floats | No
     follow = equations.uses[:, inner] * equations.gives[inner]
     slopes = equations.own - follow @ equations.pulls[:, inner].T
     at = np.arange(rows, len(numbers))
-    followed = slopes[at, at] > _HARDLY * equations.reach
+    follows, reach = slopes[at, at], equations.reach
     level = min(_LEVEL, np.sqrt(now.squared) / 10.0)  # the last steps are Newton's own
-    slopes[at, at] += np.where(followed, level, _ALONE) * equations.reach
-    alone = numbers[:rows] - now.slack[:rows] / equations.weight
-    inside = (alone > equations.least) & (alone < equations.most)
+    hardly = np.where(follows > 0.0, np.minimum(_ALONE * reach, follows), _ALONE * reach)
+    slopes[at, at] += np.where(follows > _HARDLY * reach, level * reach, hardly)
+    inside = (now.alone > equations.least) & (now.alone < equations.most)
     free = np.concatenate([inside, numbers[rows:] * equations.reach > now.slack[rows:]])
     # What is not free goes to its bound, a price to 0.
     step = np.where(free, 0.0, -np.concatenate([now.missed, numbers[rows:]]))
@@ -200,7 +205,7 @@ def _to_lowest(
     """To where the negative dual hardly falls any more; no price goes below 0."""
     rows = len(equations.least)
     falls = direction[rows:] < 0.0
-    slope = float(direction @ now.slack)
+    slope, worth = float(direction @ now.slack), None
     share, near, far = 1.0, (0.0, slope), None
     for _ in range(_TRIES_MAX):
         tried, moving = numbers + share * direction, direction
@@ -211,9 +216,12 @@ def _to_lowest(
             tried[rows:][gone] = moving[rows:][gone] = 0.0
         then = equations.at(tried)
         here = float(moving @ then.slack)
-        # Where it still falls along all of the step, it has not risen: it is convex.
-        unsure = stopped or here > 0.0
-        risen = unsure and equations.dual(tried, then) > equations.dual(numbers, now)
+        if then.squared <= _EXACT:
+            break
+        risen = False
+        if stopped or here > 0.0:  # otherwise it falls all along the step: it is convex
+            worth = equations.dual(numbers, now) if worth is None else worth
+            risen = equations.dual(tried, then) > worth + _NOISE * abs(worth)
         if abs(here) <= -_LOWEST * slope and not risen:
             break
         if here < 0.0 and not risen:
@@ -253,7 +261,7 @@ def _stated(
     slopes: Floats,
     bent: Floats | None,
 ) -> _Equations | None:
-    """The equations; None where they are too steep, or something is not curved at all."""
+    """The equations; None where names are too flat, or something is not curved at all."""
     n, sleeves = len(parts.start), problem.sleeves or _no_sleeves(len(parts.start))
     trades = parts.name < n
     name = parts.name[trades]
@@ -265,12 +273,12 @@ def _stated(
     among = delta * (targets.T @ targets) + np.diag(2.0 * sleeves.wish_weight)
     weight = np.concatenate([np.full(len(factors.rows), gamma), np.diag(among)])
     uses = parts.uses[kept][:, trades]
-    if not (len(name) and curve.min() > 0.0 and weight.min() > 0.0):
+    if not (len(name) and curve.min() > 0.0 and weight.min(initial=1.0) > 0.0):
         return None
     cost, low, high = parts.cost[trades] - slopes[name], parts.low[trades], parts.high[trades]
-    reach = (uses**2 / curve).sum(axis=1)
-    level = float(np.median(curve * (high - low)))
-    if level < _STEEP * float(cost.std()) or reach.min(initial=1.0) <= 0.0:
+    reach = (uses**2 / np.maximum(curve, _LEAST * np.median(curve))).sum(axis=1)
+    along = float(np.median(curve * (high - low)))
+    if along < _FLAT * float(cost.std()) or reach.min(initial=1.0) <= 0.0:
         return None
     returns, held = gamma * factors.rows[:, name], delta * targets[name].T
     m, s, r = len(returns), len(held), len(kept)

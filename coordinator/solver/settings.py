@@ -22,8 +22,10 @@ class SolverSettings:
     """What the decision path pins.
 
     solver, second_solver: the first to ask, and the one asked when the first does not certify.
-    tolerance: residual and gap tolerance of the scaled problem, absolute and relative.
-    iterations_max: interior-point iterations before a solver gives up.
+    tolerance: residual and gap tolerance of the scaled problem, absolute and relative;
+    quick_tolerance: the same of the best trades in segments, by PIQP directly. iterations_max:
+    interior-point iterations before a solver gives up. newton_steps_max: steps before `semismooth`
+    does, 0 to leave it out.
     gap_max: certified distance to the optimum that counts as solved, fraction of NAV (1e-6 is 0.01
     bp). models_max: compiled models kept, one per size, purpose, solver and rows.
     tier_solves_max: searches for soft limits that cannot all be kept, at least 1, one a tier: as
@@ -35,8 +37,10 @@ class SolverSettings:
 
     solver: SolverName = "PIQP"
     second_solver: SolverName = "CLARABEL"
-    tolerance: float = 1e-10
+    tolerance: float = 1e-9
+    quick_tolerance: float = 1e-10
     iterations_max: int = 100
+    newton_steps_max: int = 30
     gap_max: float = 1e-6
     models_max: int = 24
     tier_solves_max: int = 100

@@ -2,7 +2,8 @@
 
 Place in the flow: where trades came without sizes (a rule, a hold, whole lots), so that what they
 are worth is told with the best split into books. A least-squares problem in one variable a
-strategy, solved exactly: by Newton's method on what is at no bound, from the wishes on.
+strategy, exact where sizes settle at their bounds or between them, from the wishes on; where they
+do not, which is where several are as good, as near as PIQP comes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SIZE_LARGEST = 100.0
 _SETTLES_MAX = 12
 """Rounds in which sizes settle at their bounds or between them."""
 _SAME = 1e-13
-_SETTINGS = SolverSettings(tolerance=1e-12)
+_TOLERANCE = 1e-12
 """Tighter than a decision's: what is left here is told as the strategies' sizes."""
 
 
@@ -70,6 +71,8 @@ def _fitted(sleeves: Sleeves, weights: Floats, charged: Floats) -> Floats:
     sizes = _settled(curvature, linear, most, begun)
     if sizes is None:
         near = _near(curvature / largest, linear / largest, most)
+        if near is None:
+            return begun
         sizes = _settled(curvature, linear, most, near)
         return near if sizes is None else sizes
     return sizes
@@ -96,10 +99,10 @@ def _settled(curvature: Floats, linear: Floats, most: Floats, sizes: Floats) -> 
     return None
 
 
-def _near(curvature: Floats, linear: Floats, most: Floats) -> Floats:
-    """(s,) nearly the same by PIQP, which ends a little inside the bounds."""
+def _near(curvature: Floats, linear: Floats, most: Floats) -> Floats | None:
+    """(s,) nearly the same by PIQP, which ends a little inside the bounds; None where it fails."""
     solver = piqp.DenseSolver()
-    pin(solver, _SETTINGS)
+    pin(solver, SolverSettings(), _TOLERANCE)
     solver.setup(
         P=np.asfortranarray((curvature + curvature.T) / 2.0),
         c=linear,
@@ -108,4 +111,4 @@ def _near(curvature: Floats, linear: Floats, most: Floats) -> Floats:
     )
     solver.solve()
     found = np.asarray(solver.result.x)
-    return np.where(np.isfinite(found), np.minimum(np.maximum(found, 0.0), most), 0.0)
+    return np.minimum(np.maximum(found, 0.0), most) if np.isfinite(found).all() else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coordinator.core.ports import AllocationProblem, Charges, Floats, RiskEstimate, Sleeves
-from coordinator.solver import CvxAllocator, SolverSettings
+from coordinator.solver import CvxAllocator, SolverSettings, factor_qp
 from coordinator.solver.sizes import best_sizes
 from coordinator.solver.worth import objective
 from tests.laws.test_allocator_laws import problems
@@ -29,7 +31,7 @@ def _rates(rng: np.random.Generator, n: int, largest: float) -> Floats:
 
 
 @st.composite
-def charged(draw: st.DrawFn, *, calm: bool) -> AllocationProblem:
+def charged(draw: st.DrawFn, *, calm: bool, factors: bool = False) -> AllocationProblem:
     """A problem in any state, with any charges, and sleeves or none."""
     p = draw(problems(calm=calm))
     n = len(p.instruments)
@@ -53,7 +55,7 @@ def charged(draw: st.DrawFn, *, calm: bool) -> AllocationProblem:
         for name, one in (("turnover", 0.002), ("diversification", 2.0), ("tracking", 3.0))
     }
     p = replace(p, charges=Charges(**{name: some[name] for name in sorted(chosen)}, **weights))
-    if n and draw(st.booleans()):
+    if factors and n:
         rows = rng.normal(size=(2, n)) * draw(st.sampled_from([0.0, 0.01, 0.05]))
         known = RiskEstimate(rows, rng.uniform(1e-5, 4e-3, n), 0.0, 100.0, 2)
         p = replace(p, covariance=known.covariance(), factors=known)
@@ -86,14 +88,37 @@ def test_it_answers_in_any_state_and_makes_no_breach_worse(p: AllocationProblem)
 @given(charged(calm=True))
 @LAW
 def test_the_answer_is_the_reference_s_and_adds_up(p: AllocationProblem) -> None:
+    is_best(p)
+
+
+def test_newton_s_method_on_few_numbers_is_held_to_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if few names were many: it is asked wherever there are factors."""
+    monkeypatch.setattr(factor_qp, "_PARTS_MIN", 0)
+    monkeypatch.setattr(factor_qp, "_SHARE_MAX", np.inf)
+    by: Counter[str] = Counter()
+
+    @given(charged(calm=True, factors=True))
+    @LAW
+    def law(p: AllocationProblem) -> None:
+        by[is_best(p)] += 1
+
+    law()
+    assert by["NEWTON"] >= sum(by.values()) / 3
+
+
+def is_best(p: AllocationProblem) -> str:
+    """Hold an answer to the reference, and its forces to a balance; who found it."""
     answer = ALLOCATOR.allocate(p)
     worth = objective(p, answer.continuous, best_sizes(p, answer.continuous))
     try:
         best = reference(p)
     except RuntimeError:  # Where the reference gives up there is nothing to compare with.
-        return
+        return answer.solver
     assert worth >= best - TOLERANCE * max(1.0, abs(best))
     if answer.forces:
         total = np.sum([force.pulls for force in answer.forces], axis=0)
         largest = max(float(np.abs(force.pulls).max()) for force in answer.forces)
         assert np.abs(total).max() <= RESIDUAL * max(1.0, largest)
+    return answer.solver

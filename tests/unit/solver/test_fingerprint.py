@@ -85,6 +85,7 @@ def test_fingerprint_is_stable_and_names_the_settings() -> None:
     assert one == numeric_fingerprint(SolverSettings())
     assert len(one) == 64
     assert one != numeric_fingerprint(SolverSettings(tolerance=1e-7))
+    assert one != numeric_fingerprint(SolverSettings(quick_tolerance=1e-7))
 
 
 @pytest.mark.parametrize("name", ["solver", "second_solver"])

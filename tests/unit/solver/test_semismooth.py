@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from coordinator.core.ports import Allocation, AllocationProblem, RiskEstimate, WeightLimit
-from coordinator.solver import CvxAllocator, SolverSettings, segment_qp, semismooth
+from coordinator.solver import CvxAllocator, SolverSettings, factor_qp, segment_qp
 from coordinator.solver.semismooth import solve_coupled
 
 from .conftest import Make
@@ -42,7 +42,8 @@ def with_limits(problem: AllocationProblem) -> AllocationProblem:
 @pytest.fixture(autouse=True)
 def _few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small problems, too, which PIQP would be given."""
-    monkeypatch.setattr(semismooth, "_PARTS_MIN", 0)
+    monkeypatch.setattr(factor_qp, "_PARTS_MIN", 0)
+    monkeypatch.setattr(factor_qp, "_SHARE_MAX", np.inf)
 
 
 def test_few_parts_are_piqp_s(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,25 +78,22 @@ def test_it_finds_what_piqp_finds(
     assert np.abs(total).max() <= 1e-6
 
 
-@pytest.mark.parametrize("alone", [1e-3, 1.0, 100.0])
+@pytest.mark.parametrize("alone", [0.3, 1.0, 100.0])
 @pytest.mark.parametrize("sized", [False, True])
 @pytest.mark.parametrize("state", ["long only", "shorts", "cash binds", "turnover binds"])
-def test_rows_hold_and_are_priced_as_piqp_prices_them(
+def test_rows_hold_and_their_prices_prove_it(
     make: Make, state: str, sized: bool, alone: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     p = with_limits(with_factors(charged(make, (), state, 60), alone=alone))
     if sized:
         p = replace(p, sleeves=sleeves_of(p, np.random.default_rng(4)))
     answer, other = ALLOCATOR.allocate(p), plainly(p, monkeypatch)
-    assert answer.solver == "NEWTON" or alone < 1.0, answer.remarks
+    assert answer.solver == "NEWTON", answer.remarks
     assert answer.violation <= 1e-9
     assert abs(answer.objective_continuous - other.objective_continuous) <= HARDLY
-    # Where a row's price is not the only one, the two may tell different ones: the sums agree.
-    told, known = (
-        sum(abs(one.shadow_price) * abs(one.bound) for one in each.limits)
-        for each in (answer, other)
-    )
-    assert told == pytest.approx(known, rel=0.05, abs=1e-5)
+    # Several prices may do; only right ones leave no gap to the bound that they give.
+    assert answer.gap <= HARDLY
+    assert any(one.shadow_price for one in answer.limits if one.instrument is None)
 
 
 def _asked(problem: AllocationProblem, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
@@ -124,6 +122,67 @@ def test_what_no_trades_can_keep_is_left_to_others(
     answer = ALLOCATOR.allocate(replace(p, limits=(none,)))
     assert answer.rung == "relaxed"
     assert answer.violation <= 1e-9
+
+
+@pytest.mark.parametrize("mu", [0.0, 1e-9])
+def test_least_variance_from_cash_needs_no_opinion(make: Make, mu: float) -> None:
+    """Slopes are nothing at the beginning, and a price is all that moves."""
+    all_in = WeightLimit(
+        "net", "linear", ("",), np.ones((1, 60)), np.full(1, 0.9), np.full(1, 0.9), 0
+    )
+    p = with_factors(make(60, mu=mu, cost_buy=0.0, cost_sell=0.0, position_max=0.1))
+    answer = ALLOCATOR.allocate(replace(p, limits=(all_in,)))
+    assert answer.solver == "NEWTON", answer.remarks
+    assert answer.continuous.sum() == pytest.approx(0.9, abs=1e-6)
+    marginal = p.covariance @ answer.continuous
+    inside = (answer.continuous > 1e-6) & (answer.continuous < 0.1 - 1e-6)
+    assert np.ptp(marginal[inside]) <= 1e-8
+
+
+@pytest.mark.parametrize("sized", [False, True])
+def test_no_factors_at_all_are_a_model_too(make: Make, sized: bool) -> None:
+    none = RiskEstimate(np.zeros((0, 60)), np.full(60, 1e-3), 0.0, 100.0, 0)
+    p = replace(make(60, position_max=0.1), covariance=none.covariance(), factors=none)
+    if sized:
+        p = replace(p, sleeves=sleeves_of(p, np.random.default_rng(4)))
+    assert ALLOCATOR.allocate(p).solver == "NEWTON"
+
+
+def test_a_name_hardly_curved_beside_others_breaks_nothing(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = with_factors(charged(make, (), "turnover binds", 60))
+    assert p.factors is not None
+    rows, rest = p.factors.rows.copy(), p.factors.rest.copy()
+    rows[:, 7], rest[7] = 0.0, 1e-15
+    factors = replace(p.factors, rows=rows, rest=rest)
+    p = replace(p, factors=factors, covariance=factors.covariance())
+    answer, other = ALLOCATOR.allocate(p), plainly(p, monkeypatch)
+    assert answer.rung == "solved"
+    assert answer.violation <= 1e-9
+    assert answer.objective_continuous >= other.objective_continuous - HARDLY
+
+
+def test_no_steps_leave_it_out(make: Make) -> None:
+    p = with_factors(charged(make, (), "shorts", 60))
+    one = CvxAllocator(SolverSettings(newton_steps_max=0)).allocate(p)
+    assert (one.solver, one.rung) == ("PIQP", "solved")
+
+
+def test_what_is_not_exact_is_asked_of_piqp(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that overdraws, or that the certificate does not bear out."""
+    p = with_factors(charged(make, (), "shorts", 60))
+
+    def off(*given: object) -> object:
+        found = solve_coupled(*given)  # type: ignore[arg-type]  # passed on as they come
+        assert found is not None
+        return found._replace(lengths=found.lengths * 0.9)
+
+    best = ALLOCATOR.allocate(p)
+    monkeypatch.setattr(segment_qp, "solve_coupled", off)
+    answer = ALLOCATOR.allocate(p)
+    assert (best.solver, answer.solver) == ("NEWTON", "PIQP")
+    assert answer.objective_continuous == pytest.approx(best.objective_continuous, abs=HARDLY)
 
 
 def test_names_that_are_not_curved_alone_are_left_to_piqp(
