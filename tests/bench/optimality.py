@@ -5,7 +5,8 @@
 solves them at 1e-11:
 
 - gap before lots: the best worth of any trades that break no limit by more than the answer does
-  (not at all, where it breaks none), less the answer's worth. Within 0.01 bp of NAV or not;
+  (not at all, where it breaks none), less the answer's worth. Within 0.01 bp of NAV or not; what
+  the reference cannot say counts as not;
 - what is broken: where the answer breaks a limit, by how much more than the least possible, tier by
   tier;
 - gap after lots: the same best worth less that of the whole lots.
@@ -16,6 +17,7 @@ SCIP, proven, in `tests/support/whole_lots.py`.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -47,7 +49,10 @@ SMALL = 200
 
 @dataclass(frozen=True)
 class Judgement:
-    """One decision; gaps in fractions of NAV. beyond: broken beyond the least, worst tier."""
+    """One decision; gaps in fractions of NAV, NaN where the reference ends at no tolerance.
+
+    beyond: broken beyond the least, worst tier.
+    """
 
     mandate: str
     rung: str
@@ -61,11 +66,14 @@ def judged(problem: AllocationProblem, allocator: CvxAllocator, name: str) -> An
     """The answer and its judgement."""
     answer = allocator.allocate(problem)
     stated = Tight(problem)
-    best = stated.best(stated.excess(answer.continuous))
     totals, beyond = stated.totals(answer.continuous), 0.0
-    if max(totals.values()) > SHOWN:
-        least, _ = stated.least()
-        beyond = max(totals[tier] - least[tier] for tier in totals)
+    try:
+        best = stated.best(stated.excess(answer.continuous))
+        if max(totals.values()) > SHOWN:
+            least, _ = stated.least()
+            beyond = max(totals[tier] - least[tier] for tier in totals)
+    except RuntimeError:
+        best = math.nan
     gap_lots = best - worth(problem, answer.trades)
     gap = best - worth(problem, answer.continuous)
     return answer, Judgement(name, answer.rung, gap, gap_lots, max(totals.values()), beyond)
@@ -130,13 +138,15 @@ def summary(found: Iterable[Judgement]) -> dict[str, Any]:
     all_of = list(found)
     if not all_of:
         return {"left_out": "the allocator does not state this mandate's charges"}
-    gaps, lots = [one.gap for one in all_of], [one.gap_lots for one in all_of]
-    broken = [one for one in all_of if one.broken > SHOWN]
+    known = [one for one in all_of if not math.isnan(one.gap)]
+    gaps, lots = [one.gap for one in known], [one.gap_lots for one in known]
+    broken = [one for one in known if one.broken > SHOWN]
     rungs = sorted({one.rung for one in all_of})
     return {
         "decisions": len(all_of),
+        "without_a_reference": len(all_of) - len(known),
         "within_0.01_bp": sum(gap <= TOLERANCE for gap in gaps),
-        "share_within": round(sum(gap <= TOLERANCE for gap in gaps) / len(gaps), 5),
+        "share_within": round(sum(gap <= TOLERANCE for gap in gaps) / len(all_of), 5),
         "gap_bp": _spread(gaps),
         "gap_after_lots_bp": _spread(lots),
         "limits_broken": len(broken),

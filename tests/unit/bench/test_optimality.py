@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.util import find_spec
 
 import numpy as np
@@ -52,6 +53,9 @@ def test_the_summary_counts_what_is_beyond_the_tolerance() -> None:
     assert found["limits_broken"] == 2
     assert found["beyond_least_max"] == 2e-7
     assert found["rungs"] == {"relaxed": 2, "solved": 98}
+    unknown = Judgement("m", "solved", math.nan, math.nan, 0.0, 0.0)
+    assert summary([near] * 99 + [unknown])["share_within"] == 0.99
+    assert summary([near] * 99 + [unknown])["without_a_reference"] == 1
 
 
 @pytest.mark.skipif(find_spec("pyscipopt") is None, reason="no SCIP here: run ops/setup --bench")
