@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TypeAlias
 
 from pydantic_core import to_json
@@ -112,8 +114,21 @@ def complain(message: object, secrets: Iterable[str] = ()) -> None:
 
 
 def print_json(value: object) -> None:
-    """One value as one line of JSON on stdout."""
-    sys.stdout.write(to_json(value, inf_nan_mode="constants").decode() + "\n")
+    """One value as one line of JSON on stdout; decimals have no exponent, as in events."""
+    sys.stdout.write(to_json(_spelled(value), inf_nan_mode="constants").decode() + "\n")
+
+
+def _spelled(value: object) -> object:
+    """The same with its decimals as text: 10000, not 1E+4. Models spell their own."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: _spelled(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _spelled(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(one) for one in value]
+    return value
 
 
 @contextmanager

@@ -286,7 +286,7 @@ def _names(
             instrument=names[i],
             sector=state.market.instruments[names[i]].sector,
             price=float(found.prices[i]),
-            quantity=_spelled_out(asked.quantities[i]),
+            quantity=asked.quantities[i],
             weight_before=float(asked.start[i]),
             weight_after=float(asked.after[i]),
             trade=float(asked.trades[i]),
@@ -311,8 +311,3 @@ def _names(
 
 def _known(number: float) -> float | None:
     return None if math.isnan(number) else float(number)
-
-
-def _spelled_out(quantity: Decimal) -> Decimal:
-    """The same number without an exponent: whoever prints it as JSON has 10000, not 1E+4."""
-    return Decimal(format(quantity, "f"))
