@@ -107,8 +107,11 @@ def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violatio
     nothing = np.zeros_like(lots.trades)
     # The best split of whole lots knows nothing of the house book's bound.
     bounded = bool(np.isfinite(plan.room.house))
-    sizes = plan.sizes if bounded else best_sizes(problem, lots.trades)
-    of_plan = plan.sizes if plan.certified else best_sizes(problem, plan.trades)
+    begun = plan.sizes if plan.certified else None
+    sizes = plan.sizes if bounded else best_sizes(problem, lots.trades, begun)
+    worth = plan.worth
+    if not plan.certified:
+        worth = objective(problem, plan.trades, best_sizes(problem, plan.trades))
     return Allocation(
         trades=lots.trades,
         lots=lots.counts,
@@ -118,8 +121,8 @@ def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violatio
         status=plan.status,
         iterations=plan.iterations,
         objective=objective(problem, lots.trades, sizes),
-        objective_continuous=objective(problem, plan.trades, of_plan),
-        violation=measure(problem, lots.trades).largest,
+        objective_continuous=worth,
+        violation=lots.violations.largest,
         violation_before=before.largest,
         limits=readings,
         remarks=(*plan.remarks, *gave_way(readings), *lots.remarks, *_house_lots(readings)),

@@ -71,10 +71,12 @@ def upper_bound(
     trades: Floats,
     prices: Prices,
     sizes: Floats = NO_SIZES,
+    worth: float | None = None,
 ) -> float:
     """A value that no trades and sizes inside the room can beat, fraction of NAV.
 
     Valid for any trades, sizes and prices; tight when all are optimal. trades: (n,). sizes: (s,).
+    worth: of these trades and sizes, where it is known.
     """
     slope, rates = marginal_value(problem, trades, sizes), rates_of(problem)
     rooms = prices.gross * room.gross + prices.cash * room.cash + prices.turnover * room.turnover
@@ -85,10 +87,12 @@ def upper_bound(
     charged = rates.paid(trades, problem.start + trades).sum()
     if problem.charges.impact is not None:
         charged += problem.charges.impact_weight * power_paid(problem, trades).sum()
-    worth = objective(problem, trades, sizes) + charged - slope @ trades + rooms + np.sum(best)
+    if worth is None:
+        worth = objective(problem, trades, sizes)
+    bound = worth + charged - slope @ trades + rooms + best.sum()
     if problem.sleeves is not None:
-        worth += _sizes_worth(problem, room, trades, sizes, prices)
-    return float(worth)
+        bound += _sizes_worth(problem, room, trades, sizes, prices)
+    return float(bound)
 
 
 def _sizes_worth(

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.model import scale_of
 from coordinator.solver.polish import polish
 from coordinator.solver.room import Room
 from coordinator.solver.segment_qp import solve_parts
@@ -64,7 +63,6 @@ def solve_curved(
 
     slopes: (n + s,) of the smooth terms at z0 and no sizes.
     """
-    scale = scale_of(problem)
     sizes = _guess(problem, parts, slopes)
     best: Solution | None = None
     last: Floats | None = None
@@ -74,7 +72,7 @@ def solve_curved(
         left = room_left(problem, room, parts.start)
         left[1] += _overstated(problem, parts.start, sizes, bent)
         seen = _with_impact(parts, bent)
-        found = solve_parts(problem, room, seen, slopes, left, scale, settings, bent.curve)
+        found = solve_parts(problem, room, seen, slopes, left, settings, bent.curve)
         iterations += found.iterations
         exact, done = polish(problem, room, found) if found.gap <= _NEAR else (found, False)
         if best is None or done or _worse(best, exact):

@@ -8,7 +8,8 @@ what a no-trade zone is. Source: the Karush-Kuhn-Tucker conditions; MATH, "Reaso
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -48,10 +49,10 @@ def forces_of(problem: AllocationProblem, plan: Plan) -> tuple[Force, ...]:
     point = point_of(problem, plan.trades, plan.sizes)
     firm = [*_smooth(point), *_rows(problem, plan.prices), *_impact(problem, plan)]
     kinked = list(_kinked(problem, plan.prices))
-    missing = -np.sum([force.pulls for force in firm], axis=0)
+    missing = -_added([force.pulls for force in firm])
     near = np.full(len(missing), _AT)
     found = _balanced(plan, kinked, missing, near)
-    left = np.abs(np.sum([force.pulls for force in found], axis=0) - missing)
+    left = np.abs(_added([force.pulls for force in found]) - missing)
     if left.max() > _LEFT:
         # So near a kink that it is worth nothing to go there: it is as good as at it.
         near = np.clip(_WORTHLESS / np.maximum(left, _LEFT), _AT, _AT_MOST)
@@ -65,17 +66,22 @@ def _balanced(plan: Plan, kinked: list[_Kinked], missing: Floats, near: Floats) 
     near: (n,) how close to a kink, or a bound, a trade is taken to be at it.
     """
     lower, upper = _sides(kinked, plan.trades, near)
-    low, high = np.sum(lower, axis=0), np.sum(upper, axis=0)
-    width = high - low
+    low = _added(lower)
+    width = _added(upper) - low
     # Of several charges at their kinks each gives the same part of what it can.
     part = np.divide(missing - low, width, out=np.zeros_like(width), where=width > 0.0)
-    part = np.clip(part, 0.0, 1.0)
+    part = np.minimum(np.maximum(part, 0.0), 1.0)
     given = [
         Force(one.name, below + part * (above - below))
         for one, below, above in zip(kinked, lower, upper, strict=True)
     ]
-    left = missing - np.sum([force.pulls for force in given], axis=0)
+    left = missing - _added([force.pulls for force in given])
     return [*given, *_bounds(plan, left, near)]
+
+
+def _added(rows: Sequence[Floats]) -> Floats:
+    """(n,) the sum of some rows, in their order."""
+    return reduce(np.add, rows)
 
 
 def _smooth(point: Point) -> Iterator[Force]:

@@ -114,15 +114,13 @@ class _Prepared(AllocationProblem):
 
 def prepare(problem: AllocationProblem) -> AllocationProblem:
     """The same problem, whose rows `further_of` needs not put together again."""
-    if problem.charges is not NO_CHARGES and problem.charges.none:
-        problem = replace(problem, charges=NO_CHARGES)
-    if not problem.limits:
-        return problem
+    charges = NO_CHARGES if problem.charges.none else problem.charges
     further = further_of(problem)
     if not len(further.bound):
-        return replace(problem, limits=())
+        same = charges is problem.charges and not problem.limits
+        return problem if same else replace(problem, charges=charges, limits=())
     given = {name: getattr(problem, name) for name in _FIELDS}
-    return _Prepared(**given, further=further)
+    return _Prepared(**{**given, "charges": charges}, further=further)
 
 
 def further_of(problem: AllocationProblem) -> Further:
@@ -132,30 +130,25 @@ def further_of(problem: AllocationProblem) -> Further:
     if not problem.limits:
         return _NONE
     n = len(problem.instruments)
-    kinds = [
-        [
-            part
-            for at, one in enumerate(problem.limits)
-            if one.kind == kind
-            for part in _sides(at, one)
-        ]
-        for kind in Counts._fields
-    ]
-    parts = [part for kind in kinds for part in kind]
+    found: dict[str, list[_Part]] = {kind: [] for kind in Counts._fields}
+    for at, one in enumerate(problem.limits):
+        found[one.kind] += _sides(at, one)
+    parts = [part for kind in found.values() for part in kind]
     linear, gross = (
-        np.concatenate([np.zeros((0, n)), *(part.rows for part in kind)]) for kind in kinds[:2]
+        np.concatenate([np.zeros((0, n)), *(part.rows for part in found[kind])])
+        for kind in ("linear", "gross")
     )
     sizes = [len(part.bound) for part in parts]
     return Further(
         linear=linear,
         gross=gross,
-        counts=Counts(*(sum(len(part.bound) for part in kind) for kind in kinds)),
+        counts=Counts(*(sum(len(part.bound) for part in kind) for kind in found.values())),
         before=linear_before(problem, linear),
         bound=np.concatenate([NOTHING, *(part.bound for part in parts)]),
         scale=np.concatenate([NOTHING, *(part.scale for part in parts)]),
         side=np.repeat(np.array([part.side for part in parts], dtype=np.float64), sizes),
         tier=np.repeat(np.array([part.tier for part in parts], dtype=np.int64), sizes),
-        source=tuple((part.limit, int(row)) for part in parts for row in part.kept),
+        source=tuple([(part.limit, row) for part in parts for row in part.kept.tolist()]),
     )
 
 
@@ -163,13 +156,13 @@ def _sides(at: int, limit: WeightLimit) -> Iterator[_Part]:
     """A limit's rows that bound from above, then those that bound from below."""
     scale = np.ones(len(limit.labels))
     if limit.kind in {"linear", "gross"}:
-        largest = np.max(np.abs(limit.rows), axis=1, initial=0.0)
+        largest = np.abs(limit.rows).max(axis=1, initial=0.0)
         scale = np.where(largest > 0.0, largest, 1.0)
-    for side, bounds in ((1.0, limit.upper), (-1.0, limit.lower)):
-        with np.errstate(over="ignore"):
-            scaled = bounds / scale
+    with np.errstate(over="ignore"):
+        sides = (1.0, limit.upper / scale), (-1.0, limit.lower / scale)
+    for side, scaled in sides:
         # A bound that no weights could reach, in the unit of its row, bounds nothing.
-        kept = np.flatnonzero(np.isfinite(scaled))
+        kept = np.isfinite(scaled).nonzero()[0]
         if len(kept):
             yield _Part(
                 limit=at,

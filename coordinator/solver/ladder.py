@@ -35,7 +35,7 @@ from coordinator.solver.violations import (
     broken_names,
     measure,
 )
-from coordinator.solver.worth import NO_SIZES, objective
+from coordinator.solver.worth import NO_SIZES
 
 __all__ = ["Plan", "climb"]
 
@@ -48,7 +48,8 @@ class Plan:
     """Continuous trades, before rounding, and how they were found.
 
     room: what the trades were allowed; allowed: the violations it includes; certified: within
-    gap_max of the best. sizes: (s,) of the sleeves; gap: certified distance to the best.
+    gap_max of the best. sizes: (s,) of the sleeves; gap: certified distance to the best; worth: the
+    objective, where it is certified.
     """
 
     trades: Floats
@@ -63,6 +64,7 @@ class Plan:
     remarks: tuple[str, ...]
     sizes: Floats = field(default_factory=lambda: NO_SIZES)
     gap: float = float("inf")
+    worth: float = 0.0
 
 
 def climb(
@@ -198,7 +200,7 @@ def _first_certified(
     remarks: list[str] = []
     for solver in solvers:
         found = optimise(problem, room, shelf, settings, solver)
-        if _certified(problem, found, settings):
+        if _certified(found, settings):
             plan = _plan(room, allowed, found, tuple(remarks))
             return _with_house(problem, plan, found, shelf, settings)
         if found.status != CONE_BINDS:
@@ -229,6 +231,7 @@ def _plan(
         remarks=remarks,
         sizes=found.sizes,
         gap=max(found.gap, 0.0),
+        worth=found.worth,
     )
 
 
@@ -244,7 +247,7 @@ def _with_house(
         problem,
         plan.room,
         found,
-        lambda answer: _certified(problem, answer, settings),
+        lambda answer: _certified(answer, settings),
         shelf,
         settings,
     )
@@ -258,10 +261,9 @@ def _with_house(
     return replace(under, rung=rung)
 
 
-def _certified(problem: AllocationProblem, found: Solution, settings: SolverSettings) -> bool:
+def _certified(found: Solution, settings: SolverSettings) -> bool:
     """Whether the answer keeps the room and is within gap_max (of values above 1) of the best."""
-    size = max(1.0, abs(objective(problem, found.trades, found.sizes)))
-    return found.excess <= EXCESS_MAX and found.gap <= settings.gap_max * size
+    return found.excess <= EXCESS_MAX and found.gap <= settings.gap_max * max(1.0, abs(found.worth))
 
 
 def _rule(problem: AllocationProblem, before: Violations, remarks: tuple[str, ...]) -> Plan:

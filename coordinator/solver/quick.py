@@ -14,7 +14,6 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.curved import has_curved_cost, solve_curved
 from coordinator.solver.factor_qp import suits_factors
-from coordinator.solver.model import scale_of
 from coordinator.solver.polish import polish
 from coordinator.solver.resting import is_balanced
 from coordinator.solver.room import Room
@@ -148,6 +147,5 @@ def _solve(
         )
     if has_curved_cost(problem):
         return solve_curved(problem, room, parts, slopes, settings)
-    scale = scale_of(problem)
     left = room_left(problem, room, parts.start)
-    return solve_parts(problem, room, parts, slopes, left, scale, settings)
+    return solve_parts(problem, room, parts, slopes, left, settings)

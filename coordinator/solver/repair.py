@@ -31,15 +31,16 @@ def repair(
     wanted: Floats,
     mandatory: Flags,
     *,
+    now: Violations,
     before: Violations,
     allowed: Violations,
 ) -> Floats:
     """(n,) trades trimmed to keep all limits on sums, then completed where a breach remains.
 
-    mandatory: (n,) trades that reduce a breached position, trimmed last. before: violations that
-    may stay; allowed: those aimed at. The caller checks the result: a repair may fail.
+    mandatory: (n,) trades that reduce a breached position, trimmed last. now: what the trades
+    break; before: violations that may stay; allowed: those aimed at. The caller checks the result:
+    a repair may fail.
     """
-    now = measure(problem, trades)
     done = not now.worse_than(before) and _missing(now, allowed) <= ROUNDING_TOLERANCE
     if done and soft_kept(now, allowed):
         return trades  # nothing to trim and nothing to complete

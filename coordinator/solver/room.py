@@ -22,7 +22,8 @@ __all__ = ["Room", "make_room", "weights_before"]
 class Room:
     """What trades z may do; fractions of NAV.
 
-    up, down: (n,) position limits on z; trade: (n,) largest |z|. highest, lowest: (n,) weights
+    up, down: (n,) position limits on z; trade: (n,) largest |z|; box: (n,) smallest and (n,)
+    largest z that these allow together. highest, lowest: (n,) weights
     before trading with all working buys, respectively all working sells, filled. gross, cash,
     turnover: bounds on the sums, the tightest where further limits bound the same. linear: (k,)
     bounds on the further linear rows of z; groups: (k,) on the further rows of exposure;
@@ -34,6 +35,7 @@ class Room:
     up: Floats
     down: Floats
     trade: Floats
+    box: tuple[Floats, Floats]
     highest: Floats
     lowest: Floats
     gross: float
@@ -44,13 +46,6 @@ class Room:
     volatility: float = np.inf
     house: float = np.inf
 
-    @property
-    def box(self) -> tuple[Floats, Floats]:
-        """(n,) smallest and (n,) largest z that position and trade limits allow together."""
-        low = np.maximum(self.down, -self.trade)
-        high = np.minimum(self.up, self.trade)
-        # Allowed violations are found to within the solver's tolerance: never let the sides cross.
-        return np.minimum(low, high), high
 
 
 def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> Room:
@@ -66,11 +61,16 @@ def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> 
     exposure = np.maximum(highest, -lowest)
     trade = _reach(problem, lowest, float(exposure.sum()), max(left - problem.cash_floor, 0.0))
     widest = exposure + trade
-    dearest = float((trade * (1.0 + problem.cost_buy)).sum())
+    dearest = float(trade.sum() + trade @ problem.cost_buy)
+    up, down = np.minimum(up, trade + 1.0), np.maximum(down, -trade - 1.0)
+    high = np.minimum(up, trade)
+    # Allowed violations are found to within the solver's tolerance: never let the sides cross.
+    low = np.minimum(np.maximum(down, -trade), high)
     room = Room(
-        up=np.minimum(up, trade + 1.0),
-        down=np.maximum(down, -trade - 1.0),
+        up=up,
+        down=down,
         trade=trade,
+        box=(low, high),
         highest=highest,
         lowest=lowest,
         gross=min(gross, float(widest.sum()) + 1.0),

@@ -41,14 +41,15 @@ _BY_LOTS_MIN = 1e-4
 class Lots:
     """Whole-lot trades.
 
-    trades: (n,) fractions of NAV. counts: (n,) as `Allocation.lots`. held: nothing else kept to the
-    limits.
+    trades: (n,) fractions of NAV. counts: (n,) as `Allocation.lots`. violations: of the trades.
+    held: nothing else kept to the limits.
     """
 
     trades: Floats
     counts: Floats
-    held: bool
-    remarks: tuple[str, ...]
+    violations: Violations
+    held: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 def round_trades(
@@ -61,19 +62,20 @@ def round_trades(
     all hard limits wins.
     """
     if not np.any(wanted):
-        return _lots(problem, wanted, held=False, remarks=())
-    for trades, remark in _candidates(problem, wanted, before, allowed):
-        gave_up = bool(remark) and not np.any(trades)
-        found = measure(problem, trades)
+        return _lots(problem, wanted, before)
+    for trades, found, remark in _candidates(problem, wanted, before, allowed):
+        gave_up = bool(remark) and not trades.any()
         if not gave_up and not found.worse_than(before):
-            better = improve(problem, trades, wanted)
-            said = _by_whole_lots(problem, measure(problem, better), allowed)
-            return _lots(problem, better, held=False, remarks=(*remark, *said))
+            better = improve(problem, trades, wanted, found)
+            if better is not trades:
+                found = measure(problem, better)
+            said = _by_whole_lots(problem, found, allowed)
+            return _lots(problem, better, found, remarks=(*remark, *said))
     nothing = np.zeros_like(wanted)
     why = "no whole-lot trades keep all limits: held"
     if np.any(problem.working_buys) and np.any(problem.working_sells):
         why += "; open buys and sells leave them little room"
-    return _lots(problem, nothing, held=True, remarks=(why,))
+    return _lots(problem, nothing, before, held=True, remarks=(why,))
 
 
 def _by_whole_lots(
@@ -89,22 +91,26 @@ def _by_whole_lots(
 
 def _candidates(
     problem: AllocationProblem, wanted: Floats, before: Violations, allowed: Violations
-) -> Iterator[tuple[Floats, tuple[str, ...]]]:
-    """What to try, best first.
+) -> Iterator[tuple[Floats, Violations, tuple[str, ...]]]:
+    """What to try, best first, with what it breaks and what to say of it.
 
     All trades repaired, those that can be had one by one or in pairs, those that mend a position.
     """
     mandatory = _mandatory(wanted, before)
     rounded = _round_each(problem, wanted, mandatory)
-    yield repair(problem, rounded, wanted, mandatory, before=before, allowed=allowed), ()
+    now = measure(problem, rounded)
+    trades = repair(problem, rounded, wanted, mandatory, now=now, before=before, allowed=allowed)
+    yield trades, now if trades is rounded else measure(problem, trades), ()
     exact = np.where(problem.lot_weight > 0.0, rounded, wanted)
     if not np.array_equal(exact, rounded):
         # Where a limit leaves no room, such as an equality, dust counts.
-        yield exact, ()
+        yield exact, measure(problem, exact), ()
     remark = "whole lots break a limit: kept one by one those trades that do not"
-    yield one_by_one(problem, rounded, mandatory, before), (remark,)
-    yield in_pairs(problem, rounded, mandatory, before), (remark,)
-    yield np.where(mandatory, rounded, 0.0), (remark,)
+    for way in (one_by_one, in_pairs):
+        trades = way(problem, rounded, mandatory, before)
+        yield trades, measure(problem, trades), (remark,)
+    trades = np.where(mandatory, rounded, 0.0)
+    yield trades, measure(problem, trades), (remark,)
 
 
 def _mandatory(wanted: Floats, before: Violations) -> Flags:
@@ -124,14 +130,15 @@ def _round_each(
     lot = problem.lot_weight
     step = np.where(lot > 0.0, lot, 1.0)
     counts = np.abs(wanted) / step
-    down = np.where(lot > 0.0, np.floor(counts + _LOT_SNAP) * step, np.abs(wanted))
-    up = np.where(lot > 0.0, np.ceil(counts - _LOT_SNAP) * step, np.abs(wanted))
-    smallest = np.where(lot > 0.0, np.ceil(problem.trade_min / step) * step, problem.trade_min)
-    away = np.maximum(up, smallest)
-    # Away from zero only as far as the trade itself is possible.
-    fits = (away <= problem.trade_max) & _inside(problem, np.sign(wanted) * away, wanted)
-    forced = np.where(fits, away, down)
-    size = np.where(mandatory, forced, down)
+    size = np.where(lot > 0.0, np.floor(counts + _LOT_SNAP) * step, np.abs(wanted))
+    away = size
+    if mandatory.any():
+        up = np.where(lot > 0.0, np.ceil(counts - _LOT_SNAP) * step, np.abs(wanted))
+        smallest = np.where(lot > 0.0, np.ceil(problem.trade_min / step) * step, problem.trade_min)
+        away = np.maximum(up, smallest)
+        # Away from zero only as far as the trade itself is possible.
+        fits = (away <= problem.trade_max) & _inside(problem, np.sign(wanted) * away, wanted)
+        size = np.where(mandatory & fits, away, size)
     size = np.where(size + _LOT_SNAP * lot < max(problem.trade_min, _DUST), 0.0, size)
     exits = _exits(problem, wanted, np.where(mandatory, away, size))
     return np.where(exits, -problem.filled, np.sign(wanted) * size)
@@ -155,7 +162,9 @@ def _exits(problem: AllocationProblem, wanted: Floats, size: Floats) -> Flags:
     idle = (problem.working_buys == 0.0) & (problem.working_sells == 0.0)
     against = wanted * problem.filled < 0.0
     lands = (np.abs(problem.filled + wanted) <= _EXIT_SNAP) & (np.abs(wanted) >= held / 2)
-    crosses = (np.abs(wanted) <= held) & (size > held) & _inside(problem, -problem.filled, wanted)
+    crosses = (np.abs(wanted) <= held) & (size > held)
+    if crosses.any():
+        crosses &= _inside(problem, -problem.filled, wanted)
     step = np.where(problem.lot_weight > 0.0, problem.lot_weight, 1.0)
     odd = (problem.lot_weight > 0.0) & (np.abs(held / step - np.rint(held / step)) > _WHOLE_SNAP)
     possible = (held > 0.0) & (held <= problem.trade_max) & (problem.exit_odd_lot | ~odd)
@@ -164,7 +173,12 @@ def _exits(problem: AllocationProblem, wanted: Floats, size: Floats) -> Flags:
 
 
 def _lots(
-    problem: AllocationProblem, trades: Floats, *, held: bool, remarks: tuple[str, ...]
+    problem: AllocationProblem,
+    trades: Floats,
+    violations: Violations,
+    *,
+    held: bool = False,
+    remarks: tuple[str, ...] = (),
 ) -> Lots:
     """Count the lots: whole numbers, but for an odd-lot exit, whose count is what is held."""
     lot = problem.lot_weight
@@ -175,4 +189,4 @@ def _lots(
     # A holding of whole lots, but for float dust, is sold in whole lots.
     near = (np.abs(counts - whole) <= _WHOLE_SNAP) & (whole != 0.0)
     counts = np.where((lot > 0.0) & near, whole, counts)
-    return Lots(trades=trades + 0.0, counts=counts + 0.0, held=held, remarks=remarks)
+    return Lots(trades + 0.0, counts + 0.0, violations, held, remarks)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices
 from coordinator.solver.factor_qp import set_up_factors, suits_factors
+from coordinator.solver.model import scale_of
 from coordinator.solver.pinned import pin
 from coordinator.solver.room import Room
 from coordinator.solver.segments import Segments, can_bind, size_units
@@ -41,7 +42,6 @@ def solve_parts(
     parts: Segments,
     slopes: Floats,
     left: Floats,
-    scale: float,
     settings: SolverSettings,
     bent: Floats | None = None,
 ) -> Solution:
@@ -56,6 +56,7 @@ def solve_parts(
         # A parabola's answer is not the problem's, and is not held to its certificate.
         if bent is not None or max(answer.gap, answer.excess) <= _EXACT:
             return answer
+    scale = scale_of(problem)
     solver = set_up(problem, parts, kept, left[kept], scale, slopes, settings, bent)
     status = STATUS.get(solver.solve(), "failed")
     result = solver.result

@@ -81,10 +81,12 @@ def cut(problem: AllocationProblem, room: Room) -> Segments:
     turn, zero = kink(problem), -problem.start
     rates = rates_of(problem)
     start = np.minimum(np.maximum(0.0, low), high)
-    kinks = [start, np.minimum(np.maximum(turn, low), high)]
+    turned = np.minimum(np.maximum(turn, low), high)
+    kinks = np.array([np.minimum(start, turned), np.maximum(start, turned)])
     if rates.long is not None:
-        kinks.append(np.minimum(np.maximum(zero, low), high))
-    ends = np.stack([low, *np.sort(np.stack(kinks), axis=0), high])
+        held = np.minimum(np.maximum(zero, low), high)
+        kinks = np.sort(np.array([*kinks, held]), axis=0)
+    ends = np.array([low, *kinks, high])
     below, above = ends[:-1], ends[1:]
     piece, name = np.nonzero(above - below > _NARROW)
     below, above, at = below[piece, name], above[piece, name], start[name]
@@ -93,7 +95,7 @@ def cut(problem: AllocationProblem, room: Room) -> Segments:
     cost = np.where(bought, rates.buy[name], -rates.sell[name])
     if rates.long is not None and rates.short is not None:
         cost = cost + np.where(middle > zero[name], rates.long[name], -rates.short[name])
-    uses = np.stack(
+    uses = np.array(
         [
             np.where(middle > turn[name], 1.0, -1.0),
             # Selling one unit brings 1 - cost_sell.

@@ -20,6 +20,7 @@ efficient semismooth Newton augmented Lagrangian method for solving Lasso proble
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -120,17 +121,17 @@ class _Now(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Equations:
-    """own @ u = uses @ lengths(u) + given, of N numbers u: m returns, s sizes, r prices.
+    """own @ u = lengths(u) @ uses + given, of N numbers u: m returns, s sizes, r prices.
 
-    pulls: (N, k) of a unit of each number at each part; uses: (N, k). cost: (k,) less slope. gives:
-    (k,) -1 / d. low, high: (k,) the ends of parts as trades from z0; before: (k,) where lengths
-    begin. least, most: (m + s,) bounds of returns and sizes; weight: (m + s,) their own curvature.
-    reach: (r,) what a unit of each price can move.
+    uses: (k, N) of each number by each part, which a unit of it pulls at as much, side: (N,) 1, or
+    -1 against it. cost: (k,) less slope. gives: (k,) -1 / d. low, high: (k,) the ends of parts as
+    trades from z0; before: (k,) where lengths begin. least, most: (m + s,) bounds of returns and
+    sizes; weight: (m + s,) their own curvature. reach: (r,) what a unit of each price can move.
     """
 
     own: Floats
-    pulls: Floats
     uses: Floats
+    side: Floats
     given: Floats
     cost: Floats
     gives: Floats
@@ -144,9 +145,9 @@ class _Equations:
 
     def at(self, numbers: Floats) -> _Now:
         """What these numbers leave."""
-        wished = (self.cost + numbers @ self.pulls) * self.gives
+        wished = (self.cost + self.uses @ (self.side * numbers)) * self.gives
         lengths = np.minimum(np.maximum(wished, self.low), self.high) - self.before
-        slack = self.own @ numbers - self.uses @ lengths - self.given
+        slack = self.own @ numbers - lengths @ self.uses - self.given
         rows = len(self.least)
         alone = numbers[:rows] - slack[:rows] / self.weight
         missed = numbers[:rows] - np.minimum(np.maximum(alone, self.least), self.most)
@@ -170,21 +171,25 @@ class _Equations:
 def _direction(equations: _Equations, numbers: Floats, now: _Now) -> Floats | None:
     """(N,) to the solution of the piece that the numbers stand in; None where it has none."""
     rows = len(equations.least)
-    inner = np.flatnonzero(now.inner)
-    follow = equations.uses[:, inner] * equations.gives[inner]
-    slopes = equations.own - follow @ equations.pulls[:, inner].T
-    at = np.arange(rows, len(numbers))
-    follows, reach = slopes[at, at], equations.reach
-    level = min(_LEVEL, np.sqrt(now.squared) / 10.0)  # the last steps are Newton's own
+    inner = now.inner.nonzero()[0]
+    uses = equations.uses[inner]
+    slopes = equations.own - (uses.T * equations.gives[inner]) @ uses * equations.side
+    # The diagonal of the prices: how the parts that are inside follow each.
+    follows, reach = slopes.reshape(-1)[:: len(slopes) + 1][rows:], equations.reach
+    level = min(_LEVEL, math.sqrt(now.squared) / 10.0)  # the last steps are Newton's own
     hardly = np.where(follows > 0.0, np.minimum(_ALONE * reach, follows), _ALONE * reach)
-    slopes[at, at] += np.where(follows > _HARDLY * reach, level * reach, hardly)
+    follows += np.where(follows > _HARDLY * reach, level * reach, hardly)
     inside = (now.alone > equations.least) & (now.alone < equations.most)
     free = np.concatenate([inside, numbers[rows:] * equations.reach > now.slack[rows:]])
     # What is not free goes to its bound, a price to 0.
     step = np.where(free, 0.0, -np.concatenate([now.missed, numbers[rows:]]))
     wanted = -(now.slack + slopes @ step)
     try:
-        step[free] = np.linalg.solve(slopes[free][:, free], wanted[free])
+        if free.all():
+            step = np.linalg.solve(slopes, wanted)
+        else:
+            moving = free.nonzero()[0]
+            step[moving] = np.linalg.solve(slopes[moving[:, None], moving], wanted[moving])
     except np.linalg.LinAlgError:
         return None
     return step if np.isfinite(step).all() else None
@@ -194,7 +199,7 @@ def _along(
     equations: _Equations, numbers: Floats, now: _Now, direction: Floats
 ) -> tuple[Floats, _Now]:
     """How far to go along a step, and what is left there."""
-    if np.isfinite(equations.most).any() or direction @ now.slack >= 0.0:
+    if equations.side.min() < 0.0 or direction @ now.slack >= 0.0:
         return _to_less(equations, numbers, now, direction)
     return _to_lowest(equations, numbers, now, direction)
 
@@ -271,23 +276,23 @@ def _stated(
         curve = curve if added is None else curve + added
     curve = curve[name]
     among = delta * (targets.T @ targets) + np.diag(2.0 * sleeves.wish_weight)
-    weight = np.concatenate([np.full(len(factors.rows), gamma), np.diag(among)])
+    weight = np.concatenate([np.full(len(factors.rows), gamma), among.diagonal()])
     uses = parts.uses[kept][:, trades]
     if not (len(name) and curve.min() > 0.0 and weight.min(initial=1.0) > 0.0):
         return None
     cost, low, high = parts.cost[trades] - slopes[name], parts.low[trades], parts.high[trades]
-    reach = (uses**2 / np.maximum(curve, _LEAST * np.median(curve))).sum(axis=1)
-    along = float(np.median(curve * (high - low)))
-    if along < _FLAT * float(cost.std()) or reach.min(initial=1.0) <= 0.0:
+    reach = uses**2 @ (1.0 / np.maximum(curve, _LEAST * _middle(curve)))
+    if _middle(curve * (high - low)) < _FLAT * _spread(cost) or reach.min(initial=1.0) <= 0.0:
         return None
     returns, held = gamma * factors.rows[:, name], delta * targets[name].T
     m, s, r = len(returns), len(held), len(kept)
     own = np.zeros((m + s + r, m + s + r))
-    own[:m, :m], own[m : m + s, m : m + s] = gamma * np.eye(m), among
+    own.reshape(-1)[: m * (m + s + r) : m + s + r + 1] = gamma
+    own[m : m + s, m : m + s] = among
     return _Equations(
         own=own,
-        pulls=np.concatenate([returns, -held, uses]),
-        uses=np.concatenate([returns, held, uses]),
+        uses=np.ascontiguousarray(np.concatenate([returns, held, uses]).T),
+        side=np.concatenate([np.ones(m), np.full(s, -1.0), np.ones(r)]),
         given=np.concatenate([np.zeros(m), slopes[n:], -left]),
         cost=cost,
         gives=-1.0 / curve,
@@ -299,6 +304,18 @@ def _stated(
         weight=weight,
         reach=reach,
     )
+
+
+def _middle(values: Floats) -> float:
+    """The median, of an even number the upper one."""
+    half = len(values) // 2
+    return float(np.partition(values, half)[half])
+
+
+def _spread(values: Floats) -> float:
+    """The standard deviation."""
+    apart = values - values.sum() / len(values)
+    return float(np.sqrt(apart @ apart / len(values)))
 
 
 def _no_sleeves(n: int) -> Sleeves:

@@ -23,6 +23,7 @@ SIZE_LARGEST = 100.0
 _SETTLES_MAX = 12
 """Rounds in which sizes settle at their bounds or between them."""
 _SAME = 1e-13
+_TINY = np.finfo(float).tiny
 _TOLERANCE = 1e-12
 """Tighter than a decision's: what is left here is told as the strategies' sizes."""
 
@@ -32,12 +33,17 @@ def sizes_most(sleeves: Sleeves) -> Floats:
     return np.minimum(sleeves.size_max, SIZE_LARGEST)
 
 
-def best_sizes(problem: AllocationProblem, trades: Floats) -> Floats:
-    """(s,) sizes at which wishes and house are charged least after these trades, (n,)."""
+def best_sizes(
+    problem: AllocationProblem, trades: Floats, begun: Floats | None = None
+) -> Floats:
+    """(s,) sizes at which wishes and house are charged least after these trades, (n,).
+
+    begun: (s,) sizes to begin from, best those of trades nearby; otherwise those wished for.
+    """
     if problem.sleeves is None or not len(problem.sleeves.names):
         return NO_SIZES
-    weight = np.full(len(trades), problem.sleeves.house_weight)
-    return _fitted(problem.sleeves, problem.start + trades, weight)
+    weight = problem.sleeves.house_weight
+    return _fitted(problem.sleeves, problem.start + trades, weight, begun)
 
 
 def likely_sizes(problem: AllocationProblem) -> Floats:
@@ -58,16 +64,22 @@ def likely_sizes(problem: AllocationProblem) -> Floats:
     return _fitted(sleeves, asked, weight)
 
 
-def _fitted(sleeves: Sleeves, weights: Floats, charged: Floats) -> Floats:
-    """(s,) sizes of least sum of pi (a - abar)^2 and charged / 2 (weights - T a)^2. Both (n,)."""
+def _fitted(
+    sleeves: Sleeves, weights: Floats, charged: Floats | float, begun: Floats | None = None
+) -> Floats:
+    """(s,) sizes of least sum of pi (a - abar)^2 and charged / 2 (weights - T a)^2.
+
+    weights: (n,). charged: (n,), or one number for all.
+    """
     most, targets, pi = sizes_most(sleeves), sleeves.targets, sleeves.wish_weight
-    pulled = charged[:, None] * targets
-    curvature = targets.T @ pulled + np.diag(2.0 * pi)
+    pulled = (charged[:, None] if isinstance(charged, np.ndarray) else charged) * targets
+    curvature = targets.T @ pulled
+    curvature.reshape(-1)[:: len(pi) + 1] += 2.0 * pi
     linear = -(pulled.T @ weights) - 2.0 * pi * sleeves.wished
-    largest = float(np.diag(curvature).max(initial=0.0))
+    largest = float(curvature.reshape(-1)[:: len(pi) + 1].max(initial=0.0))
     if largest <= 0.0 or not (most > 0.0).any():
         return np.zeros(len(most))
-    begun = np.minimum(np.maximum(sleeves.wished, 0.0), most)
+    begun = np.minimum(np.maximum(sleeves.wished if begun is None else begun, 0.0), most)
     sizes = _settled(curvature, linear, most, begun)
     if sizes is None:
         near = _near(curvature / largest, linear / largest, most)
@@ -83,11 +95,18 @@ def _settled(curvature: Floats, linear: Floats, most: Floats, sizes: Floats) -> 
 
     Each is at a bound that it is pushed into, or nothing is gained by moving it.
     """
-    own = np.maximum(np.diag(curvature), np.finfo(float).tiny)
+    own = np.maximum(curvature.diagonal(), _TINY)
+    before = b""
     for _ in range(_SETTLES_MAX):
         alone = sizes - (curvature @ sizes + linear) / own
-        free = (alone > 0.0) & (alone < most)
-        moved = np.where(free, 0.0, np.where(alone > 0.0, most, 0.0))
+        above = alone > 0.0
+        free = above & (alone < most)
+        # Who rests and where says all: the same once more is the same sizes.
+        now = free.tobytes() + above.tobytes()
+        if now == before:
+            return np.minimum(np.maximum(sizes, 0.0), most)
+        before = now
+        moved = np.where(free, 0.0, np.where(above, most, 0.0))
         try:
             slopes = linear[free] + curvature[free] @ moved
             moved[free] = -np.linalg.solve(curvature[free][:, free], slopes)

@@ -42,7 +42,7 @@ class Solution:
 
     trades: (n,) inside every single-name bound. gap: certified distance to the optimum, infinite
     when there is no usable answer. excess: largest amount by which the room is overdrawn. sizes:
-    (s,) of the sleeves.
+    (s,) of the sleeves. worth: the objective, where the answer was judged.
     """
 
     solver: FoundBy
@@ -53,6 +53,7 @@ class Solution:
     gap: float
     excess: float
     sizes: Floats = field(default_factory=lambda: NO_SIZES)
+    worth: float = 0.0
 
 
 def judged(
@@ -71,11 +72,11 @@ def judged(
     trades = np.minimum(np.maximum(found, low), high)
     if problem.sleeves is not None:
         sizes = np.minimum(np.maximum(sizes, 0.0), sizes_most(problem.sleeves))
-    best = upper_bound(problem, room, trades, prices, sizes)
-    gap = best - objective(problem, trades, sizes)
+    worth = objective(problem, trades, sizes)
+    gap = upper_bound(problem, room, trades, prices, sizes, worth) - worth
     house = house_used(problem, trades, sizes) - room.house if problem.sleeves else 0.0
     excess = max(_overdrawn(problem, room, trades), house)
-    return Solution(solver, status, iterations, trades, prices, gap, excess, sizes)
+    return Solution(solver, status, iterations, trades, prices, gap, excess, sizes, worth)
 
 
 def no_solution(
@@ -105,7 +106,7 @@ def _overdrawn(problem: AllocationProblem, room: Room, trades: Floats) -> float:
     """Largest amount by which trades overdraw the room of the sums, fraction of NAV."""
     exposure = np.maximum(room.highest + trades, -(room.lowest + trades))
     paid, turned = cash_paid(problem, trades), turnover_used(trades)
-    sums = np.sum(exposure) - room.gross, paid - room.cash, turned - room.turnover
+    sums = float(exposure.sum()) - room.gross, paid - room.cash, turned - room.turnover
     return float(max(*sums, _rows_overdrawn(problem, room, trades, exposure), 0.0))
 
 

@@ -47,15 +47,16 @@ class _Moves:
     gain: Floats
 
 
-def improve(problem: AllocationProblem, trades: Floats, wanted: Floats) -> Floats:
+def improve(
+    problem: AllocationProblem, trades: Floats, wanted: Floats, kept: Violations
+) -> Floats:
     """(n,) whole-lot trades worth at least as much, no limit broken further.
 
-    wanted: (n,) the continuous trades. trades: (n,) whole lots.
+    wanted: (n,) the continuous trades. trades: (n,) whole lots, which break what is in kept.
     """
     names = _movable(problem, trades, wanted)
     if not len(names) or _worth(problem, wanted) - _worth(problem, trades) <= _LOSS_MIN:
         return trades
-    kept = measure(problem, trades)
     for _ in range(_MOVES_MAX):
         better = _better(problem, trades, wanted, names, kept)
         if better is None:

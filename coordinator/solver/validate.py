@@ -6,6 +6,7 @@ a good answer: infeasible, breached or contradictory limits are normal input.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -120,14 +121,15 @@ def _passes(problem: AllocationProblem, n: int) -> bool:
         return False
     if problem.exit_odd_lot.shape != (n,):
         return False
-    scalars = np.array([float(getattr(problem, name)) for name in _SCALARS])
+    scalars = [float(getattr(problem, name)) for name in _SCALARS]
     rows = np.array(vectors, dtype=np.float64)
-    signs = scalars[_NONNEGATIVE_SCALARS] >= 0, rows[_NONNEGATIVE_ROWS] >= 0
     return bool(
         np.isfinite(rows).all()
-        and np.isfinite(scalars).all()
-        and np.isfinite(problem.covariance).all()
-        and all(sign.all() for sign in signs)
+        and all(map(math.isfinite, scalars))
+        # What is not finite makes a sum that is not, and is looked for.
+        and (math.isfinite(problem.covariance.sum()) or np.isfinite(problem.covariance).all())
+        and (rows[_NONNEGATIVE_ROWS] >= 0).all()
+        and all(scalars[i] >= 0 for i in _NONNEGATIVE_SCALARS)
         and all(getattr(problem, name) > 0 for name in _POSITIVE)
         and not (problem.working_sells > 0).any()
     )

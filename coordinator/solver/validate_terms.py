@@ -6,6 +6,7 @@ Place in the flow: asked by `validate`. It must never judge whether a charge is 
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,19 @@ def _check_charges(problem: AllocationProblem, n: int) -> None:
 
 
 def _check_sleeves(sleeves: Sleeves, n: int) -> None:
-    s = len(sleeves.names)
+    s, numbers = len(sleeves.names), (sleeves.house_weight, sleeves.house_max)
+    rows = sleeves.wished, sleeves.wish_weight, sleeves.size_max
+    if sleeves.targets.shape == (n, s) and all(one.shape == (s,) for one in rows):
+        # Right in one go; otherwise the fields are gone through. NaN is not within any bound.
+        sizes = np.concatenate([np.abs(sleeves.targets).reshape(-1), np.abs(rows[0]), rows[1]])
+        if (
+            bool((sizes <= _LARGEST).all())
+            and bool((rows[1] >= 0.0).all())
+            and bool((rows[2] >= 0.0).all())
+            and 0.0 <= numbers[0] <= _LARGEST
+            and numbers[1] >= 0.0
+        ):
+            return
     _check_shape("sleeves.targets", sleeves.targets, (n, s))
     for name in ("size_max", "wished", "wish_weight"):
         value = getattr(sleeves, name)
@@ -147,12 +160,14 @@ def _check_factors(factors: RiskEstimate, covariance: Floats, n: int) -> None:
     rows = factors.rows
     _check_shape("factors.rows", rows, (rows.shape[0] if rows.ndim else 0, n))
     _check_shape("factors.rest", factors.rest, (n,))
-    _check_finite("factors.rows", rows)
-    _check_finite("factors.rest", factors.rest)
-    if np.any(factors.rest < 0):
+    # What is not finite makes a sum that is not.
+    if not np.isfinite(float(rows.sum()) + float(factors.rest.sum())):
+        _check_finite("factors.rows", rows)
+        _check_finite("factors.rest", factors.rest)
+    if (factors.rest < 0.0).any():
         raise ProblemError("factors.rest", "is negative", remedy="give zero or more")
     # One vector tells two matrices apart: all pairs would take longer than a solve.
-    probe = np.cos(np.arange(n, dtype=np.float64))
+    probe = _probe(n)
     told = rows.T @ (rows @ probe) + factors.rest * probe
     known = covariance @ probe
     if np.abs(told - known).max(initial=0.0) > _NEAR * max(np.abs(known).max(initial=0.0), 1e-300):
@@ -161,6 +176,13 @@ def _check_factors(factors: RiskEstimate, covariance: Floats, n: int) -> None:
             "are not those of the covariance",
             remedy="give covariance = factors.covariance()",
         )
+
+
+@lru_cache(maxsize=64)
+def _probe(n: int) -> Floats:
+    found: Floats = np.cos(np.arange(n, dtype=np.float64))
+    found.setflags(write=False)
+    return found
 
 
 def _check_shape(name: str, value: Floats, shape: tuple[int, ...]) -> None:

@@ -33,14 +33,15 @@ def cash_limit(
 
 def cash_left(problem: AllocationProblem, trades: Floats) -> float:
     """Cash after the trades, their costs and all working buys, no working sell: fraction of NAV."""
-    reserved = problem.working_buys @ (1.0 + problem.cost_buy)
+    buys = problem.working_buys
+    reserved = buys.sum() + buys @ problem.cost_buy
     return float(problem.cash - reserved - cash_paid(problem, trades))
 
 
 def cash_paid(problem: AllocationProblem, trades: Floats) -> float:
     """What these trades take of cash, costs and impact included: fraction of NAV."""
-    buys, sells = np.maximum(trades, 0.0), np.maximum(-trades, 0.0)
-    paid = buys @ (1.0 + problem.cost_buy) - sells @ (1.0 - problem.cost_sell)
+    buys = np.maximum(trades, 0.0)
+    paid = trades.sum() + buys @ problem.cost_buy + (buys - trades) @ problem.cost_sell
     if problem.charges.none:
         return float(paid)
     return float(paid + impact_paid(problem, trades).sum())

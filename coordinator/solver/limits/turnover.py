@@ -23,4 +23,4 @@ def turnover_limit(buys: cp.Expression, sells: cp.Expression, room: cp.Parameter
 
 def turnover_used(trades: Floats) -> float:
     """Half the absolute weight traded, fraction of NAV. trades: (n,) signed fractions of NAV."""
-    return float(np.sum(np.abs(trades))) / 2
+    return float(np.abs(trades).sum()) / 2

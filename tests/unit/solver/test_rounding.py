@@ -19,7 +19,7 @@ from .conftest import Make, build
 @pytest.fixture(autouse=True)
 def _no_swaps(monkeypatch: pytest.MonkeyPatch) -> None:
     """What rounding and its repairs do, before lots are moved for what that is worth."""
-    monkeypatch.setattr(rounding_module, "improve", lambda _problem, trades, _wanted: trades)
+    monkeypatch.setattr(rounding_module, "improve", lambda _problem, trades, _wanted, _kept: trades)
 
 
 def rounded(p: AllocationProblem, wanted: list[float]) -> Lots:
