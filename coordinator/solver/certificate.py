@@ -121,7 +121,7 @@ def _candidates(
     if rates.long is not None:
         kinks.append(-problem.start)
     inner = [np.minimum(np.maximum(one, low), high) for one in kinks]
-    points = np.stack([low, high, *inner])
+    points = np.array([low, high, *inner])
     charges = problem.charges
     square = charges.impact_square is not None and prices.cash > 0.0
     if not (has_impact(problem) or square):
@@ -234,22 +234,20 @@ def one_sided_slopes(
     slope, rates = marginal_value(problem, trades, sizes) - pull, rates_of(problem)
     slope = slope - _impact_pull(problem, trades, prices)
     turn, weights = kink(problem), problem.start + trades
-    sides = (
-        (trades > 0.0, trades > turn, weights > 0.0),
-        (trades >= 0.0, trades >= turn, weights >= 0.0),
-    )
-    gains = []
-    for bought, up, long in sides:
-        cost = np.where(bought, rates.buy, -rates.sell)
-        if rates.long is not None and rates.short is not None:
-            cost = cost + np.where(long, rates.long, -rates.short)
-        traded = np.where(bought, 0.5, -0.5)
-        exposed = np.where(up, 1.0, -1.0)
+    # Two rows each, of a little less and of a little more: less of no trade is a sale.
+    bought = np.array((trades > 0.0, trades >= 0.0))
+    gains = slope - np.where(bought, rates.buy, -rates.sell)
+    if rates.long is not None and rates.short is not None:
+        long = np.array((weights > 0.0, weights >= 0.0))
+        gains -= np.where(long, rates.long, -rates.short)
+    if prices.turnover:
+        gains -= prices.turnover * np.where(bought, 0.5, -0.5)
+    if prices.cash:
         # Buying costs 1 + cost_buy of cash, selling one unit less brings 1 - cost_sell less: both 1
         # + cost.
-        cash = 1.0 + np.where(bought, problem.cost_buy, -problem.cost_sell)
-        priced = prices.turnover * traded + prices.cash * cash + gross * exposed
-        gains.append(slope - cost - priced)
+        gains -= prices.cash * (1.0 + np.where(bought, problem.cost_buy, -problem.cost_sell))
+    if prices.gross or len(prices.groups):
+        gains -= gross * np.where(np.array((trades > turn, trades >= turn)), 1.0, -1.0)
     return -gains[0], gains[1]
 
 

@@ -8,27 +8,37 @@ certified.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats, LimitReading
 from coordinator.core.words import listed
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.further import excess, further_of, used
 from coordinator.solver.ladder import Plan
-from coordinator.solver.limits import cash_left, gross_used, position_range, turnover_used
+from coordinator.solver.limits import (
+    cash_left,
+    cash_paid,
+    gross_used,
+    position_range,
+    turnover_used,
+)
 from coordinator.solver.sizes import best_sizes
 from coordinator.solver.solution import house_used
 from coordinator.solver.tiers import GAVE_MIN
+from coordinator.solver.trim import Flags
 
 __all__ = ["gave_way", "read_limits"]
 
 # A bound closer than this to the continuous trade binds, fraction of NAV.
 _BINDING = 1e-6
-_reading_of = partial(tuple.__new__, LimitReading)
+_reading_of: Callable[[Any], LimitReading] = partial(tuple.__new__, LimitReading)
 """A reading from all its fields, in half the time: a decision has a hundred."""
 HOUSE_TIER = 1_000
 """Of the house book's bound: it gives way before all others."""
@@ -163,11 +173,11 @@ def _reading(
 def _binding_prices(problem: AllocationProblem, plan: Plan) -> Prices:
     """The prices of the sums that bind; an interior point leaves dust on the others."""
     z, room, prices = plan.trades, plan.room, plan.prices
-    spare = room.cash - (cash_left(problem, np.zeros_like(z)) - cash_left(problem, z))
+    gross, turnover = prices.gross, prices.turnover
     binding = Prices(
-        gross=prices.gross if gross_used(problem, z) > room.gross - _BINDING else 0.0,
-        cash=prices.cash if spare < _BINDING else 0.0,
-        turnover=prices.turnover if turnover_used(z) > room.turnover - _BINDING else 0.0,
+        gross=gross if gross and gross_used(problem, z) > room.gross - _BINDING else 0.0,
+        cash=prices.cash if room.cash - cash_paid(problem, z) < _BINDING else 0.0,
+        turnover=turnover if turnover and turnover_used(z) > room.turnover - _BINDING else 0.0,
     )
     if not problem.limits:
         return binding
@@ -201,18 +211,36 @@ def _names(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple[Limi
     floor = (at < below + _BINDING) & (below >= -trade)
     buys, sells = (at > trade - _BINDING) & ~top, (at < _BINDING - trade) & ~floor
     gain = np.maximum(np.where(buys, up, 0.0), np.where(sells, down, 0.0))
-    rows, found = [], []
-    for which, limit, side, (used, bound, price) in (
-        (top, "position_max", "upper", (some[9], some[10], up)),
-        (floor, "position_min", "lower", (some[8], some[11], 0.0 - down)),
-        (buys | sells, "trade_max", "upper", (some[13], some[12], gain)),
-    ):
-        at = which.nonzero()[0]
-        names = [problem.instruments[i] for i in binding[at].tolist()]
-        numbers = (one[at].tolist() for one in (used, bound, price))
-        lines = zip(repeat(limit), names, *numbers, repeat(None), repeat(side), repeat(0), repeat(0.0))
+    names = [problem.instruments[i] for i in binding.tolist()]
+    return _by_name(
+        names,
+        _Bound("position_max", "upper", top, some[9], some[10], up),
+        _Bound("position_min", "lower", floor, some[8], some[11], 0.0 - down),
+        _Bound("trade_max", "upper", buys | sells, some[13], some[12], gain),
+    )
+
+
+class _Bound(NamedTuple):
+    """One limit of each of k names: (k,) whether it binds, what is used, the bound, its price."""
+
+    limit: str
+    side: str
+    binds: Flags
+    used: Floats
+    bound: Floats
+    price: Floats
+
+
+def _by_name(names: list[str], *bounds: _Bound) -> tuple[LimitReading, ...]:
+    """Readings where a limit binds, by name, and of one name in the order of the limits."""
+    rows: list[NDArray[np.intp]] = []
+    found: list[LimitReading] = []
+    for one in bounds:
+        at = one.binds.nonzero()[0]
+        numbers = (column[at].tolist() for column in (one.used, one.bound, one.price))
+        told = [names[i] for i in at.tolist()]
+        rest = repeat(None), repeat(one.side), repeat(0), repeat(0.0)
+        found += map(_reading_of, zip(repeat(one.limit), told, *numbers, *rest, strict=False))
         rows.append(at)
-        found += map(_reading_of, lines)
-    # By name, and of one name in the order above.
     order = np.argsort(np.concatenate(rows), kind="stable")
     return tuple([found[i] for i in order.tolist()])

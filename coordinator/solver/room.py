@@ -47,7 +47,6 @@ class Room:
     house: float = np.inf
 
 
-
 def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> Room:
     """The room of a problem, eased by the violations allowed (None: by none)."""
     nothing = np.zeros_like(problem.filled)

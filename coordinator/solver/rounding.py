@@ -67,10 +67,9 @@ def round_trades(
         gave_up = bool(remark) and not trades.any()
         if not gave_up and not found.worse_than(before):
             better = improve(problem, trades, wanted, found)
-            if better is not trades:
-                found = measure(problem, better)
-            said = _by_whole_lots(problem, found, allowed)
-            return _lots(problem, better, found, remarks=(*remark, *said))
+            left = found if better is trades else measure(problem, better)
+            said = _by_whole_lots(problem, left, allowed)
+            return _lots(problem, better, left, remarks=(*remark, *said))
     nothing = np.zeros_like(wanted)
     why = "no whole-lot trades keep all limits: held"
     if np.any(problem.working_buys) and np.any(problem.working_sells):

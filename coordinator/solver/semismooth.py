@@ -32,7 +32,6 @@ from coordinator.solver.factor_qp import suits_factors
 from coordinator.solver.segments import Segments, size_units
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.sizes import sizes_most
-from coordinator.solver.trim import Flags
 from coordinator.solver.worth import curvature_added, variance_weight
 
 __all__ = ["Coupled", "solve_coupled"]
@@ -89,12 +88,13 @@ def solve_coupled(
     if sleeves is not None:
         numbers[first:coupling] = np.minimum(np.maximum(sleeves.wished, 0.0), sizes_most(sleeves))
     now, dearest = equations.at(numbers), _DEAREST * equations.largest_slope()
+    left_over = equations.left(numbers, now)
     for step in range(1, settings.newton_steps_max + 1):
-        direction = _direction(equations, numbers, now)
+        direction = _direction(equations, numbers, now, left_over)
         if direction is None or numbers[coupling:].max(initial=0.0) > dearest:
             return None
-        numbers, now = _along(equations, numbers, now, direction)
-        if now.squared <= _EXACT:
+        numbers, now, left_over = _along(equations, numbers, now, left_over, direction)
+        if left_over.squared <= _EXACT:
             lengths = now.lengths
             if sleeves is not None:
                 lengths = np.concatenate([lengths, numbers[first:coupling] / size_units(sleeves)])
@@ -103,17 +103,24 @@ def solve_coupled(
 
 
 class _Now(NamedTuple):
-    """What some numbers leave.
+    """What some numbers lead to.
 
-    inner: (k,) parts that end inside their segment; lengths: (k,). slack: (N,) of the equations.
+    wished: (k,) trades from z0 were segments endless; lengths: (k,). slack: (N,) of the equations.
+    """
+
+    wished: Floats
+    lengths: Floats
+    slack: Floats
+
+
+class _Left(NamedTuple):
+    """What some numbers leave to do.
+
     alone: (m + s,) returns and sizes as each would be were it the only one; missed: (m + s,) by how
     far they are off. squared: all that is left, of rows what they are overdrawn by, or have left
     though they are priced; in the unit of the objective.
     """
 
-    inner: Flags
-    lengths: Floats
-    slack: Floats
     alone: Floats
     missed: Floats
     squared: float
@@ -144,17 +151,20 @@ class _Equations:
     reach: Floats
 
     def at(self, numbers: Floats) -> _Now:
-        """What these numbers leave."""
+        """What these numbers lead to."""
         wished = (self.cost + self.uses @ (self.side * numbers)) * self.gives
         lengths = np.minimum(np.maximum(wished, self.low), self.high) - self.before
         slack = self.own @ numbers - lengths @ self.uses - self.given
-        rows = len(self.least)
+        return _Now(wished, lengths, slack)
+
+    def left(self, numbers: Floats, now: _Now) -> _Left:
+        """What these numbers leave to do."""
+        rows, slack = len(self.least), now.slack
         alone = numbers[:rows] - slack[:rows] / self.weight
         missed = numbers[:rows] - np.minimum(np.maximum(alone, self.least), self.most)
         unpriced = np.minimum(numbers[rows:] * self.reach, slack[rows:])
         squared = missed @ (self.weight * missed) + unpriced @ (unpriced / self.reach)
-        inner = (wished > self.low) & (wished < self.high)
-        return _Now(inner, lengths, slack, alone, missed, float(squared))
+        return _Left(alone, missed, float(squared))
 
     def dual(self, numbers: Floats, now: _Now) -> float:
         """The negative dual without sizes: convex, and its slope is `slack`."""
@@ -168,21 +178,21 @@ class _Equations:
         return float((np.abs(self.cost) + along).max())
 
 
-def _direction(equations: _Equations, numbers: Floats, now: _Now) -> Floats | None:
+def _direction(equations: _Equations, numbers: Floats, now: _Now, left: _Left) -> Floats | None:
     """(N,) to the solution of the piece that the numbers stand in; None where it has none."""
     rows = len(equations.least)
-    inner = now.inner.nonzero()[0]
+    inner = ((now.wished > equations.low) & (now.wished < equations.high)).nonzero()[0]
     uses = equations.uses[inner]
     slopes = equations.own - (uses.T * equations.gives[inner]) @ uses * equations.side
     # The diagonal of the prices: how the parts that are inside follow each.
     follows, reach = slopes.reshape(-1)[:: len(slopes) + 1][rows:], equations.reach
-    level = min(_LEVEL, math.sqrt(now.squared) / 10.0)  # the last steps are Newton's own
+    level = min(_LEVEL, math.sqrt(left.squared) / 10.0)  # the last steps are Newton's own
     hardly = np.where(follows > 0.0, np.minimum(_ALONE * reach, follows), _ALONE * reach)
     follows += np.where(follows > _HARDLY * reach, level * reach, hardly)
-    inside = (now.alone > equations.least) & (now.alone < equations.most)
+    inside = (left.alone > equations.least) & (left.alone < equations.most)
     free = np.concatenate([inside, numbers[rows:] * equations.reach > now.slack[rows:]])
     # What is not free goes to its bound, a price to 0.
-    step = np.where(free, 0.0, -np.concatenate([now.missed, numbers[rows:]]))
+    step = np.where(free, 0.0, -np.concatenate([left.missed, numbers[rows:]]))
     wanted = -(now.slack + slopes @ step)
     try:
         if free.all():
@@ -196,17 +206,17 @@ def _direction(equations: _Equations, numbers: Floats, now: _Now) -> Floats | No
 
 
 def _along(
-    equations: _Equations, numbers: Floats, now: _Now, direction: Floats
-) -> tuple[Floats, _Now]:
+    equations: _Equations, numbers: Floats, now: _Now, left: _Left, direction: Floats
+) -> tuple[Floats, _Now, _Left]:
     """How far to go along a step, and what is left there."""
     if equations.side.min() < 0.0 or direction @ now.slack >= 0.0:
-        return _to_less(equations, numbers, now, direction)
+        return _to_less(equations, numbers, left, direction)
     return _to_lowest(equations, numbers, now, direction)
 
 
 def _to_lowest(
     equations: _Equations, numbers: Floats, now: _Now, direction: Floats
-) -> tuple[Floats, _Now]:
+) -> tuple[Floats, _Now, _Left]:
     """To where the negative dual hardly falls any more; no price goes below 0."""
     rows = len(equations.least)
     falls = direction[rows:] < 0.0
@@ -221,13 +231,12 @@ def _to_lowest(
             tried[rows:][gone] = moving[rows:][gone] = 0.0
         then = equations.at(tried)
         here = float(moving @ then.slack)
-        if then.squared <= _EXACT:
-            break
-        risen = False
-        if stopped or here > 0.0:  # otherwise it falls all along the step: it is convex
+        low, risen = abs(here) <= -_LOWEST * slope, False
+        # It is convex: where it falls all along the step it has not risen, nor is it low beyond.
+        if stopped or (low and here > 0.0):
             worth = equations.dual(numbers, now) if worth is None else worth
             risen = equations.dual(tried, then) > worth + _NOISE * abs(worth)
-        if abs(here) <= -_LOWEST * slope and not risen:
+        if low and not risen:
             break
         if here < 0.0 and not risen:
             near = share, here
@@ -238,20 +247,21 @@ def _to_lowest(
         else:
             part = -near[1] / (far[1] - near[1])
             share = near[0] + (far[0] - near[0]) * min(max(part, 0.1), 0.9)
-    return tried, then
+    return tried, then, equations.left(tried, then)
 
 
 def _to_less(
-    equations: _Equations, numbers: Floats, now: _Now, direction: Floats
-) -> tuple[Floats, _Now]:
+    equations: _Equations, numbers: Floats, left: _Left, direction: Floats
+) -> tuple[Floats, _Now, _Left]:
     """As far as less is left; where nothing is gained, the best of what was tried."""
     share, best = 1.0, None
     while best is None or share >= _SHORTEST:
         tried = numbers + share * direction
         then = equations.at(tried)
-        if best is None or then.squared < best[1].squared:
-            best = tried, then
-        if then.squared <= (1.0 - _FALLS * share) * now.squared:
+        after = equations.left(tried, then)
+        if best is None or after.squared < best[2].squared:
+            best = tried, then, after
+        if after.squared <= (1.0 - _FALLS * share) * left.squared:
             break
         share *= _SHORTER
     return best

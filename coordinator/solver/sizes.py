@@ -33,9 +33,7 @@ def sizes_most(sleeves: Sleeves) -> Floats:
     return np.minimum(sleeves.size_max, SIZE_LARGEST)
 
 
-def best_sizes(
-    problem: AllocationProblem, trades: Floats, begun: Floats | None = None
-) -> Floats:
+def best_sizes(problem: AllocationProblem, trades: Floats, begun: Floats | None = None) -> Floats:
     """(s,) sizes at which wishes and house are charged least after these trades, (n,).
 
     begun: (s,) sizes to begin from, best those of trades nearby; otherwise those wished for.

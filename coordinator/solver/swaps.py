@@ -47,9 +47,7 @@ class _Moves:
     gain: Floats
 
 
-def improve(
-    problem: AllocationProblem, trades: Floats, wanted: Floats, kept: Violations
-) -> Floats:
+def improve(problem: AllocationProblem, trades: Floats, wanted: Floats, kept: Violations) -> Floats:
     """(n,) whole-lot trades worth at least as much, no limit broken further.
 
     wanted: (n,) the continuous trades. trades: (n,) whole lots, which break what is in kept.
