@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coordinator.core.ports import AllocationProblem, Charges, Floats, RiskEstimate, Sleeves
-from coordinator.solver import CvxAllocator, SolverSettings, factor_qp
+from coordinator.solver import CvxAllocator, SolverSettings, factor_qp, quick
 from coordinator.solver.sizes import best_sizes
 from coordinator.solver.worth import objective
 from tests.laws.test_allocator_laws import problems
@@ -106,6 +106,32 @@ def test_newton_s_method_on_few_numbers_is_held_to_the_same(
 
     law()
     assert by["NEWTON"] >= sum(by.values()) / 3
+
+
+def test_names_solved_a_few_at_a_time_are_held_to_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if few names were many: one part begins, two join a round."""
+    small = {"_WHOLE_MAX": 0, "_WITH_SIZES_MAX": 0, "_FIRST_MIN": 1, "_AT_ONCE": 1, "_EACH": 2}
+    for name, value in small.items():
+        monkeypatch.setattr(quick, name, value)
+    joining, rounds = quick._joining, Counter[bool]()
+
+    def seen(*given: Any) -> Any:
+        found = joining(*given)
+        rounds[bool(found.any())] += 1
+        return found
+
+    monkeypatch.setattr(quick, "_joining", seen)
+
+    @given(charged(calm=True))
+    @LAW
+    def law(p: AllocationProblem) -> None:
+        is_best(p)
+
+    law()
+    assert rounds[True] >= LAW.max_examples / 6, "names that join"
+    assert rounds[False] >= LAW.max_examples / 3, "answers found by some names alone"
 
 
 def is_best(p: AllocationProblem) -> str:
