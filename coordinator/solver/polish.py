@@ -48,6 +48,8 @@ _LOW, _HIGH = 1, 2
 """Where the ends of the box stand among the ends."""
 _RANK = 1e-12
 """Singular values below this part of the largest count as none."""
+_SAME = 0.999
+"""Two sums whose uses point so much the same way, or against it, as a cosine, are one."""
 _LARGEST = 0.1
 """A step further than that is no last digit."""
 
@@ -108,7 +110,7 @@ def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solu
     most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
     inside = (sizes > AT * np.maximum(most, AT)) & (sizes < most * (1.0 - AT))
     left = room_left(problem, room, z)
-    priced = np.array([prices.gross, prices.cash, prices.turnover, *prices.linear, *prices.groups])
+    priced = _every(prices)
     active = _Set(
         ends=ends,
         free=np.flatnonzero(~rests),
@@ -116,7 +118,34 @@ def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solu
         sizes=np.flatnonzero(inside),
         sums=np.flatnonzero((left <= _USED) & (priced > _DONE)),
     )
-    return replace(found, trades=trades), active
+    return _apart(problem, replace(found, trades=trades), active)
+
+
+def _apart(problem: AllocationProblem, now: Solution, active: _Set) -> tuple[Solution, _Set]:
+    """Of sums that use the same of whatever moves, or give it, one alone, priced for all.
+
+    Such as gross and cash, or both sides of an equality: an interior point prices all of them, and
+    equations that say nearly the same have no exact answer.
+    """
+    if len(active.sums) < 2:
+        return now, active
+    sums, prices = active.sums, _every(now.prices)[active.sums]
+    uses = _uses(problem, now)[sums][:, active.free]
+    uses = uses / np.maximum(np.sqrt((uses**2).sum(axis=1)), _LEAST)[:, None]
+    kept, together = np.ones(len(sums), dtype=np.bool_), np.zeros(len(sums))
+    for at in range(len(sums)):
+        along = uses @ uses[at]
+        same = kept & (np.abs(along) >= _SAME)
+        if not kept[at] or np.count_nonzero(same) < 2:
+            continue
+        net = float(along[same] @ prices[same])
+        # One of those that pull the way that all of them do together.
+        likely = same & (along * net >= 0.0)
+        one = int(np.argmax(np.where(likely, prices, -1.0)))
+        kept &= ~same
+        kept[one], together[same], together[one] = True, -prices[same], abs(net) - prices[one]
+    priced, _ = _priced(now, sums, together)
+    return replace(now, prices=priced), replace(active, sums=sums[kept])
 
 
 def _bent(problem: AllocationProblem) -> Flags:
@@ -304,9 +333,7 @@ def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> tuple[Prices
     A sum that would be worth having less of is not used up after all.
     """
     prices = now.prices
-    firsts = np.array([prices.gross, prices.cash, prices.turnover])
-    k = len(prices.linear)
-    every = np.concatenate([firsts, prices.linear, prices.groups])
+    k, every = len(prices.linear), _every(prices)
     every[sums] += more
     kept: Flags = every[sums] >= 0.0
     every = np.maximum(every, 0.0)
@@ -320,3 +347,9 @@ def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> tuple[Prices
         groups=every[3 + k :],
     )
     return priced, kept
+
+
+def _every(prices: Prices) -> Floats:
+    """(3 + r,) the prices of gross, cash, turnover and the further rows."""
+    firsts = np.array([prices.gross, prices.cash, prices.turnover])
+    return np.concatenate([firsts, prices.linear, prices.groups])

@@ -19,13 +19,17 @@ from coordinator.core.ports import (
     WeightLimit,
 )
 from coordinator.solver import CvxAllocator, ProblemError, SolverSettings
+from coordinator.solver import curved as curved_module
 from coordinator.solver.by_model import optimise_model
 from coordinator.solver.certificate import upper_bound
 from coordinator.solver.quick import optimise_segments
 from coordinator.solver.room import make_room
+from coordinator.solver.segment_qp import solve_parts
 from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.sizes import best_sizes
+from coordinator.solver.solution import Solution
 from coordinator.solver.worth import marginal_value, objective, size_slopes
+from tests.bench import qp
 from tests.support.allocation_reference import reference
 
 from .conftest import Make
@@ -371,3 +375,22 @@ def test_how_arrays_lie_in_memory_changes_no_bit(make: Make) -> None:
     assert single.rung == "solved"
     with pytest.raises(ProblemError, match="mu"):
         ALLOCATOR.allocate(replace(p, mu=np.array(["a"] * 12)))
+
+
+def test_both_sides_of_an_equality_beside_impact_are_solved_in_one_programme(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An interior point prices both sides; two equations that say the same may never end."""
+    solves: list[Solution] = []
+
+    def counted(*given: Any) -> Solution:
+        solves.append(solve_parts(*given))
+        return solves[-1]
+
+    monkeypatch.setattr(curved_module, "solve_parts", counted)
+    rounds = [qp.problem_of(one) for one in qp.draw(20, rounds=60, impact=True)]
+    for p in rounds:
+        found = optimise_segments(p, make_room(p), SETTINGS)
+        assert abs(found.gap) <= 1e-12
+        assert abs(float(found.trades.sum())) <= 1e-12
+    assert len(solves) == len(rounds)
