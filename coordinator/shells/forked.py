@@ -45,6 +45,7 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 """Signals that end a child at once, whatever the engine's process makes of them."""
 DIES_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux's prctl.h."""
+STANDARD = (0, 1, 2)
 OPEN = Path("/proc/self/fd")
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
 
@@ -244,7 +245,7 @@ def _forked(names: Sequence[str], work: Work) -> _Child:
 def _serve(names: Sequence[str], work: Work, writes: int, engine: int) -> NoReturn:
     """The child: answers name by name, and ends without a word, however it does."""
     try:
-        _let_go(writes, engine)
+        writes = _let_go(writes, engine)
         for name in names:
             answer = _answer(name, work)
             message = memoryview(len(answer).to_bytes(LENGTH_BYTES, "big") + answer)
@@ -256,8 +257,11 @@ def _serve(names: Sequence[str], work: Work, writes: int, engine: int) -> NoRetu
         os._exit(0)
 
 
-def _let_go(writes: int, engine: int) -> None:
-    """Nothing is held open but the pipe, so that locks and connections end with the engine."""
+def _let_go(writes: int, engine: int) -> int:
+    """Nothing is held open but the pipe, so that locks and connections end with the engine's end.
+
+    Returns the pipe. What anybody prints goes nowhere.
+    """
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
@@ -266,11 +270,15 @@ def _let_go(writes: int, engine: int) -> None:
         _prctl(DIES_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != engine:
         os._exit(0)
+    kept = fcntl.fcntl(writes, fcntl.F_DUPFD_CLOEXEC, len(STANDARD))
     for entry in list(OPEN.iterdir()):
-        descriptor = int(entry.name)
-        if descriptor != writes:
+        if int(entry.name) != kept:
             with suppress(OSError):
-                os.close(descriptor)
+                os.close(int(entry.name))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in STANDARD:
+        os.dup2(nowhere, descriptor)
+    return kept
 
 
 def _answer(name: str, work: Work) -> bytes:
