@@ -14,52 +14,25 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from coordinator.core import evolve, timers
-from coordinator.core.decide import close_round
-from coordinator.core.engine import EvolveFailed
-from coordinator.core.evolve import essential
-from coordinator.core.ports import Append, Record
-from coordinator.core.shard import Shard
-from coordinator.core.state import Portfolio, State
 from coordinator.core.together import Told, Work
-from coordinator.log.memory import MemoryLog
 from coordinator.shells import forked
 from coordinator.shells.forked import ROUNDS_MIN, ForkedHands, cores, engine_on_cores
-from schemas.decisions import AllocationDecided, RoundClosed
-from schemas.verdicts import RecordQuarantined
-from tests.journals import engine, events_of, law, outputs, zero_clock
-from tests.support.many_rounds import PORTFOLIOS, SESSIONS, engine_with, events_in, firm
+from schemas.decisions import RoundClosed
+from tests.support.children import OWN, children, descriptors, nothing_left
+from tests.support.many_rounds import events_in, firm
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody is forked")
 
-OWN = Path("/proc/self")
 NAMES = [f"round\tp{number:03d}" for number in range(30)]
 WITHIN_S = 20.0
 Answer = Callable[[str, Work], bytes]
 
 
-def children() -> list[int]:
-    return [
-        int(pid)
-        for task in (OWN / "task").iterdir()
-        for pid in (task / "children").read_text().split()
-    ]
-
-
-def descriptors() -> int:
-    return len(list((OWN / "fd").iterdir()))
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """Whatever a test does: no child, not even a dead one, and no open file more."""
-    before, known = descriptors(), children()
-    yield
-    assert children() == known
-    assert descriptors() == before
+    with nothing_left():
+        yield
 
 
 @cache
@@ -115,34 +88,7 @@ def in_children(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], Any], *, at
     monkeypatch.setattr(forked, "_answer", answer)
 
 
-# -- the same bytes -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("processes", [1, 2, 3])
-def test_the_bytes_and_the_state_are_those_of_one_process(processes: int) -> None:
-    hands = ForkedHands(processes)
-    made = engine_with(hands)
-    assert firm().again(made) == firm().said
-    assert made.checkpoint() == firm().checkpoint
-    assert (hands.taken > 0) == (processes > 1)
-
-
-def test_the_journal_holds_what_rounds_can_bring() -> None:
-    kinds = {type(event).__name__ for event in events_in(firm().said)}
-    assert {"ConflictsDetected", "SleevesBooked", "QualityScored", "TradesExpired"} <= kinds
-    assert "InputRejected" not in kinds
-    decided = [e for e in events_in(firm().said) if isinstance(e, AllocationDecided)]
-    assert len(decided) > PORTFOLIOS * SESSIONS * 0.8
-    assert any("firm_volume_share" in str(e.solver.remarks) for e in decided)
-
-
-@law(4)
-@given(processes=st.integers(1, 9), session=st.integers(0, SESSIONS - 1))
-def test_any_number_of_processes_says_the_same(processes: int, session: int) -> None:
-    made = engine_with(ForkedHands(processes))
-    said = firm().again(made, session=session)
-    assert said == firm().said[-len(said) :]
-    assert made.checkpoint() == firm().checkpoint
+# -- whom it forks -------------------------------------------------------------------------------
 
 
 def test_children_do_a_good_part_of_the_work() -> None:
@@ -222,18 +168,6 @@ def test_a_child_that_fails_in_the_middle_costs_no_answer(
     if at == "p021":
         assert hands.taken > 0 or "pickle" in fault
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_an_engine_whose_children_fail_says_the_same(
-    monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
-    monkeypatch.setattr(forked, "WAIT_S_MAX", 0.1)
-    in_children(monkeypatch, FAULTS[fault], at="p031")
-    made = engine_with(ForkedHands(3))
-    said = firm().again(made, session=1)
-    assert said == firm().said[-len(said) :]
-    assert made.checkpoint() == firm().checkpoint
 
 
 @pytest.mark.parametrize(
@@ -346,79 +280,3 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-# -- rounds that fail -----------------------------------------------------------------------------
-
-
-def test_a_round_that_raises_is_quarantined_as_by_one_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def broken(state: State, portfolio: Portfolio, **more: Any) -> Any:
-        if portfolio.name in {"p001", "p020", "p040"}:
-            message = f"broken at {object()}"
-            raise RuntimeError(message)
-        return close_round(state, portfolio, **more)
-
-    monkeypatch.setattr(timers, "close_round", broken)
-    alone, hands = engine(0, 1), ForkedHands(3)
-    made = engine_with(hands)
-    expected = firm().again(alone)
-    assert firm().again(made) == expected
-    assert made.checkpoint() == alone.checkpoint()
-    assert hands.taken > 0
-    paused = [e.portfolio for e in events_in(expected) if isinstance(e, RecordQuarantined)]
-    assert len(paused) == 3
-    assert set(paused) == {"p001", "p020", "p040"}
-
-
-def break_closing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    real = evolve._OUTPUTS[RoundClosed]
-
-    def change(state: State, event: RoundClosed) -> None:
-        real(state, event)
-        if event.portfolio in names:
-            raise RuntimeError("broken on the way")
-
-    changes: dict[Any, Any] = evolve._OUTPUTS
-    monkeypatch.setitem(changes, RoundClosed, change)
-
-
-def test_a_change_that_fails_leaves_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    break_closing(monkeypatch, "p005")
-    made = engine_with(ForkedHands(3))
-    with pytest.raises(EvolveFailed) as raised:
-        firm().again(made)
-    assert raised.value.unit == "round\tp005"
-    assert not children()
-    assert made._together._shared is None
-    assert not made._together._waiting
-
-
-def test_a_change_that_fails_is_rolled_back_and_quarantined_as_by_one_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    break_closing(monkeypatch, "p005", "p030")
-    logs = []
-    for made in (engine(0, 1), engine_with(ForkedHands(3))):
-        log = MemoryLog(clock=zero_clock)
-        for one in firm().records:
-            log.append([as_appended(one)])
-        Shard(log, made).recover()
-        logs.append(log)
-    alone, forked_log = logs
-    assert outputs(alone) == outputs(forked_log)
-    assert {e.portfolio for e in events_of(alone, RecordQuarantined)} == {"p005", "p030"}
-
-
-def as_appended(record: Record) -> Append:
-    return Append("journal", 0, record.payload, record.journal_time)
-
-
-def test_a_decision_without_its_long_parts_names_whatever_asks_for_them() -> None:
-    decided = next(e for e in events_in(firm().said) if isinstance(e, AllocationDecided))
-    found = pickle.loads(pickle.dumps(essential(decided)))
-    assert found.trades == decided.trades
-    assert decided.targets
-    with pytest.raises(AttributeError):
-        _ = found.targets
