@@ -90,7 +90,7 @@ class _Children:
         self._last = len(names) - 1
         self._places = {name: place for place, name in enumerate(names)}
         self._children: list[_Child] = []
-        self._forked = False
+        self._forked = self._searches = False
 
     def take(self, name: str) -> Sequence[Told] | None:
         """What a child has worked out of that round; None where none has."""
@@ -113,9 +113,18 @@ class _Children:
         with _undisturbed():
             while self._children:
                 self._children.pop().end()
+        if self._searches:
+            self._searches = False
+            gc.enable()
 
     def _fork(self) -> None:
-        """As many children as there can be; what a missing one would do is the engine's."""
+        """As many children as there can be; what a missing one would do is the engine's.
+
+        While they are there, no garbage is searched for: that writes to every page, and each that
+        is written to is copied.
+        """
+        self._searches = gc.isenabled()
+        gc.disable()
         with _undisturbed():
             for number in range(self._count):
                 names = self._names[self._last - number : 0 : -self._count]
@@ -137,6 +146,7 @@ class _Children:
         answer = child.answers[index] if index < len(child.answers) else b""
         if not answer:
             return None
+        child.answers[index] = bytearray()
         return cast("list[Told]", pickle.loads(answer))  # noqa: S301 - our own fork wrote it
 
     def _let_off(self, place: int) -> None:
@@ -265,7 +275,6 @@ def _let_go(writes: int, engine: int) -> int:
     for number in ENDING:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    gc.disable()
     if _prctl is not None:
         _prctl(DIES_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != engine:

@@ -7,13 +7,15 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.bootstrap import build_engine
 from coordinator.core import evolve, timers
 from coordinator.core.decide import close_round
 from coordinator.core.engine import EvolveFailed
@@ -25,6 +27,9 @@ from coordinator.core.together import Work
 from coordinator.log.memory import MemoryLog
 from coordinator.shells import forked
 from coordinator.shells.forked import ForkedHands
+from coordinator.shells.local import LocalShell
+from replay.backtest import backtest
+from replay.verify import verify
 from schemas.decisions import AllocationDecided, RoundClosed
 from schemas.verdicts import RecordQuarantined
 from tests.journals import engine, events_of, law, outputs, zero_clock
@@ -65,6 +70,34 @@ def test_any_number_of_processes_says_the_same(processes: int, session: int) -> 
     said = firm().again(made, session=session)
     assert said == firm().said[-len(said) :]
     assert made.checkpoint() == firm().checkpoint
+
+
+def test_a_backtest_and_a_verification_use_the_cores_and_agree_with_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real, forks = forked._forked, []
+
+    def counted(names: Sequence[str], work: Work) -> Any:
+        forks.append(len(names))
+        return real(names, work)
+
+    monkeypatch.setattr(forked, "cores", lambda: 3)
+    monkeypatch.setattr(forked, "_forked", counted)
+    played = backtest(firm().log, tmp_path / "out.db")
+    assert played.decisions > 100
+    assert forks
+    before = len(forks)
+    assert verify(tmp_path / "out.db", engines=build_engine).ok
+    assert len(forks) == before
+    assert verify(tmp_path / "out.db").ok
+    assert len(forks) > before
+
+
+def test_the_local_shell_uses_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forked, "cores", lambda: 3)
+    shell = LocalShell(MemoryLog(clock=zero_clock), shards=2, clock=zero_clock)
+    hands = [one._together._hands for one in shell._engines]
+    assert all(isinstance(one, ForkedHands) and one._children == 2 for one in hands)
 
 
 FAULTS: dict[str, Callable[[], Any]] = {

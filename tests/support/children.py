@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,9 @@ def descriptors() -> int:
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """Whatever happens: no child, and no open file more."""
+    """Whatever happens: no child, no open file more, and garbage is searched for."""
     before, known = descriptors(), children()
     yield
+    assert gc.isenabled()
     assert children() == known
     assert descriptors() == before

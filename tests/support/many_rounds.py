@@ -16,13 +16,13 @@ from typing import Any
 from coordinator.core.engine import Engine
 from coordinator.core.ports import Record
 from coordinator.core.route import Router
-from coordinator.core.together import Hands
+from coordinator.core.together import Hands, Shared, Told, Work
 from coordinator.log.memory import MemoryLog
 from schemas.decisions import AllocationDecided, Trade
 from schemas.entries import decode_output
 from tests.journals import DAY, HOUR, SECOND, T0, Input, Inputs, engine, started, zero_clock
 
-__all__ = ["PORTFOLIOS", "SESSIONS", "Firm", "engine_with", "events_in", "firm"]
+__all__ = ["PORTFOLIOS", "SESSIONS", "Eager", "Firm", "engine_with", "events_in", "firm"]
 
 NAMES = tuple("ABCDEF")
 SOURCES = ("s", "u", "w")
@@ -62,6 +62,31 @@ class Firm:
             first, state = self.before[session]
             made.restore(state)
         return [made.step(record) for record in self.records[first:]]
+
+
+@dataclass(slots=True)
+class Eager:
+    """Hands that work out all rounds of a moment before the first is applied, the last one first.
+
+    most: rounds of one moment so far.
+    """
+
+    most: int = 0
+
+    def share(self, names: Sequence[str], work: Work) -> Shared | None:
+        self.most = max(self.most, len(names))
+        return _Answers({name: work(name) for name in reversed(names)})
+
+
+@dataclass(slots=True)
+class _Answers:
+    answers: dict[str, Sequence[Told]]
+
+    def take(self, name: str) -> Sequence[Told] | None:
+        return self.answers.pop(name)
+
+    def close(self) -> None:
+        self.answers.clear()
 
 
 def engine_with(hands: Hands | None) -> Engine:

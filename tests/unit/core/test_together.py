@@ -16,7 +16,7 @@ from coordinator.core.together import Shared, Together, Told, Work
 from schemas.base import OutputEvent
 from schemas.canonical import canonical_bytes
 from schemas.decisions import AllocationDecided
-from tests.support.many_rounds import engine_with, events_in, firm
+from tests.support.many_rounds import Eager, engine_with, events_in, firm
 
 LATE = (100, "")
 
@@ -145,11 +145,6 @@ def test_an_engine_says_the_same_with_what_others_worked_out(*, here: bool) -> N
 
 def test_all_rounds_of_a_moment_worked_out_before_the_first_is_applied_say_the_same() -> None:
     """The claim that all of this stands on: none of them needs what another one did."""
-
-    class Eager:
-        def share(self, names: Sequence[str], work: Work) -> Shared | None:
-            answers = {name: work(name) for name in reversed(names)}
-            return Given(names, answers.__getitem__)
 
     made = engine_with(Eager())
     assert firm().again(made) == firm().said
