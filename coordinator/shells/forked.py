@@ -22,9 +22,10 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import isqrt
 from pathlib import Path
 from time import monotonic
-from typing import NoReturn, cast
+from typing import NoReturn
 
 from coordinator.bootstrap import build_engine
 from coordinator.core.engine import Engine
@@ -72,7 +73,10 @@ class ForkedHands:
         """Children for these rounds; None where there are too few of them, or nobody else."""
         if self._children < 1 or len(names) < ROUNDS_MIN:
             return None
-        return _Children(self, names, work, count=self._children)
+        # n rounds by p processes take n / p rounds and p - 1 forks, which take about as long as
+        # rounds: least where p is the root of n, however many cores there are.
+        count = min(self._children, isqrt(len(names)) - 1)
+        return _Children(self, names, work, count=count)
 
 
 class _Children:
@@ -86,7 +90,7 @@ class _Children:
         self._hands = hands
         self._names = names
         self._work = work
-        self._count = min(count, len(names) - 1)
+        self._count = count
         self._last = len(names) - 1
         self._places = {name: place for place, name in enumerate(names)}
         self._children: list[_Child] = []
@@ -147,7 +151,7 @@ class _Children:
         if not answer:
             return None
         child.answers[index] = bytearray()
-        return cast("list[Told]", pickle.loads(answer))  # noqa: S301 - our own fork wrote it
+        return _told(answer)
 
     def _let_off(self, place: int) -> None:
         """Stop whoever could only answer for what is past; they end while the rest is applied."""
@@ -230,6 +234,15 @@ class _Child:
             os.waitpid(self._pid, 0)
 
 
+def _told(answer: bytes | bytearray) -> list[Told]:
+    """What a child has answered. Raises whatever it may where that makes no sense."""
+    found = pickle.loads(answer)  # noqa: S301 - our own fork wrote it
+    if not isinstance(found, list) or not all(isinstance(one, Told) for one in found):
+        message = "a child's answer that is none"
+        raise TypeError(message)
+    return found
+
+
 def _forked(names: Sequence[str], work: Work) -> _Child:
     """A child at work on these. Raises OSError where there can be none."""
     reads, writes = os.pipe()
@@ -293,7 +306,7 @@ def _let_go(writes: int, engine: int) -> int:
 def _answer(name: str, work: Work) -> bytes:
     """Empty where it raises: the engine meets the same, and knows what to do with it."""
     try:
-        return pickle.dumps(work(name), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(list(work(name)), pickle.HIGHEST_PROTOCOL)
     except Exception:  # noqa: BLE001 - as said above
         return b""
 

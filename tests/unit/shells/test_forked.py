@@ -73,8 +73,8 @@ def gone_through(hands: ForkedHands, names: Sequence[str] = NAMES) -> list[Seque
 EXPECTED = [(name, f"{name}'s") for name in NAMES]
 
 
-def names_in(found: list[Sequence[Told]]) -> list[Any]:
-    return [tuple(one.event.portfolio for one in answer) for answer in found]  # type: ignore[attr-defined]
+def names_in(found: Sequence[Sequence[Any]]) -> list[Any]:
+    return [tuple(one.event.portfolio for one in answer) for answer in found]
 
 
 def in_children(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], Any], *, at: str) -> None:
@@ -102,6 +102,14 @@ def test_few_rounds_and_one_process_fork_nobody(monkeypatch: pytest.MonkeyPatch)
     assert ForkedHands(1).share(NAMES, slow) is None
     assert ForkedHands(4).share(NAMES[: ROUNDS_MIN - 1], slow) is None
     assert ForkedHands(4).share([], slow) is None
+
+
+def test_no_more_children_are_forked_than_pay() -> None:
+    for rounds, most in ((ROUNDS_MIN, 1), (16, 3), (30, 4)):
+        shared: Any = ForkedHands(64).share(NAMES[:rounds], slow)
+        shared.take(NAMES[1])
+        assert len(children()) == most
+        shared.close()
 
 
 def test_elsewhere_than_on_linux_nobody_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +159,7 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "interrupted": interrupt_myself,
     "ends itself": end_myself,
     "no pickle": lambda: b"no pickle at all",
+    "no answer in a pickle": lambda: pickle.dumps([("p", b"")]),
     "half a pickle": lambda: pickle.dumps(told("p"))[:-20],
     "an answer that takes too long": sleep_long,
 }
@@ -254,10 +263,9 @@ def test_children_end_with_an_engine_that_is_killed() -> None:
     engine = os.fork()
     if not engine:
         try:
-            shared = ForkedHands(3).share(NAMES, very_slow)
-            assert shared is not None
+            shared: Any = ForkedHands(3).share(NAMES, very_slow)
             shared.take(NAMES[0])
-            shared._fork()  # type: ignore[attr-defined]
+            shared._fork()
             os.write(writes, " ".join(map(str, children())).encode())
             time.sleep(60 * WITHIN_S)
         finally:
