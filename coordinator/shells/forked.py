@@ -34,8 +34,8 @@ from coordinator.core.together import Shared, Told, Work
 __all__ = ["ROUNDS_MIN", "ForkedHands", "cores", "engine_on_cores"]
 
 ROUNDS_MIN = 8
-"""Fewer rounds are not worth a fork. Measured: a fork of a process of 450 MB takes 3 ms, and the
-pages written after it and the child's end 4 ms more; a round over 100 instruments takes 4 ms."""
+"""Fewer rounds are not worth a fork. Measured: in a process of 280 MB it takes 5 to 8 ms, and the
+pages written after it about as much; a round over 100 instruments takes 4 to 6 ms."""
 PIPE_BYTES = 1 << 20
 """A child can be ahead by so much: six rounds over 100 instruments. As much as Linux allows."""
 MESSAGE_BYTES_MAX = 1 << 30
