@@ -22,6 +22,7 @@ import coordinator.solver
 import schemas
 from coordinator.core.engine import Engine
 from coordinator.core.ports import Allocator, RiskModel
+from coordinator.core.together import Hands
 from coordinator.learning.risk import ChosenRisk
 from coordinator.solver import CvxAllocator, SolverSettings, numeric_fingerprint, pin_threads
 from schemas.journal import EngineStarted
@@ -37,9 +38,14 @@ Identity = tuple[str, str, str]
 """(build, dependencies, fingerprint), as in EngineStarted."""
 
 
-def build_engine(*, shard: int, shards: int) -> Engine:
-    """An engine with the solver and the risk model of this build."""
-    return Engine(shard=shard, shards=shards, allocator=allocator(), risk_model=risk_model())
+def build_engine(*, shard: int, shards: int, hands: Hands | None = None) -> Engine:
+    """An engine with the solver and the risk model of this build.
+
+    hands: who works out rounds beside it, where many are due at one moment.
+    """
+    return Engine(
+        shard=shard, shards=shards, allocator=allocator(), risk_model=risk_model(), hands=hands
+    )
 
 
 def allocator() -> Allocator:

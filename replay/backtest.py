@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from coordinator.bootstrap import build_engine, engine_started
+from coordinator.bootstrap import engine_started
 from coordinator.core.ports import Append, Log, LogReader
 from coordinator.log.lock import WriterLock
 from coordinator.log.sqlite import SqliteLog
 from coordinator.log.url import local_paths
+from coordinator.shells.forked import engine_on_cores
 from replay.player import Played, ShardPlayer
 from replay.source import EngineFactory, Progress, Watch, opened, shards_of, span
 from replay.targets import is_log, refuse_target, written_beside
@@ -86,7 +87,7 @@ def run_backtest(
     out: Log,
     *,
     progress: Progress | None = None,
-    engines: EngineFactory = build_engine,
+    engines: EngineFactory = engine_on_cores,
 ) -> BacktestSummary:
     """Play the exogenous inputs of one log into another, which must be empty.
 

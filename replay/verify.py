@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coordinator.bootstrap import build_engine
 from coordinator.core.ports import LogReader
+from coordinator.shells.forked import engine_on_cores
 from replay.comparison import Comparison, Exact
 from replay.contract import Contract
 from replay.errors import NoCheckpoint, NothingToReplay
@@ -44,7 +44,7 @@ def verify(
     this_engine: bool = False,
     tolerance: bool = False,
     progress: Progress | None = None,
-    engines: EngineFactory = build_engine,
+    engines: EngineFactory = engine_on_cores,
 ) -> VerifyReport:
     """Decide a log's journal again and compare.
 

@@ -133,8 +133,12 @@ def decode_journal(entry: bytes) -> JournalEntry:
     return JournalEntry(stamp, parse_event(name, version, payload))
 
 
-def encode_output(position: int, ordinal: int, seq: int, prev: str, event: Event) -> bytes:
+def encode_output(
+    position: int, ordinal: int, seq: int, prev: str, event: Event, content: bytes | None = None
+) -> bytes:
     """The output entry's bytes; their digest is the next entry's prev, a hash in hexadecimal.
+
+    content: the event's canonical bytes, where somebody has made them already.
 
     On the path of every decision, so the head is written as its one spelling is.
     """
@@ -143,7 +147,8 @@ def encode_output(position: int, ordinal: int, seq: int, prev: str, event: Event
         f'{{"type":"{name}","version":{event.version},"position":{position},'
         f'"ordinal":{ordinal},"seq":{seq},"prev":"{prev}"'
     )
-    return head.encode() + _EVENT + canonical_bytes(event) + b"}"
+    content = canonical_bytes(event) if content is None else content
+    return head.encode() + _EVENT + content + b"}"
 
 
 class OutputHead(NamedTuple):

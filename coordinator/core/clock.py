@@ -66,6 +66,20 @@ class Timers:
         self._settle()
         return self._heap[0][1] if self._heap else None
 
+    def due(self) -> list[str]:
+        """Names of the timers that are due first, all at one moment; sorted: as they fire."""
+        self._settle()
+        heap, deadlines, first = self._heap, self._deadlines, self.earliest
+        found: set[str] = set()
+        places = [0]
+        while places:  # in a heap, what is due first hangs together at the top
+            place = places.pop()
+            if place < len(heap) and heap[place][0] == first:
+                if deadlines.get(heap[place][1]) == first:
+                    found.add(heap[place][1])
+                places += (2 * place + 1, 2 * place + 2)
+        return sorted(found)
+
     def items(self) -> list[tuple[str, int]]:
         """All armed timers, sorted by name: their one spelling."""
         return sorted(self._deadlines.items())

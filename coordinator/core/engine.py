@@ -22,16 +22,14 @@ from coordinator.core.ports import Allocator, Record, RiskModel
 from coordinator.core.rounds import next_begin
 from coordinator.core.state import State
 from coordinator.core.timers import after_timer, owner_of, timer_events
+from coordinator.core.together import Hands, Together, Told
 from schemas.base import Event, OutputEvent
 from schemas.canonical import digest
 from schemas.entries import JournalEntry, decode_journal, encode_output, opening
 from schemas.journal import EngineStarted
 from schemas.registry import SchemaError
 from schemas.signals import SignalIssued
-from schemas.verdicts import (
-    ClockJumped,
-    RecordQuarantined,
-)
+from schemas.verdicts import ClockJumped, RecordQuarantined
 
 __all__ = [
     "Engine",
@@ -84,9 +82,11 @@ class Engine:
     """One shard's engine. Feed it journal records in order; it answers with output entries."""
 
     def __init__(
-        self, *, shard: int, shards: int, allocator: Allocator, risk_model: RiskModel
-    ) -> None:
+        self, *, shard: int, shards: int, allocator: Allocator, risk_model: RiskModel,
+        hands: Hands | None = None,
+    ) -> None:  # fmt: skip
         self.state = State(shard=shard, shards=shards)
+        self._together = Together(hands)
         self._allocator = allocator
         self._risk_model = risk_model
         self._out: list[bytes] = []
@@ -304,11 +304,20 @@ class Engine:
 
     def _fire_timers(self, before: tuple[int, str], failures: Mapping[str, str]) -> None:
         """Fire every timer due before a time and name, each at its own deadline."""
-        timers = self.state.timers
-        while (name := timers.first()) is not None and (timers.earliest, name) < before:
-            self._advance(timers.earliest)
-            timers.disarm(name)
-            self._fire(name, failures)
+        timers, together = self.state.timers, self._together
+        try:
+            while (name := timers.first()) is not None and (timers.earliest, name) < before:
+                self._advance(timers.earliest)
+                together.prepare(timers, self._events_of, before=before, failures=failures)
+                timers.disarm(name)
+                self._fire(name, failures)
+        finally:
+            together.drop()
+
+    def _events_of(self, timer: str) -> list[OutputEvent]:
+        return timer_events(
+            self.state, timer, allocator=self._allocator, risk_model=self._risk_model
+        )
 
     def _fire(self, name: str, failures: Mapping[str, str]) -> None:
         """One timer's events; one that fails is removed and quarantined, its portfolio paused."""
@@ -318,16 +327,16 @@ class Engine:
             self._quarantine("timer", name, owner_of(name), error_known)
             return
         try:
-            events = timer_events(
-                state, name, allocator=self._allocator, risk_model=self._risk_model
-            )
+            told = self._together.take(name)
+            if told is None:
+                told = [Told(event) for event in self._events_of(name)]
         except OUT_OF_ROOM:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a timer raises, it is quarantined
             self._quarantine("timer", name, owner_of(name), _described(error))
             return
-        for event in events:
-            self._say(event, unit=name)
+        for event, content in told:
+            self._say(event, unit=name, content=content)
         try:
             after_timer(state, name, risk_model=self._risk_model)
         except OUT_OF_ROOM:
@@ -337,7 +346,7 @@ class Engine:
 
     # -- saying ----------------------------------------------------------------------------------
 
-    def _say(self, event: OutputEvent, *, unit: str = RECORD) -> None:
+    def _say(self, event: OutputEvent, *, unit: str = RECORD, content: bytes | None = None) -> None:
         """Apply an event of our own; chain it where this shard is the one to say it."""
         state = self.state
         try:
@@ -348,7 +357,7 @@ class Engine:
             raise EvolveFailed(self._at, unit, _described(error)) from error
         if not ours_to_say(state, event):
             return
-        entry = encode_output(self._at, len(self._out), state.seq, state.last_hash, event)
+        entry = encode_output(self._at, len(self._out), state.seq, state.last_hash, event, content)
         self._out.append(entry)
         state.seq += 1
         state.last_hash = digest(entry)

@@ -45,7 +45,7 @@ from coordinator.core.state import OpenTrade, Portfolio, Source, State
 from coordinator.core.tilt import look_again, take_move, take_regime
 from coordinator.core.virtual import take_sleeves
 from schemas import control, market, orders, outcomes, portfolios
-from schemas.base import Event
+from schemas.base import Event, OutputEvent
 from schemas.books import (
     CorporateActionTaken,
     HoldingChanged,
@@ -71,7 +71,7 @@ from schemas.verdicts import (
     SignalRejected,
 )
 
-__all__ = ["evolve_input", "evolve_output"]
+__all__ = ["essential", "evolve_input", "evolve_output"]
 
 
 def evolve_input(state: State, stamp: Stamp, event: Event) -> None:
@@ -92,6 +92,19 @@ def evolve_output(state: State, event: Event) -> None:
     change = _OUTPUTS.get(type(event))
     if change is not None:
         change(state, event)
+
+
+def essential(event: OutputEvent) -> OutputEvent:
+    """The event without the long parts that applying it never reads, for whoever has its bytes.
+
+    They are not there: a change that reads one all the same raises AttributeError.
+    """
+    if not isinstance(event, AllocationDecided):
+        return event
+    found = event.model_copy()
+    for name in _UNREAD:
+        del found.__dict__[name]
+    return found
 
 
 # -- market --------------------------------------------------------------------------------------
@@ -369,3 +382,8 @@ _OUTPUTS: dict[type[Event], Change] = {
     PortfolioPaneClosed: portfolio_pane_said,
     SourcePaneClosed: source_pane_said,
 }
+_UNREAD = (
+    *("after", "before", "identity", "impact_after", "impact_before", "limits", "signals"),
+    *("solver", "targets"),
+)
+"""Parts of a decision that `_decided` has no use for: nine tenths of it."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from coordinator.bootstrap import build_engine, engine_started
+from coordinator.bootstrap import engine_started
 from coordinator.core.clock import SECOND
 from coordinator.core.engine import Engine
 from coordinator.core.ports import Log
 from coordinator.core.route import Raw, RouteCounts, Router
 from coordinator.core.shard import Recovery, Shard
+from coordinator.shells.forked import engine_on_cores
 from schemas.journal import EngineSealed, EngineStarted
 
 __all__ = ["LocalShell"]
@@ -26,7 +27,7 @@ EngineFactory = Callable[[int, int], Engine]
 
 
 def _engine(shard: int, shards: int) -> Engine:
-    return build_engine(shard=shard, shards=shards)
+    return engine_on_cores(shard=shard, shards=shards)
 
 
 class LocalShell:

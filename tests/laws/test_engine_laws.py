@@ -29,6 +29,7 @@ from tests.journals import (
     zero_clock,
 )
 from tests.recorded import PORTFOLIOS, recorded
+from tests.support.many_rounds import Eager, engine_with
 
 SEEDS = (1, 2, 3)
 END = T0 + 5 * DAY
@@ -64,6 +65,15 @@ def test_positions_that_skip_change_no_content(seed: int) -> None:
     skipping = MemoryLog(clock=zero_clock, skip=lambda position: position + rng.randrange(3))
     log = decide(lay(inputs, skipping, shards=1, end=END))
     assert contents(log, shards=1) == contents(usual(seed), shards=1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rounds_of_one_moment_do_not_need_each_other(seed: int) -> None:
+    """All are worked out, the last one first, before the first of them is applied."""
+    hands = Eager()
+    log = run(recorded(seed), make=lambda *_: engine_with(hands), end=END)
+    assert [one.hash for one in outputs(log)] == [one.hash for one in outputs(usual(seed))]
+    assert hands.most > 1
 
 
 @law(8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
+from coordinator.core.engine import Engine
 from coordinator.settings import Settings
 from coordinator.shells.live.process import run_part
 from coordinator.shells.live.supervisor import SEALED
@@ -48,13 +49,16 @@ def _router(settings: Settings) -> int:
 
 def _engine(settings: Settings, *, unseal: bool) -> int:
     from coordinator.bootstrap import build_engine  # noqa: PLC0415 - as above
+    from coordinator.shells.forked import ForkedHands  # noqa: PLC0415 - as above
     from coordinator.shells.live.decider import Decider  # noqa: PLC0415 - as above
     from coordinator.shells.live.worker import EngineWorker  # noqa: PLC0415 - as above
 
+    def make(shard: int, shards: int) -> Engine:
+        hands = ForkedHands(settings.worker.round_processes)
+        return build_engine(shard=shard, shards=shards, hands=hands)
+
     # Forked first: from a process without connections, and without threads of its own.
-    decider = Decider(
-        lambda shard, shards: build_engine(shard=shard, shards=shards), settings.worker.shards
-    )
+    decider = Decider(make, settings.worker.shards)
 
     sealed = False
 

@@ -33,6 +33,8 @@ def test_timers_agree_with_a_sorted_dictionary(steps: list[tuple[str, str, int]]
         assert timers.earliest == min(model.values(), default=NEVER)
         assert timers.items() == sorted(model.items())
         assert Timers(timers.items()).first() == timers.first()
+        soonest = min(model.values(), default=NEVER)
+        assert timers.due() == sorted(name for name, at in model.items() if at == soonest)
 
 
 def test_timers_of_one_deadline_come_in_the_order_of_their_ids() -> None:

@@ -6,7 +6,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,12 +24,15 @@ from coordinator.core.evolve import evolve_input
 from coordinator.core.ports import Append, Record
 from coordinator.core.shard import Shard
 from coordinator.core.state import State
+from coordinator.core.together import Shared, Work
 from coordinator.log.memory import MemoryLog
+from coordinator.shells.forked import ForkedHands
 from coordinator.shells.live.decider import Decider, DeciderGone
 from coordinator.shells.live.remote_engine import RemoteEngine, Replaced, failure, raised
 from schemas.entries import Stamp, encode_journal
 from schemas.journal import ClockTicked, EngineSealed
 from tests.journals import HOUR, MS, SECOND, T0, Inputs, engine, lay, zero_clock
+from tests.support.many_rounds import SESSIONS, engine_with, firm
 
 WITHIN_S = 30.0
 
@@ -317,6 +320,29 @@ def test_what_takes_long_waits_for_what_does_not() -> None:
         there.close()
         for end in (said, says, go, goes):
             os.close(end)
+
+
+def test_rounds_due_together_are_worked_out_by_children_over_there_and_say_the_same() -> None:
+    said, says = os.pipe()
+
+    class Telltale(ForkedHands):
+        def share(self, names: Sequence[str], work: Work) -> Shared | None:
+            shared = super().share(names, work)
+            os.write(says, b"." if shared is None else b"+")
+            return shared
+
+    there = Decider(lambda *_: engine_with(Telltale(3)), 1)
+    try:
+        os.kill(there.pid, signal.SIGTERM)  # the worker's to obey, not its
+        engine_there = there.engine(0, 1)
+        engine_there.expect(firm().records)
+        assert [engine_there.step(record) for record in firm().records] == firm().said
+        assert engine_there.checkpoint() == firm().checkpoint
+        assert os.read(said, 100).count(b"+") == SESSIONS
+    finally:
+        there.close()
+        os.close(said)
+        os.close(says)
 
 
 def test_repeats_and_garbage_are_what_they_are_here(decider: Decider) -> None:
