@@ -127,7 +127,7 @@ def _apart(problem: AllocationProblem, now: Solution, active: _Set) -> tuple[Sol
     Such as gross and cash, or both sides of an equality: an interior point prices all of them, and
     equations that say nearly the same have no exact answer.
     """
-    if len(active.sums) < 2:
+    if len(active.sums) <= 1:
         return now, active
     sums, prices = active.sums, _every(now.prices)[active.sums]
     uses = _uses(problem, now)[sums][:, active.free]
@@ -136,7 +136,7 @@ def _apart(problem: AllocationProblem, now: Solution, active: _Set) -> tuple[Sol
     for at in range(len(sums)):
         along = uses @ uses[at]
         same = kept & (np.abs(along) >= _SAME)
-        if not kept[at] or np.count_nonzero(same) < 2:
+        if not kept[at] or np.count_nonzero(same) <= 1:
             continue
         net = float(along[same] @ prices[same])
         # One of those that pull the way that all of them do together.
