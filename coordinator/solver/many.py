@@ -11,13 +11,14 @@ import contextlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import fields
 from multiprocessing import get_context
 from types import TracebackType
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from coordinator.core.ports import Allocation, AllocationProblem
+from coordinator.core.ports import Allocation, AllocationProblem, Floats, Force, LimitReading
 from coordinator.solver.allocator import CvxAllocator
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.threads import pin_threads
@@ -83,14 +84,14 @@ class ManyAllocator:
         for part, future in zip(parts[1:], futures, strict=True):
             found: list[Allocation] | None = None
             with contextlib.suppress(BrokenProcessPool):
-                found = None if future is None else future.result()
+                found = None if future is None else [_unpacked(one) for one in future.result()]
             if found is None:
                 self.close()
                 found = [self._here.allocate(problem) for problem in part]
             answers += found
         return tuple(answers)
 
-    def _sent(self, part: Sequence[AllocationProblem]) -> Future[list[Allocation]] | None:
+    def _sent(self, part: Sequence[AllocationProblem]) -> Future[list[_Packed]] | None:
         """A part on its way to a worker; None where the workers are gone."""
         with contextlib.suppress(BrokenProcessPool):
             return self._started().submit(_solve_there, part)
@@ -122,11 +123,43 @@ def _begin(settings: SolverSettings) -> None:
     _ours = CvxAllocator(settings)
 
 
-def _solve_there(problems: Sequence[AllocationProblem]) -> list[Allocation]:
+def _solve_there(problems: Sequence[AllocationProblem]) -> list[_Packed]:
     """A part's answers, in a worker."""
     allocator = _ours or CvxAllocator(SolverSettings())
     for problem in problems:
         # Arrived arrays belong to nobody else: a covariance of many problems is judged once.
         if isinstance(problem.covariance, np.ndarray):
             problem.covariance.setflags(write=False)
-    return [allocator.allocate(problem) for problem in problems]
+    return [_packed(allocator.allocate(problem)) for problem in problems]
+
+
+class _Packed(NamedTuple):
+    """An answer on its way: in few objects, as each takes its time to send.
+
+    rest: (name, value) of all fields but limits and forces. pulls: (f, n) of the forces.
+    """
+
+    limits: list[tuple[Any, ...]]
+    forces: list[str]
+    pulls: Floats
+    rest: list[tuple[str, Any]]
+
+
+_REST = [one.name for one in fields(Allocation) if one.name not in ("limits", "forces")]
+
+
+def _packed(answer: Allocation) -> _Packed:
+    return _Packed(
+        limits=[tuple(one) for one in answer.limits],
+        forces=[one.name for one in answer.forces],
+        pulls=np.array([one.pulls for one in answer.forces]),
+        rest=[(name, getattr(answer, name)) for name in _REST],
+    )
+
+
+def _unpacked(found: _Packed) -> Allocation:
+    return Allocation(
+        **dict(found.rest),
+        limits=tuple([LimitReading(*one) for one in found.limits]),
+        forces=tuple(map(Force, found.forces, found.pulls)),
+    )

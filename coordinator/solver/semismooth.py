@@ -83,19 +83,19 @@ def solve_coupled(
     equations = _stated(problem, factors, parts, kept, left, slopes, bent)
     if equations is None:
         return None
-    first, coupling = len(factors.rows), len(equations.least)
     numbers = np.zeros(len(equations.own))
+    first, coupling = len(factors.rows), equations.first
     if sleeves is not None:
         numbers[first:coupling] = np.minimum(np.maximum(sleeves.wished, 0.0), sizes_most(sleeves))
     now, dearest = equations.at(numbers), _DEAREST * equations.largest_slope()
     left_over = equations.left(numbers, now)
     for step in range(1, settings.newton_steps_max + 1):
-        direction = _direction(equations, numbers, now, left_over)
+        direction = _direction(equations, now, left_over)
         if direction is None or numbers[coupling:].max(initial=0.0) > dearest:
             return None
         numbers, now, left_over = _along(equations, numbers, now, left_over, direction)
         if left_over.squared <= _EXACT:
-            lengths = now.lengths
+            lengths = now.trades - equations.before
             if sleeves is not None:
                 lengths = np.concatenate([lengths, numbers[first:coupling] / size_units(sleeves)])
             return Coupled(lengths, numbers[coupling:], step)
@@ -105,20 +105,21 @@ def solve_coupled(
 class _Now(NamedTuple):
     """What some numbers lead to.
 
-    wished: (k,) trades from z0 were segments endless; lengths: (k,). slack: (N,) of the equations.
+    wished: (k,) trades from z0 were segments endless; trades: (k,) within their segments. slack:
+    (N,) of the equations.
     """
 
     wished: Floats
-    lengths: Floats
+    trades: Floats
     slack: Floats
 
 
 class _Left(NamedTuple):
     """What some numbers leave to do.
 
-    alone: (m + s,) returns and sizes as each would be were it the only one; missed: (m + s,) by how
-    far they are off. squared: all that is left, of rows what they are overdrawn by, or have left
-    though they are priced; in the unit of the objective.
+    alone: (N,) the numbers as each would be were it the only one; missed: (N,) by how far they are
+    off, a price where its row is overdrawn, or has room left though it is priced. squared: all of
+    it, in the unit of the objective.
     """
 
     alone: Floats
@@ -128,12 +129,14 @@ class _Left(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Equations:
-    """own @ u = lengths(u) @ uses + given, of N numbers u: m returns, s sizes, r prices.
+    """own @ u = trades(u) @ uses + given, of N numbers u: m returns, s sizes, r prices.
 
     uses: (k, N) of each number by each part, which a unit of it pulls at as much, side: (N,) 1, or
     -1 against it. cost: (k,) less slope. gives: (k,) -1 / d. low, high: (k,) the ends of parts as
-    trades from z0; before: (k,) where lengths begin. least, most: (m + s,) bounds of returns and
-    sizes; weight: (m + s,) their own curvature. reach: (r,) what a unit of each price can move.
+    trades from z0; before: (k,) where lengths begin. least, most: (N,) bounds of the numbers;
+    weight: (N,) their own curvature, of a price its reach: what a unit of it can move. alone,
+    hardly: (r,) shares of the prices' reach, see `_direction`. first: where prices begin. bounded:
+    whether any number has a largest value.
     """
 
     own: Floats
@@ -148,27 +151,26 @@ class _Equations:
     least: Floats
     most: Floats
     weight: Floats
-    reach: Floats
+    alone: Floats
+    hardly: Floats
+    first: int
+    bounded: bool
 
     def at(self, numbers: Floats) -> _Now:
         """What these numbers lead to."""
         wished = (self.cost + self.uses @ (self.side * numbers)) * self.gives
-        lengths = np.minimum(np.maximum(wished, self.low), self.high) - self.before
-        slack = self.own @ numbers - lengths @ self.uses - self.given
-        return _Now(wished, lengths, slack)
+        trades = np.minimum(np.maximum(wished, self.low), self.high)
+        return _Now(wished, trades, self.own @ numbers - trades @ self.uses - self.given)
 
     def left(self, numbers: Floats, now: _Now) -> _Left:
         """What these numbers leave to do."""
-        rows, slack = len(self.least), now.slack
-        alone = numbers[:rows] - slack[:rows] / self.weight
-        missed = numbers[:rows] - np.minimum(np.maximum(alone, self.least), self.most)
-        unpriced = np.minimum(numbers[rows:] * self.reach, slack[rows:])
-        squared = missed @ (self.weight * missed) + unpriced @ (unpriced / self.reach)
-        return _Left(alone, missed, float(squared))
+        alone = numbers - now.slack / self.weight
+        missed = numbers - np.minimum(np.maximum(alone, self.least), self.most)
+        return _Left(alone, missed, float(missed @ (self.weight * missed)))
 
     def dual(self, numbers: Floats, now: _Now) -> float:
         """The negative dual without sizes: convex, and its slope is `slack`."""
-        lengths = now.lengths
+        lengths = now.trades - self.before
         alone = lengths @ (self.cost - (self.before + lengths / 2) / self.gives)
         return float(numbers @ now.slack - numbers @ (self.own @ numbers) / 2 - alone)
 
@@ -178,21 +180,19 @@ class _Equations:
         return float((np.abs(self.cost) + along).max())
 
 
-def _direction(equations: _Equations, numbers: Floats, now: _Now, left: _Left) -> Floats | None:
-    """(N,) to the solution of the piece that the numbers stand in; None where it has none."""
-    rows = len(equations.least)
+def _direction(equations: _Equations, now: _Now, left: _Left) -> Floats | None:
+    """(N,) to the solution of the piece that some numbers stand in; None where it has none."""
     inner = ((now.wished > equations.low) & (now.wished < equations.high)).nonzero()[0]
     uses = equations.uses[inner]
     slopes = equations.own - (uses.T * equations.gives[inner]) @ uses * equations.side
     # The diagonal of the prices: how the parts that are inside follow each.
-    follows, reach = slopes.reshape(-1)[:: len(slopes) + 1][rows:], equations.reach
-    level = min(_LEVEL, math.sqrt(left.squared) / 10.0)  # the last steps are Newton's own
-    hardly = np.where(follows > 0.0, np.minimum(_ALONE * reach, follows), _ALONE * reach)
-    follows += np.where(follows > _HARDLY * reach, level * reach, hardly)
-    inside = (left.alone > equations.least) & (left.alone < equations.most)
-    free = np.concatenate([inside, numbers[rows:] * equations.reach > now.slack[rows:]])
+    alone, follows = equations.alone, slopes.reshape(-1)[:: len(slopes) + 1][equations.first :]
+    level = min(_LEVEL, math.sqrt(left.squared) / 10.0) / _ALONE  # the last steps are Newton's own
+    hardly = np.where(follows > 0.0, np.minimum(alone, follows), alone)
+    follows += np.where(follows > equations.hardly, level * alone, hardly)
+    free = (left.alone > equations.least) & (left.alone < equations.most)
     # What is not free goes to its bound, a price to 0.
-    step = np.where(free, 0.0, -np.concatenate([left.missed, numbers[rows:]]))
+    step = np.where(free, 0.0, -left.missed)
     wanted = -(now.slack + slopes @ step)
     try:
         if free.all():
@@ -209,7 +209,7 @@ def _along(
     equations: _Equations, numbers: Floats, now: _Now, left: _Left, direction: Floats
 ) -> tuple[Floats, _Now, _Left]:
     """How far to go along a step, and what is left there."""
-    if equations.side.min() < 0.0 or direction @ now.slack >= 0.0:
+    if equations.bounded or direction @ now.slack >= 0.0:
         return _to_less(equations, numbers, left, direction)
     return _to_lowest(equations, numbers, now, direction)
 
@@ -218,7 +218,7 @@ def _to_lowest(
     equations: _Equations, numbers: Floats, now: _Now, direction: Floats
 ) -> tuple[Floats, _Now, _Left]:
     """To where the negative dual hardly falls any more; no price goes below 0."""
-    rows = len(equations.least)
+    rows = equations.first
     falls = direction[rows:] < 0.0
     slope, worth = float(direction @ now.slack), None
     share, near, far = 1.0, (0.0, slope), None
@@ -295,24 +295,29 @@ def _stated(
     if _middle(curve * (high - low)) < _FLAT * _spread(cost) or reach.min(initial=1.0) <= 0.0:
         return None
     returns, held = gamma * factors.rows[:, name], delta * targets[name].T
+    every = np.ascontiguousarray(np.concatenate([returns, held, uses]).T)
+    before = parts.before[trades]
     m, s, r = len(returns), len(held), len(kept)
     own = np.zeros((m + s + r, m + s + r))
     own.reshape(-1)[: m * (m + s + r) : m + s + r + 1] = gamma
     own[m : m + s, m : m + s] = among
     return _Equations(
         own=own,
-        uses=np.ascontiguousarray(np.concatenate([returns, held, uses]).T),
+        uses=every,
         side=np.concatenate([np.ones(m), np.full(s, -1.0), np.ones(r)]),
-        given=np.concatenate([np.zeros(m), slopes[n:], -left]),
+        given=np.concatenate([np.zeros(m), slopes[n:], -left]) - before @ every,
         cost=cost,
         gives=-1.0 / curve,
-        low=parts.before[trades] + low,
-        high=parts.before[trades] + high,
-        before=parts.before[trades],
-        least=np.concatenate([np.full(m, -np.inf), np.zeros(s)]),
-        most=np.concatenate([np.full(m, np.inf), sizes_most(sleeves)]),
-        weight=weight,
-        reach=reach,
+        low=before + low,
+        high=before + high,
+        before=before,
+        least=np.concatenate([np.full(m, -np.inf), np.zeros(s + r)]),
+        most=np.concatenate([np.full(m, np.inf), sizes_most(sleeves), np.full(r, np.inf)]),
+        weight=np.concatenate([weight, reach]),
+        alone=_ALONE * reach,
+        hardly=_HARDLY * reach,
+        first=m + s,
+        bounded=s > 0,
     )
 
 
