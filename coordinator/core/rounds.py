@@ -15,6 +15,7 @@ from coordinator.core.state import Portfolio, Round, State
 from schemas.decisions import Trigger
 
 __all__ = [
+    "ROUND",
     "arm_interval",
     "arm_view",
     "halt",
@@ -25,6 +26,10 @@ __all__ = [
     "session_over",
     "show_soon",
 ]
+
+
+ROUND = "round"
+"""Kind of the timers at which rounds are due."""
 
 
 def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
@@ -42,14 +47,14 @@ def open_round(state: State, portfolio: Portfolio, trigger: Trigger) -> None:
     if portfolio.last_round_at is not None:
         spacing = max(state.parameters.round_spacing_ms, state.pace_ms) * MILLISECOND
         due = max(due, _take_turn(state, due, portfolio.last_round_at + spacing))
-    state.timers.arm(f"round\t{portfolio.name}", due)
+    state.timers.arm(f"{ROUND}\t{portfolio.name}", due)
 
 
 def halt(state: State, portfolio: Portfolio) -> None:
     """It collects nothing any more, until a round is opened anew."""
     portfolio.round = None
     note_idle(state, portfolio)
-    state.timers.disarm(f"round\t{portfolio.name}")
+    state.timers.disarm(f"{ROUND}\t{portfolio.name}")
 
 
 def note_idle(state: State, portfolio: Portfolio) -> None:

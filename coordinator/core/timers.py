@@ -20,6 +20,7 @@ from coordinator.core.panes import (
 )
 from coordinator.core.ports import Allocator, RiskModel
 from coordinator.core.rounds import (
+    ROUND,
     arm_interval,
     arm_view,
     note_idle,
@@ -37,7 +38,7 @@ __all__ = ["KINDS", "after_timer", "owner_of", "timer_events"]
 
 _SHARED = ("action", "end-view", CLOSED, LEARNED, MOVES, SOURCE_PANE)
 """Kinds of timers that belong to no single portfolio."""
-_OWN = ("end-trades", "interval", MOVES_OF, "round", "view", PORTFOLIO_PANE)
+_OWN = ("end-trades", "interval", MOVES_OF, ROUND, "view", PORTFOLIO_PANE)
 KINDS = tuple(sorted((*_SHARED, *_OWN)))
 """All there are. Those of a moment fire in this order: panes last, so that they hold the rest."""
 
@@ -56,7 +57,7 @@ def timer_events(
     if kind in _SHARED:
         return _shared_events(state, kind, rest)
     portfolio = state.portfolios[rest[0]]
-    if kind == "round" and portfolio.round is not None and state.may_decide(portfolio):
+    if kind == ROUND and portfolio.round is not None and state.may_decide(portfolio):
         events = close_round(state, portfolio, allocator=allocator, risk_model=risk_model)
         decided = sum(len(e.trades) for e in events if isinstance(e, AllocationDecided))
         view = portfolio_view(portfolio, state.market, at=state.clock)
@@ -103,7 +104,7 @@ def after_timer(state: State, timer: str, *, risk_model: RiskModel) -> None:
         look_again(state)
     elif kind == MOVES:
         settle_moves(state)
-    elif kind == "round":
+    elif kind == ROUND:
         portfolio = state.portfolios[rest[0]]
         portfolio.round = None
         note_idle(state, portfolio)

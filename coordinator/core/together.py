@@ -23,13 +23,14 @@ from typing import NamedTuple, Protocol
 
 from coordinator.core.clock import NEVER, Timers
 from coordinator.core.evolve import essential
+from coordinator.core.rounds import ROUND
 from schemas.base import OutputEvent
 from schemas.canonical import canonical_bytes
 
 __all__ = ["Hands", "Shared", "Together", "Told", "Work"]
 
-ROUND = "round\t"
-"""How timers of this kind are named."""
+_ROUND = f"{ROUND}\t"
+"""How timers of rounds begin."""
 
 
 class Told(NamedTuple):
@@ -90,7 +91,7 @@ class Together:
         if self._hands is None:
             return
         name, due = timers.first(), timers.earliest
-        if name is None or not name.startswith(ROUND):
+        if name is None or not name.startswith(_ROUND):
             self.drop()
             return
         if name in failures or (due == self._due and name in self._waiting):
@@ -99,7 +100,7 @@ class Together:
         names = [
             one
             for one in timers.due()
-            if one.startswith(ROUND) and (due, one) < before and one not in failures
+            if one.startswith(_ROUND) and (due, one) < before and one not in failures
         ]
         self._due, self._waiting = due, set(names)
         self._shared = self._hands.share(names, lambda one: _with_bytes(work(one)))

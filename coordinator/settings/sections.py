@@ -311,8 +311,8 @@ class WorkerSettings(Section):
         description="After such a hold, signals that waited longer than this are shed.",
     )
     round_processes: int = Field(
-        default=1, ge=1, le=256, description="Processes that work out rounds due together; "
-        "one, as workers, routers and projections share a host, unless its cores idle."
+        default=1, ge=1, le=256, description="Processes that work out rounds due together, "
+        "at most the root of their number; one, as parts share a host, unless its cores idle."
     )  # fmt: skip
     checkpoint_decisions: int = Field(
         default=500, ge=1, le=1_000_000, description="Decisions of a shard between checkpoints."

@@ -20,7 +20,7 @@ import select
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import isqrt
 from pathlib import Path
@@ -41,19 +41,28 @@ PIPE_BYTES = 1 << 20
 MESSAGE_BYTES_MAX = 1 << 30
 LENGTH_BYTES = 4
 WAIT_S_MAX = 10.0
-"""A child that has worked at one round for so long is given up."""
+"""An engine waits so long for the children of one moment, in all. Who did not answer by then never
+will (it was forked from within somebody's lock), so that engine forks no more."""
 ENDING = (signal.SIGTERM, signal.SIGINT)
 """Signals that end a child at once, whatever the engine's process makes of them."""
 DIES_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux's prctl.h."""
 STANDARD = (0, 1, 2)
 OPEN = Path("/proc/self/fd")
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""What a container may use: microseconds of processor time in so many, or max."""
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
 
 
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    """Cores that this process may use: those it may run on, no more than its container's share."""
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    found = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):
+        quota, period = map(int, QUOTA.read_text().split())  # "max" is no number
+        found = min(found, max(1, quota // max(period, 1)))
+    return found
 
 
 def engine_on_cores(*, shard: int, shards: int) -> Engine:
@@ -62,7 +71,10 @@ def engine_on_cores(*, shard: int, shards: int) -> Engine:
 
 
 class ForkedHands:
-    """Hands for one engine. taken: rounds that children have worked out for it so far."""
+    """Hands for one engine. taken: rounds that children have worked out for it so far.
+
+    No other thread of the process may solve or decide meanwhile: a child would wait for its lock.
+    """
 
     def __init__(self, processes: int) -> None:
         """processes: that work out rounds, the engine's own included; 1: it alone."""
@@ -77,6 +89,10 @@ class ForkedHands:
         # rounds: least where p is the root of n, however many cores there are.
         count = min(self._children, isqrt(len(names)) - 1)
         return _Children(self, names, work, count=count)
+
+    def give_up(self) -> None:
+        """Fork no more."""
+        self._children = 0
 
 
 class _Children:
@@ -95,6 +111,7 @@ class _Children:
         self._places = {name: place for place, name in enumerate(names)}
         self._children: list[_Child] = []
         self._forked = self._searches = False
+        self._patience = WAIT_S_MAX
 
     def take(self, name: str) -> Sequence[Told] | None:
         """What a child has worked out of that round; None where none has."""
@@ -114,12 +131,14 @@ class _Children:
 
     def close(self) -> None:
         """End all children that there are."""
-        with _undisturbed():
-            while self._children:
-                self._children.pop().end()
-        if self._searches:
-            self._searches = False
-            gc.enable()
+        try:
+            with _undisturbed():
+                while self._children:
+                    self._children.pop().end()
+        finally:
+            if self._searches:
+                self._searches = False
+                gc.enable()
 
     def _fork(self) -> None:
         """As many children as there can be; what a missing one would do is the engine's.
@@ -160,14 +179,16 @@ class _Children:
                 child.stop()
 
     def _wait(self, child: _Child, index: int) -> None:
-        """Until the child has told that many, has ended, or has taken too long."""
-        until = monotonic() + WAIT_S_MAX
+        """Until the child has told that many, has ended, or all patience has."""
+        began = monotonic()
         while child.running and len(child.answers) <= index:
-            left = until - monotonic()
+            left = began + self._patience - monotonic()
             if left <= 0:
                 child.stop()
-                return
+                self._hands.give_up()
+                break
             self._read(left)
+        self._patience -= monotonic() - began
 
     def _read(self, wait_s: float) -> None:
         """What has arrived of anybody; waits for something to arrive, no longer than that."""
@@ -227,10 +248,12 @@ class _Child:
                 os.kill(self._pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Leave nothing of it. Once."""
-        self.stop()
-        os.close(self.reads)
-        with suppress(ChildProcessError):
+        """Leave nothing of it. Once. Never raises for what the system makes of it."""
+        with suppress(OSError):
+            self.stop()
+        with suppress(OSError):
+            os.close(self.reads)
+        with suppress(OSError):
             os.waitpid(self._pid, 0)
 
 
@@ -293,14 +316,22 @@ def _let_go(writes: int, engine: int) -> int:
     if os.getppid() != engine:
         os._exit(0)
     kept = fcntl.fcntl(writes, fcntl.F_DUPFD_CLOEXEC, len(STANDARD))
-    for entry in list(OPEN.iterdir()):
-        if int(entry.name) != kept:
+    for descriptor in _open_files():
+        if descriptor != kept:
             with suppress(OSError):
-                os.close(int(entry.name))
+                os.close(descriptor)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in STANDARD:
         os.dup2(nowhere, descriptor)
     return kept
+
+
+def _open_files() -> Iterable[int]:
+    """All that may be open, where nobody says what is."""
+    try:
+        return [int(entry.name) for entry in OPEN.iterdir()]
+    except OSError:
+        return range(os.sysconf("SC_OPEN_MAX"))
 
 
 def _answer(name: str, work: Work) -> bytes:

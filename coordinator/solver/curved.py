@@ -58,23 +58,28 @@ def solve_curved(
     parts: Segments,
     slopes: Floats,
     settings: SolverSettings,
+    *,
+    exactly: bool = True,
 ) -> Solution:
     """The best lengths of the parts; the round with the least gap that overdraws nothing.
 
-    slopes: (n + s,) of the smooth terms at z0 and no sizes.
+    slopes: (n + s,) of the smooth terms at z0 and no sizes. exactly: to the last digits; otherwise
+    one parabola's answer, which says well enough who is worth a trade.
     """
     sizes = _guess(problem, parts, slopes)
     best: Solution | None = None
     last: Floats | None = None
     iterations = 0
-    for _ in range(settings.impact_solves_max):
+    for _ in range(settings.impact_solves_max if exactly else 1):
         bent = _bend(problem, sizes)
         left = room_left(problem, room, parts.start)
         left[1] += _overstated(problem, parts.start, sizes, bent)
         seen = _with_impact(parts, bent)
         found = solve_parts(problem, room, seen, slopes, left, settings, bent.curve)
         iterations += found.iterations
-        exact, done = polish(problem, room, found) if found.gap <= _NEAR else (found, False)
+        exact, done = found, False
+        if exactly and found.gap <= _NEAR:
+            exact, done = polish(problem, room, found)
         if best is None or done or _worse(best, exact):
             best = exact
         # What stays the same is the best of the parts that are in: others may be worth more.

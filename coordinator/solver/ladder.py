@@ -64,7 +64,7 @@ class Plan:
     remarks: tuple[str, ...]
     sizes: Floats = field(default_factory=lambda: NO_SIZES)
     gap: float = float("inf")
-    worth: float = 0.0
+    worth: float = float("nan")
 
 
 def climb(

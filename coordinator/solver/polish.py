@@ -48,7 +48,7 @@ _LOW, _HIGH = 1, 2
 """Where the ends of the box stand among the ends."""
 _RANK = 1e-12
 """Singular values below this part of the largest count as none."""
-_SAME = 0.999
+_SAME = 1.0 - 1e-9
 """Two sums whose uses point so much the same way, or against it, as a cosine, are one."""
 _LARGEST = 0.1
 """A step further than that is no last digit."""
@@ -118,33 +118,37 @@ def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solu
         sizes=np.flatnonzero(inside),
         sums=np.flatnonzero((left <= _USED) & (priced > _DONE)),
     )
-    return _apart(problem, replace(found, trades=trades), active)
+    return _apart(problem, replace(found, trades=trades), active, left)
 
 
-def _apart(problem: AllocationProblem, now: Solution, active: _Set) -> tuple[Solution, _Set]:
-    """Of sums that use the same of whatever moves, or give it, one alone, priced for all.
+def _apart(
+    problem: AllocationProblem, now: Solution, active: _Set, left: Floats
+) -> tuple[Solution, _Set]:
+    """Of sums that use the same of whatever moves, or give it, the tightest, priced for all.
 
-    Such as gross and cash, or both sides of an equality: an interior point prices all of them, and
-    equations that say nearly the same have no exact answer.
+    Such as both sides of an equality, or gross and net of who buys alone: an interior point prices
+    all of them, and equations that say the same have no exact answer. left: room of every sum.
     """
     if len(active.sums) <= 1:
         return now, active
     sums, prices = active.sums, _every(now.prices)[active.sums]
     uses = _uses(problem, now)[sums][:, active.free]
-    uses = uses / np.maximum(np.sqrt((uses**2).sum(axis=1)), _LEAST)[:, None]
-    kept, together = np.ones(len(sums), dtype=np.bool_), np.zeros(len(sums))
+    length = np.maximum(np.sqrt((uses**2).sum(axis=1)), _LEAST)
+    uses, pull = uses / length[:, None], prices * length
+    kept, more = np.ones(len(sums), dtype=np.bool_), np.zeros(len(sums))
     for at in range(len(sums)):
         along = uses @ uses[at]
         same = kept & (np.abs(along) >= _SAME)
         if not kept[at] or np.count_nonzero(same) <= 1:
             continue
-        net = float(along[same] @ prices[same])
+        net = float(along[same] @ pull[same])
         # One of those that pull the way that all of them do together.
         likely = same & (along * net >= 0.0)
-        one = int(np.argmax(np.where(likely, prices, -1.0)))
+        one = int(np.argmin(np.where(likely, left[sums], np.inf)))
         kept &= ~same
-        kept[one], together[same], together[one] = True, -prices[same], abs(net) - prices[one]
-    priced, _ = _priced(now, sums, together)
+        more[same] = -prices[same]
+        kept[one], more[one] = True, abs(net) / length[one] - prices[one]
+    priced, _ = _priced(now, sums, more)
     return replace(now, prices=priced), replace(active, sums=sums[kept])
 
 

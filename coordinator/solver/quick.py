@@ -7,9 +7,11 @@ not, the answer says so.
 Of many names few end between their ends: the others are sold whole, bought up to a limit, or let
 be. What a solve costs rises with the third power of the names in it. So some are solved for, all
 others resting where they are; at that answer's prices whoever would still be worth a trade joins,
-and whoever came to rest leaves. No round is worth less than the one before, and where nobody joins
-the answer is that of the whole, which the certificate then says. Source: sifting, Bixby, Gregory,
-Lustig, Marsten and Shanno 1992, "Very large-scale linear programming", here with a quadratic term.
+and whoever came to rest leaves, as long as each round is worth more than the one before. Where
+nobody joins, and the certificate of the whole says that nobody need, that is the answer. Where it
+does not, or the rounds together took as long as the whole does, all are solved for at once. Source:
+sifting, Bixby, Gregory, Lustig, Marsten and Shanno 1992, "Very large-scale linear programming",
+here with a quadratic term.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.curved import has_curved_cost, solve_curved
 from coordinator.solver.factor_qp import suits_factors
 from coordinator.solver.polish import polish
-from coordinator.solver.resting import is_balanced
+from coordinator.solver.resting import is_balanced, snapped
 from coordinator.solver.room import Room
 from coordinator.solver.segment_qp import solve_parts
 from coordinator.solver.segments import Segments, cut, room_left, with_sizes
@@ -46,12 +48,14 @@ _FIRST_MIN = 24
 _AT_ONCE, _EACH = 200, 80
 """So many parts at most are solved for at first; where more promise anything, so many begin, and so
 many join a round. Measured: with 120 at most 100 names take a third longer; 40 to 100 are alike."""
-_ROUNDS_MAX = 40
-"""Then all are solved for at once."""
 _WORTH = 1e-9
 """A gain per unit of trade that is none: with everything traded, a thousandth of the gap."""
 _RESTS = 1e-8
-"""A trade so close to an end of its segments rests there."""
+"""A trade so close to an end or a kink rests there."""
+_GAINED = 1e-12
+"""Worth that a round has to add for whoever rests to leave."""
+_GAP_SHARE = 1e-2
+"""Of the largest gap: whoever is left out may be worth more than that, then all are solved for."""
 
 
 def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSettings) -> Solution:
@@ -60,21 +64,50 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
     whole = np.ones(len(parts.name), dtype=np.bool_)
     # In factors all cost little more than some.
     within = whole if suits_factors(problem, len(whole), 3) else _promising(problem, parts)
-    z = parts.start
-    for _ in range(_ROUNDS_MAX):
-        if within.all():
+    z, best, spent = parts.start, -np.inf, 0.0
+    while not within.all():
+        spent += _work(within)
+        if spent > _work(whole):
             break
         found = _solve_some(problem, room, parts, within, z, settings)
         if found.status != "optimal" or not np.isfinite(found.gap):
             break
-        z, rests = _settled(parts, room, found.trades)
+        z, rests, _ = snapped(problem, room, found, near=_RESTS)
         gains = _gains(problem, room, found, z)
         joined = _joining(parts, within, z, gains)
         if not joined.any():
-            return _exact(problem, room, found)
-        done = rests & (np.maximum(*gains) <= _WORTH)
-        within = joined | (within & ~np.append(done, False)[np.minimum(parts.name, len(z))])
+            found = _finished(problem, room, parts, within, z, found, settings)
+            if found.gap > settings.gap_max * _GAP_SHARE:
+                break
+            return found
+        # Where nothing was gained a price may be any of several: who leaves would only come back.
+        idle = rests & (np.maximum(*gains) <= _WORTH) & (found.worth > best + _GAINED)
+        best = max(best, found.worth)
+        within = joined | (within & ~np.append(idle, False)[np.minimum(parts.name, len(z))])
     return _exact(problem, room, _solve(problem, room, parts, settings))
+
+
+def _finished(
+    problem: AllocationProblem,
+    room: Room,
+    parts: Segments,
+    within: Flags,
+    z: Floats,
+    found: Solution,
+    settings: SolverSettings,
+) -> Solution:
+    """An answer of some parts to its last digits; what is curved was only near so far."""
+    if not has_curved_cost(problem):
+        return _exact(problem, room, found)
+    exact, done = polish(problem, room, found)
+    if done:
+        return exact
+    return _solve_some(problem, room, parts, within, z, settings, exactly=True)
+
+
+def _work(within: Flags) -> float:
+    """What solving for so many parts takes: the square of them, measured from 50 to 1,000."""
+    return float(np.count_nonzero(within)) ** 2
 
 
 def _exact(problem: AllocationProblem, room: Room, found: Solution) -> Solution:
@@ -118,16 +151,6 @@ def _most(gain: Floats, count: int) -> Flags:
     return found
 
 
-def _settled(parts: Segments, room: Room, trades: Floats) -> tuple[Floats, Flags]:
-    """(n,) trades, those near an end of their box or their start exactly there, and which."""
-    z, rests = trades.copy(), np.zeros(len(trades), dtype=np.bool_)
-    for end in (parts.start, *room.box):
-        near = np.abs(trades - end) <= _RESTS
-        z[near] = end[near]
-        rests |= near
-    return z, rests
-
-
 def _gains(
     problem: AllocationProblem, room: Room, found: Solution, z: Floats
 ) -> tuple[Floats, Floats]:
@@ -141,17 +164,15 @@ def _gains(
 
 
 def _joining(parts: Segments, within: Flags, z: Floats, gains: tuple[Floats, Floats]) -> Flags:
-    """(k,) the best of the parts left out that are worth a trade, with what their names traded."""
+    """(k,) the best of the parts left out that are worth a trade, or worth giving back."""
     n, (rises, falls) = len(z), gains
     of_trade = parts.name < n
-    name, up = np.where(of_trade, parts.name, 0), parts.high > 0.0
-    worth = np.where(up, rises[name], falls[name])
-    joined = _most(np.where(of_trade & ~within & (worth > _WORTH), worth, 0.0), _EACH)
-    joins = np.zeros(n, dtype=np.bool_)
-    joins[name[joined]] = True
-    bought, sold = z > parts.start, z < parts.start
-    traded: Flags = joins[name] & of_trade & np.where(up, bought[name], sold[name])
-    return joined | traded
+    name = np.where(of_trade, parts.name, 0)
+    # What was bought is given back by the parts that it was bought with.
+    up = np.maximum(rises, np.where(z > parts.start, falls, 0.0))
+    down = np.maximum(falls, np.where(z < parts.start, rises, 0.0))
+    worth = np.where(parts.high > 0.0, up[name], down[name])
+    return _most(np.where(of_trade & ~within & (worth > _WORTH), worth, 0.0), _EACH)
 
 
 def _solve_some(
@@ -161,19 +182,26 @@ def _solve_some(
     within: Flags,
     z: Floats,
     settings: SolverSettings,
+    *,
+    exactly: bool = False,
 ) -> Solution:
-    """The best lengths of some parts; names without any trade z."""
+    """The best lengths of some parts; names without any trade z. exactly: see `curved`."""
     some = parts.of(within)
     free = np.zeros(len(z), dtype=np.bool_)
     free[some.name[some.name < len(z)]] = True
     start = np.where(free, parts.start, z)
-    return _solve(problem, room, replace(some, start=start), settings)
+    return _solve(problem, room, replace(some, start=start), settings, exactly=exactly)
 
 
 def _solve(
-    problem: AllocationProblem, room: Room, parts: Segments, settings: SolverSettings
+    problem: AllocationProblem,
+    room: Room,
+    parts: Segments,
+    settings: SolverSettings,
+    *,
+    exactly: bool = True,
 ) -> Solution:
-    """The best lengths of the parts, all other trades as they start."""
+    """The best lengths of the parts, all other trades as they start. exactly: see `curved`."""
     start = parts.start
     if not len(parts.name):
         return judged(
@@ -190,6 +218,6 @@ def _solve(
     if problem.sleeves is not None:
         slopes = np.concatenate([slopes, size_slopes(problem, start, nothing)])
     if has_curved_cost(problem):
-        return solve_curved(problem, room, parts, slopes, settings)
+        return solve_curved(problem, room, parts, slopes, settings, exactly=exactly)
     left = room_left(problem, room, start)
     return solve_parts(problem, room, parts, slopes, left, settings)

@@ -8,11 +8,9 @@ certified.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +36,6 @@ __all__ = ["gave_way", "read_limits"]
 
 # A bound closer than this to the continuous trade binds, fraction of NAV.
 _BINDING = 1e-6
-_reading_of: Callable[[Any], LimitReading] = partial(tuple.__new__, LimitReading)
-"""A reading from all its fields, in half the time: a decision has a hundred."""
 HOUSE_TIER = 1_000
 """Of the house book's bound: it gives way before all others."""
 
@@ -240,7 +236,9 @@ def _by_name(names: list[str], *bounds: _Bound) -> tuple[LimitReading, ...]:
         numbers = (column[at].tolist() for column in (one.used, one.bound, one.price))
         told = [names[i] for i in at.tolist()]
         rest = repeat(None), repeat(one.side), repeat(0), repeat(0.0)
-        found += map(_reading_of, zip(repeat(one.limit), told, *numbers, *rest, strict=False))
+        found += map(
+            LimitReading._make, zip(repeat(one.limit), told, *numbers, *rest, strict=False)
+        )
         rows.append(at)
     order = np.argsort(np.concatenate(rows), kind="stable")
     return tuple([found[i] for i in order.tolist()])

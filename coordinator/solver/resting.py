@@ -44,7 +44,7 @@ def is_balanced(problem: AllocationProblem, room: Room, found: Solution) -> bool
 
 
 def snapped(
-    problem: AllocationProblem, room: Room, found: Solution
+    problem: AllocationProblem, room: Room, found: Solution, *, near: float = AT
 ) -> tuple[Floats, Flags, Floats]:
     """(n,) trades with those near an end exactly there, (n,) which those are, and (e, n) ends."""
     z, prices = found.trades, found.prices
@@ -56,7 +56,7 @@ def snapped(
         ends.append(kink(problem))
     trades, rests = z.copy(), np.zeros(len(z), dtype=np.bool_)
     for end in ends:
-        here = (np.abs(z - end) <= AT) & (end >= low) & (end <= high) & ~rests
+        here = (np.abs(z - end) <= near) & (end >= low) & (end <= high) & ~rests
         trades[here] = end[here]
         rests |= here
     return trades, rests, np.stack(ends)

@@ -186,7 +186,7 @@ def _direction(equations: _Equations, now: _Now, left: _Left) -> Floats | None:
     uses = equations.uses[inner]
     slopes = equations.own - (uses.T * equations.gives[inner]) @ uses * equations.side
     # The diagonal of the prices: how the parts that are inside follow each.
-    alone, follows = equations.alone, slopes.reshape(-1)[:: len(slopes) + 1][equations.first :]
+    alone, follows = equations.alone, np.einsum("ii->i", slopes)[equations.first :]
     level = min(_LEVEL, math.sqrt(left.squared) / 10.0) / _ALONE  # the last steps are Newton's own
     hardly = np.where(follows > 0.0, np.minimum(alone, follows), alone)
     follows += np.where(follows > equations.hardly, level * alone, hardly)
@@ -299,7 +299,7 @@ def _stated(
     before = parts.before[trades]
     m, s, r = len(returns), len(held), len(kept)
     own = np.zeros((m + s + r, m + s + r))
-    own.reshape(-1)[: m * (m + s + r) : m + s + r + 1] = gamma
+    np.einsum("ii->i", own)[:m] = gamma
     own[m : m + s, m : m + s] = among
     return _Equations(
         own=own,

@@ -72,9 +72,10 @@ def _fitted(
     most, targets, pi = sizes_most(sleeves), sleeves.targets, sleeves.wish_weight
     pulled = (charged[:, None] if isinstance(charged, np.ndarray) else charged) * targets
     curvature = targets.T @ pulled
-    curvature.reshape(-1)[:: len(pi) + 1] += 2.0 * pi
+    own = np.einsum("ii->i", curvature)
+    own += 2.0 * pi
     linear = -(pulled.T @ weights) - 2.0 * pi * sleeves.wished
-    largest = float(curvature.reshape(-1)[:: len(pi) + 1].max(initial=0.0))
+    largest = float(own.max(initial=0.0))
     if largest <= 0.0 or not (most > 0.0).any():
         return np.zeros(len(most))
     begun = np.minimum(np.maximum(sleeves.wished if begun is None else begun, 0.0), most)

@@ -53,7 +53,7 @@ class Solution:
     gap: float
     excess: float
     sizes: Floats = field(default_factory=lambda: NO_SIZES)
-    worth: float = 0.0
+    worth: float = np.nan
 
 
 def judged(

@@ -17,6 +17,7 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.errors import ProblemError
 from coordinator.solver.validate_limits import check_limits
 from coordinator.solver.validate_terms import (
+    all_finite,
     check_terms,
     plain_array,
     plain_charges,
@@ -126,8 +127,7 @@ def _passes(problem: AllocationProblem, n: int) -> bool:
     return bool(
         np.isfinite(rows).all()
         and all(map(math.isfinite, scalars))
-        # What is not finite makes a sum that is not, and is looked for.
-        and (math.isfinite(problem.covariance.sum()) or np.isfinite(problem.covariance).all())
+        and all_finite(problem.covariance)
         and (rows[_NONNEGATIVE_ROWS] >= 0).all()
         and all(scalars[i] >= 0 for i in _NONNEGATIVE_SCALARS)
         and all(getattr(problem, name) > 0 for name in _POSITIVE)

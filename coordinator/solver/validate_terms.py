@@ -5,6 +5,7 @@ Place in the flow: asked by `validate`. It must never judge whether a charge is 
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
@@ -21,7 +22,7 @@ from coordinator.core.ports import (
 )
 from coordinator.solver.errors import ProblemError
 
-__all__ = ["check_terms"]
+__all__ = ["all_finite", "check_terms", "plain_array", "plain_charges", "plain_sleeves"]
 
 _SIGNED = ("linear_buy", "linear_sell", "carry", "benchmark")
 _FINITE = "use finite numbers"
@@ -30,6 +31,12 @@ _LARGEST = 1e12
 """Nothing of NAV is larger: squares of more are no numbers that a solver knows."""
 _NEAR = 1e-6
 """How far, as a share, a covariance and its factors may differ: what rounding leaves."""
+
+
+def all_finite(values: Floats) -> bool:
+    """Whether all are numbers: what is none makes a sum that is none, and then is looked for."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(values.sum()) or bool(np.isfinite(values).all())
 
 
 def plain_array(name: str, value: Any) -> Floats:
@@ -125,19 +132,31 @@ def _check_charges(problem: AllocationProblem, n: int) -> None:
 
 
 def _check_sleeves(sleeves: Sleeves, n: int) -> None:
-    s, numbers = len(sleeves.names), (sleeves.house_weight, sleeves.house_max)
-    rows = sleeves.wished, sleeves.wish_weight, sleeves.size_max
-    if sleeves.targets.shape == (n, s) and all(one.shape == (s,) for one in rows):
-        # Right in one go; otherwise the fields are gone through. NaN is not within any bound.
-        sizes = np.concatenate([np.abs(sleeves.targets).reshape(-1), np.abs(rows[0]), rows[1]])
-        if (
-            bool((sizes <= _LARGEST).all())
-            and bool((rows[1] >= 0.0).all())
-            and bool((rows[2] >= 0.0).all())
-            and 0.0 <= numbers[0] <= _LARGEST
-            and numbers[1] >= 0.0
-        ):
-            return
+    if not _sleeves_pass(sleeves, n):
+        _find_sleeves_fault(sleeves, n)
+
+
+def _sleeves_pass(sleeves: Sleeves, n: int) -> bool:
+    """Whether everything is right, found in one go; otherwise the fields are gone through."""
+    s, wished, weight, most = (
+        len(sleeves.names), sleeves.wished, sleeves.wish_weight, sleeves.size_max,
+    )  # fmt: skip
+    if sleeves.targets.shape != (n, s) or any(one.shape != (s,) for one in (wished, weight, most)):
+        return False
+    # NaN is within no bound.
+    sizes = np.concatenate([np.abs(sleeves.targets).reshape(-1), np.abs(wished), weight])
+    return bool(
+        (sizes <= _LARGEST).all()
+        and (weight >= 0.0).all()
+        and (most >= 0.0).all()
+        and 0.0 <= sleeves.house_weight <= _LARGEST
+        and sleeves.house_max >= 0.0
+    )
+
+
+def _find_sleeves_fault(sleeves: Sleeves, n: int) -> None:
+    """Go through the fields and raise for the first that is wrong."""
+    s = len(sleeves.names)
     _check_shape("sleeves.targets", sleeves.targets, (n, s))
     for name in ("size_max", "wished", "wish_weight"):
         value = getattr(sleeves, name)
@@ -160,10 +179,9 @@ def _check_factors(factors: RiskEstimate, covariance: Floats, n: int) -> None:
     rows = factors.rows
     _check_shape("factors.rows", rows, (rows.shape[0] if rows.ndim else 0, n))
     _check_shape("factors.rest", factors.rest, (n,))
-    # What is not finite makes a sum that is not.
-    if not np.isfinite(float(rows.sum()) + float(factors.rest.sum())):
-        _check_finite("factors.rows", rows)
-        _check_finite("factors.rest", factors.rest)
+    for name, value in (("rows", rows), ("rest", factors.rest)):
+        if not all_finite(value):
+            _check_finite(f"factors.{name}", value)
     if (factors.rest < 0.0).any():
         raise ProblemError("factors.rest", "is negative", remedy="give zero or more")
     # One vector tells two matrices apart: all pairs would take longer than a solve.

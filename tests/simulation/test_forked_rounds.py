@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import pickle
 import signal
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.bootstrap import build_engine
-from coordinator.core import evolve, timers
+from coordinator.core import announce, evolve, timers
 from coordinator.core.decide import close_round
 from coordinator.core.engine import EvolveFailed
 from coordinator.core.evolve import essential
@@ -160,11 +162,11 @@ def break_closing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 def test_a_change_that_fails_leaves_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
     break_closing(monkeypatch, "p005")
-    made = engine_with(ForkedHands(3))
+    made, known = engine_with(ForkedHands(3)), children()
     with pytest.raises(EvolveFailed) as raised:
         firm().again(made)
     assert raised.value.unit == "round\tp005"
-    assert not children()
+    assert not children(known)
     assert made._together._shared is None
     assert not made._together._waiting
 
@@ -196,3 +198,15 @@ def test_a_decision_without_its_long_parts_names_whatever_asks_for_them() -> Non
     assert decided.targets
     with pytest.raises(AttributeError):
         _ = found.targets
+
+
+def test_nothing_that_applies_a_decision_reads_its_long_parts() -> None:
+    for applied in (evolve._decided, announce.ours_to_say):
+        tree = ast.parse(inspect.getsource(applied))
+        read = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "event"
+        }
+        assert read
+        assert not read & set(evolve._UNREAD)

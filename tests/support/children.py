@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,13 +12,14 @@ __all__ = ["OWN", "children", "descriptors", "nothing_left"]
 OWN = Path("/proc/self")
 
 
-def children() -> list[int]:
-    """Also those that are dead, as long as nobody has looked."""
-    return [
+def children(known: Sequence[int] = ()) -> list[int]:
+    """But for those known; also those that are dead, as long as nobody has looked."""
+    found = [
         int(pid)
         for task in (OWN / "task").iterdir()
         for pid in (task / "children").read_text().split()
     ]
+    return [pid for pid in found if pid not in known]
 
 
 def descriptors() -> int:

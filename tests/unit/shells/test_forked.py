@@ -105,10 +105,11 @@ def test_few_rounds_and_one_process_fork_nobody(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_no_more_children_are_forked_than_pay() -> None:
+    known = children()
     for rounds, most in ((ROUNDS_MIN, 1), (16, 3), (30, 4)):
         shared: Any = ForkedHands(64).share(NAMES[:rounds], slow)
         shared.take(NAMES[1])
-        assert len(children()) == most
+        assert len(children(known)) == most
         shared.close()
 
 
@@ -118,12 +119,12 @@ def test_elsewhere_than_on_linux_nobody_is_forked(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_first_round_is_worked_out_before_anybody_is_forked() -> None:
-    shared = ForkedHands(2).share(NAMES, slow)
+    known, shared = children(), ForkedHands(2).share(NAMES, slow)
     assert shared is not None
     assert shared.take(NAMES[0]) is None
-    assert not children()
+    assert not children(known)
     shared.take(NAMES[1])
-    assert len(children()) == 1
+    assert len(children(known)) == 1
     shared.close()
 
 
@@ -214,21 +215,54 @@ def test_where_no_child_can_be_made_the_engine_does_it_alone(
 
 
 def test_fifty_moments_leave_neither_children_nor_open_files() -> None:
-    hands = ForkedHands(3)
+    hands, known = ForkedHands(3), children()
     before = descriptors()
     for _ in range(50):
         gone_through(hands, NAMES[:ROUNDS_MIN])
-        assert not children()
+        assert not children(known)
         assert descriptors() == before
     assert hands.taken > 50
 
 
+def test_where_nobody_says_what_is_open_a_child_closes_all_that_may_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(forked, "OPEN", tmp_path / "nowhere")
+    hands = ForkedHands(2)
+    assert names_in(gone_through(hands)) == EXPECTED
+    assert hands.taken > 0
+
+
+def test_an_engine_whose_children_hang_waits_once_and_forks_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forked, "WAIT_S_MAX", 0.2)
+    in_children(monkeypatch, lambda: time.sleep(WITHIN_S), at="")
+    hands, began = ForkedHands(4), time.monotonic()
+    assert names_in(gone_through(hands)) == EXPECTED
+    assert time.monotonic() - began < 2.0  # not once for each of its three children
+    assert hands.share(NAMES, slow) is None
+
+
+@pytest.mark.parametrize(
+    ("quota", "share"), [("150000 100000", 1), ("50000 100000", 1), ("max 100000", 0), ("?", 0)]
+)
+def test_cores_are_no_more_than_a_container_s_share(
+    quota: str, share: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = tmp_path / "cpu.max"
+    given.write_text(quota)
+    monkeypatch.setattr(forked, "QUOTA", given)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert cores() == (share or 8)
+
+
 def test_who_asks_no_more_ends_children_that_are_still_at_work() -> None:
-    shared = ForkedHands(3).share(NAMES, slow)
+    known, shared = children(), ForkedHands(3).share(NAMES, slow)
     assert shared is not None
     for name in NAMES[:2]:
         shared.take(name)
-    assert len(children()) == 2
+    assert len(children(known)) == 2
     shared.close()
     shared.close()
     assert shared.take(NAMES[2]) is None

@@ -116,7 +116,6 @@ def test_names_left_out_at_first_join_where_they_are_worth_a_trade(
     whole = optimise_segments(p, room, SETTINGS)
     monkeypatch.setattr(quick_module, "_WHOLE_MAX", 0)
     monkeypatch.setattr(quick_module, "_FIRST_MIN", 1)
-    monkeypatch.setattr(quick_module, "_ROUNDS_MAX", 60)
     few = optimise_segments(p, room, SETTINGS)
     assert max(few.gap, whole.gap) <= HUNDREDTH_BP
     assert abs(objective(p, few.trades) - objective(p, whole.trades)) <= 1e-9

@@ -30,6 +30,17 @@ def test_broken_contract_is_refused_naming_the_field(make: Make, field: str, val
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_what_is_no_number_is_refused_whatever_it_adds_up_to(make: Make, odd: float) -> None:
+    """Infinities of both signs add up to none, which numpy warns of: here nobody does."""
+    with pytest.raises(ProblemError, match="covariance"):
+        check_problem(replace(make(2), covariance=np.array([[odd, 0.0], [0.0, -np.inf]])))
+
+
+def test_numbers_whose_sum_is_none_are_numbers(make: Make) -> None:
+    check_problem(replace(make(2), covariance=np.full((2, 2), 1e308)))
+
+
 def test_infeasible_limits_are_not_the_checks_business(make: Make) -> None:
     check_problem(make(2, position_min=1.0, position_max=-1.0, gross_max=-1.0))
 

@@ -1,0 +1,126 @@
+"""A few names at a time: the answer of all at once, in rounds that end and cost less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coordinator.core.ports import AllocationProblem, Charges
+from coordinator.solver import SolverSettings, quick
+from coordinator.solver.further import prepare
+from coordinator.solver.quick import optimise_segments
+from coordinator.solver.room import make_room
+from coordinator.solver.segments import cut
+from coordinator.solver.solution import Solution
+from coordinator.solver.violations import measure
+
+from .conftest import build
+
+SETTINGS = SolverSettings()
+WHOLE = 10**6
+GAP = 1e-8
+HARD = (12, 31, 37, 46, 90, 95, 155, 194, 228, 251, 274, 386, 431, 536, 573)
+"""Seeds at which rounds once circled, ended too early or took longer than all at once."""
+
+
+def wide(seed: int) -> AllocationProblem:
+    """A hundred to four hundred names of few common causes, where most end at a limit."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([120, 250, 400]))
+    causes = int(rng.integers(1, 8))
+    rows = rng.normal(size=(n, causes)) * rng.choice([0.01, 0.03, 0.06])
+    rows = np.abs(rows) if rng.random() < 0.5 else rows
+    covariance = rows @ rows.T + np.diag(rng.uniform(1e-4, 3e-3, n))
+    short = rng.random() < 0.4
+    most = rng.choice([0.01, 0.02, 0.05])
+    held = np.where(rng.random(n) < rng.choice([0, 0.2, 0.6]), rng.uniform(0, most, n), 0.0)
+    held = held * rng.choice([-1, 1], n) if short else held
+    mu = rng.normal(size=n) * rng.choice([0.003, 0.02])
+    mu = mu + (rows @ rng.normal(size=causes)) * rng.choice([0, 1, 3])
+    return build(
+        n, mu=mu, covariance=covariance, risk_aversion=float(rng.choice([1, 5, 20])), filled=held,
+        cash=1 - held.sum(), position_max=most, position_min=-most if short else 0.0,
+        gross_max=max(float(np.abs(held).sum()), float(rng.choice([0.5, 1.0, 2.0]))),
+        turnover_max=float(rng.choice([0.1, 0.3, 1.0])),
+        cash_floor=-5.0 if short else float(rng.choice([0.0, 0.3])),
+    )  # fmt: skip
+
+
+def solved(p: AllocationProblem) -> Solution:
+    p = prepare(p)
+    return optimise_segments(p, make_room(p, measure(p, np.zeros_like(p.mu))), SETTINGS)
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many parts each solve was for."""
+    found: list[int] = []
+    solve = quick._solve
+
+    def counted(problem: Any, room: Any, parts: Any, settings: Any, **how: Any) -> Solution:
+        found.append(len(parts.name))
+        return solve(problem, room, parts, settings, **how)
+
+    monkeypatch.setattr(quick, "_solve", counted)
+    return found
+
+
+@pytest.mark.parametrize("seed", [*HARD, *range(600, 630)])
+def test_rounds_end_in_the_answer_of_all_at_once(
+    seed: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = wide(seed)
+    few, rounds = solved(p), sum(size**2 for size in sizes)
+    monkeypatch.setattr(quick, "_WHOLE_MAX", WHOLE)
+    sizes.clear()
+    whole = solved(p)
+    assert few.status == "optimal"
+    assert few.gap <= max(GAP, 2.0 * whole.gap)
+    assert few.worth == pytest.approx(whole.worth, abs=GAP)
+    assert rounds <= 2.0 * sizes[0] ** 2
+
+
+def test_rounds_together_take_a_fraction_of_the_whole(sizes: list[int]) -> None:
+    taken = whole = 0
+    for seed in range(600, 640):
+        sizes.clear()
+        p = prepare(wide(seed))
+        optimise_segments(p, room := make_room(p), SETTINGS)
+        taken += sum(size**2 for size in sizes)
+        whole += len(cut(p, room).name) ** 2
+    assert taken <= whole / 3
+
+
+@pytest.mark.parametrize("seed", [12, 37, 69, 77, 90, 108, 189, 288])
+def test_with_impact_too(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    p = wide(seed)
+    p = replace(p, charges=Charges(impact=np.full(len(p.mu), 0.02)))
+    few = solved(p)
+    monkeypatch.setattr(quick, "_WHOLE_MAX", WHOLE)
+    whole = solved(p)
+    assert few.gap <= max(GAP, 2.0 * whole.gap)
+    assert few.worth == pytest.approx(whole.worth, abs=GAP)
+
+
+def test_a_name_bought_to_its_limit_is_given_back_when_cash_gets_dearer(
+    sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One part joins a round: what was bought first is not worth its cash in the end."""
+    n = 6
+    p = build(
+        n, mu=np.array([0.010, 0.011, 0.012, 0.013, 0.014, 0.015]), covariance=np.eye(n) * 1e-4,
+        risk_aversion=0.01, position_max=0.4, cash=1.0, cost_buy=0.0,
+    )  # fmt: skip
+    for name, value in {"_WHOLE_MAX": 0, "_FIRST_MIN": 1, "_AT_ONCE": 1, "_EACH": 1}.items():
+        monkeypatch.setattr(quick, name, value)
+    first = np.zeros(n, dtype=bool)
+    first[0] = True
+    monkeypatch.setattr(quick, "_promising", lambda *_: first)
+    monkeypatch.setattr(quick, "_work", lambda within: float(bool(within.all())) * np.inf)
+    found = solved(p)
+    assert max(sizes) < n
+    assert np.allclose(found.trades, [0.0, 0.0, 0.0, 0.2, 0.4, 0.4], atol=1e-7)
+    assert found.gap <= GAP
