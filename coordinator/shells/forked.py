@@ -20,7 +20,7 @@ import select
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import isqrt
 from pathlib import Path
@@ -41,8 +41,8 @@ PIPE_BYTES = 1 << 20
 MESSAGE_BYTES_MAX = 1 << 30
 LENGTH_BYTES = 4
 WAIT_S_MAX = 10.0
-"""An engine waits so long for the children of one moment, in all. Who did not answer by then never
-will (it was forked from within somebody's lock), so that engine forks no more."""
+"""An engine waits so long for the children of one moment, in all. Who did not answer by then most
+likely never will (it was forked from within somebody's lock): that engine forks no more."""
 ENDING = (signal.SIGTERM, signal.SIGINT)
 """Signals that end a child at once, whatever the engine's process makes of them."""
 DIES_WITH_PARENT = 1
@@ -316,7 +316,13 @@ def _let_go(writes: int, engine: int) -> int:
     if os.getppid() != engine:
         os._exit(0)
     kept = fcntl.fcntl(writes, fcntl.F_DUPFD_CLOEXEC, len(STANDARD))
-    for descriptor in _open_files():
+    try:
+        opened = [int(entry.name) for entry in OPEN.iterdir()]
+    except OSError:  # where nobody says what is open, all that may be
+        os.closerange(0, kept)
+        os.closerange(kept + 1, max(os.sysconf("SC_OPEN_MAX"), kept + 1))
+        opened = []
+    for descriptor in opened:
         if descriptor != kept:
             with suppress(OSError):
                 os.close(descriptor)
@@ -324,14 +330,6 @@ def _let_go(writes: int, engine: int) -> int:
     for descriptor in STANDARD:
         os.dup2(nowhere, descriptor)
     return kept
-
-
-def _open_files() -> Iterable[int]:
-    """All that may be open, where nobody says what is."""
-    try:
-        return [int(entry.name) for entry in OPEN.iterdir()]
-    except OSError:
-        return range(os.sysconf("SC_OPEN_MAX"))
 
 
 def _answer(name: str, work: Work) -> bytes:

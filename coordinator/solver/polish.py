@@ -144,7 +144,7 @@ def _apart(
         net = float(along[same] @ pull[same])
         # One of those that pull the way that all of them do together.
         likely = same & (along * net >= 0.0)
-        one = int(np.argmin(np.where(likely, left[sums], np.inf)))
+        one = int(np.argmin(np.where(likely, left[sums] / length, np.inf)))
         kept &= ~same
         more[same] = -prices[same]
         kept[one], more[one] = True, abs(net) / length[one] - prices[one]

@@ -5,13 +5,13 @@ book's bound are not in it: where the answer keeps them anyway, it is the answer
 not, the answer says so.
 
 Of many names few end between their ends: the others are sold whole, bought up to a limit, or let
-be. What a solve costs rises with the third power of the names in it. So some are solved for, all
-others resting where they are; at that answer's prices whoever would still be worth a trade joins,
-and whoever came to rest leaves, as long as each round is worth more than the one before. Where
-nobody joins, and the certificate of the whole says that nobody need, that is the answer. Where it
-does not, or the rounds together took as long as the whole does, all are solved for at once. Source:
-sifting, Bixby, Gregory, Lustig, Marsten and Shanno 1992, "Very large-scale linear programming",
-here with a quadratic term.
+be. What a solve costs rises with the square of the names in it, and more. So some are solved for,
+all others resting where they are; at that answer's prices whoever would still be worth a trade
+joins, and whoever came to rest leaves, as long as each round is worth more than the one before.
+Where nobody joins, and the certificate of the whole says that nobody need, that is the answer.
+Where it does not, or the rounds together took as long as the whole does, all are solved for at
+once. Source: sifting, Bixby, Gregory, Lustig, Marsten and Shanno 1992, "Very large-scale linear
+programming", here with a quadratic term.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from coordinator.solver.segment_qp import solve_parts
 from coordinator.solver.segments import Segments, cut, room_left, with_sizes
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.sizes import likely_sizes
-from coordinator.solver.solution import Solution, judged
+from coordinator.solver.solution import EXCESS_MAX, Solution, judged
 from coordinator.solver.trim import Flags
 from coordinator.solver.worth import NO_SIZES, marginal_value, size_slopes
 
@@ -64,27 +64,44 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
     whole = np.ones(len(parts.name), dtype=np.bool_)
     # In factors all cost little more than some.
     within = whole if suits_factors(problem, len(whole), 3) else _promising(problem, parts)
-    z, best, spent = parts.start, -np.inf, 0.0
+    z, best, spent, iterations = parts.start, -np.inf, 0.0, 0
     while not within.all():
         spent += _work(within)
         if spent > _work(whole):
             break
         found = _solve_some(problem, room, parts, within, z, settings)
+        iterations += found.iterations
         if found.status != "optimal" or not np.isfinite(found.gap):
             break
         z, rests, _ = snapped(problem, room, found, near=_RESTS)
         gains = _gains(problem, room, found, z)
         joined = _joining(parts, within, z, gains)
-        if not joined.any():
-            found = _finished(problem, room, parts, within, z, found, settings)
-            if found.gap > settings.gap_max * _GAP_SHARE:
-                break
-            return found
         # Where nothing was gained a price may be any of several: who leaves would only come back.
         idle = rests & (np.maximum(*gains) <= _WORTH) & (found.worth > best + _GAINED)
+        if not joined.any():
+            found = _finished(problem, room, parts, within, z, found, settings)
+            if _holds(problem, room, found, settings):
+                return replace(found, iterations=max(iterations, found.iterations))
+            # What is curved was near before: at its last digits others may be worth a trade.
+            z, _, _ = snapped(problem, room, found, near=_RESTS)
+            joined = _joining(parts, within, z, _gains(problem, room, found, z))
+            idle = np.zeros_like(rests)
+            if not joined.any():
+                break
         best = max(best, found.worth)
         within = joined | (within & ~np.append(idle, False)[np.minimum(parts.name, len(z))])
-    return _exact(problem, room, _solve(problem, room, parts, settings))
+    found = _exact(problem, room, _solve(problem, room, parts, settings))
+    return replace(found, iterations=iterations + found.iterations)
+
+
+def _holds(
+    problem: AllocationProblem, room: Room, found: Solution, settings: SolverSettings
+) -> bool:
+    """Whether an answer of some parts is that of the whole, to digits in which forces add up."""
+    gap = settings.gap_max * _GAP_SHARE * max(1.0, abs(found.worth))
+    if found.gap > gap or found.excess > EXCESS_MAX:
+        return False
+    return not has_curved_cost(problem) or is_balanced(problem, room, found)
 
 
 def _finished(
@@ -106,7 +123,7 @@ def _finished(
 
 
 def _work(within: Flags) -> float:
-    """What solving for so many parts takes: the square of them, measured from 50 to 1,000."""
+    """What solving for so many parts takes: about the square of them, measured from 50 to 1,000."""
     return float(np.count_nonzero(within)) ** 2
 
 

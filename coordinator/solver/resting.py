@@ -15,7 +15,7 @@ from coordinator.solver.room import Room
 from coordinator.solver.sizes import sizes_most
 from coordinator.solver.solution import Solution
 from coordinator.solver.trim import Flags
-from coordinator.solver.worth import rates_of, size_slopes
+from coordinator.solver.worth import has_impact, rates_of, size_slopes
 
 __all__ = ["AT", "is_balanced", "snapped"]
 
@@ -30,6 +30,8 @@ def is_balanced(problem: AllocationProblem, room: Room, found: Solution) -> bool
     if not np.isfinite(found.gap):
         return True
     z, rests, _ = snapped(problem, room, found)
+    if has_impact(problem):
+        z = found.trades  # its slope changes much near no trade, where many end
     low, high = room.box
     less, more = one_sided_slopes(problem, z, found.prices, found.sizes)
     slopes = size_slopes(problem, z, found.sizes)

@@ -188,7 +188,8 @@ def _check_factors(factors: RiskEstimate, covariance: Floats, n: int) -> None:
     probe = _probe(n)
     told = rows.T @ (rows @ probe) + factors.rest * probe
     known = covariance @ probe
-    if np.abs(told - known).max(initial=0.0) > _NEAR * max(np.abs(known).max(initial=0.0), 1e-300):
+    near = _NEAR * max(np.abs(known).max(initial=0.0), 1e-300)
+    if not np.abs(told - known).max(initial=0.0) <= near:  # what is no number is not near
         raise ProblemError(
             "factors",
             "are not those of the covariance",

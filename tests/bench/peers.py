@@ -2,10 +2,11 @@
 
 `python -m tests.bench.peers [--rounds 200] [--sizes 20,50,...] [--processor] [--record]`, in the
 environment that `ops/setup --bench` makes. `qp` states the problem, `libraries` says how each peer
-is asked. Rounds are interleaved: in each, every peer gets the same new means and present weights,
-in an order that turns, so that a busy moment hits all alike. Two rounds before the first are not
-counted: they compile. A peer that has used its minutes at one size stops there, and the table says
-after how many.
+is asked. All get the same means and present weights, new in each round, each of them ten rounds in
+its turn, in an order that turns: a busy moment hits all alike, and each has its code and data at
+hand, as in a stream of decisions. `first_p50_ms` is the median of the first rounds of the turns,
+which come after another's. Two rounds before the first are not counted: they compile. A peer that
+has used its minutes at one size stops there, and the table says after how many.
 
 Every answer is judged by the same function against a tight reference: within a hundredth of a basis
 point of NAV in objective and in limits, or its times do not count and the gap is shown.
@@ -25,10 +26,11 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from rich.progress import Progress
 
 from coordinator.core.ports import Floats
@@ -52,7 +54,7 @@ from tests.bench.stated import (
 __all__ = ["OURS", "Lap", "table"]
 
 SIZES = (20, 50, 100, 250, 500)
-ROUNDS, WARM_UP = 200, 2
+ROUNDS, WARM_UP, TURN = 200, 2, 10
 MINUTES_MAX = 2.0
 OURS = "ours"
 Clock = Callable[[], float]
@@ -73,9 +75,13 @@ FACTORED = {
 
 @dataclass
 class Lap:
-    """What one peer did at one size: milliseconds, and the worst of its answers."""
+    """What one peer did at one size: milliseconds, and the worst of its answers.
+
+    firsts: of those times the ones that came after another's turn.
+    """
 
     times: list[float] = field(default_factory=list)
+    firsts: list[float] = field(default_factory=list)
     worst: float = 0.0
     failed: str | None = None
 
@@ -94,7 +100,21 @@ class Lap:
         for name, q in (("p50", 0.5), ("p99", 0.99)):
             found[f"{name}_ms"] = round(quantile(self.times, q), 3)
             found[f"{name}_ratio"] = round(quantile(self.times, q) / quantile(best.times, q), 2)
+        found["first_p50_ms"] = round(quantile(self.firsts, 0.5), 3)
         return found
+
+    def note(self, spent: float, *, at: int) -> None:
+        """A counted time, milliseconds; at: its place in the turn."""
+        self.times.append(spent)
+        if not at:
+            self.firsts.append(spent)
+
+
+def turns(count: int) -> Iterator[range]:
+    """Rounds, some at a time; those that are not counted come first, on their own."""
+    yield range(min(WARM_UP, count))
+    for first in range(WARM_UP, count, TURN):
+        yield range(first, min(first + TURN, count))
 
 
 def race(
@@ -103,36 +123,43 @@ def race(
     step: Callable[[], None],
     clock: Clock = time.perf_counter,
 ) -> dict[str, Lap]:
-    """Every solver over every round, interleaved."""
+    """Every solver over every round, in turns."""
     laps = {name: Lap() for name in solvers}
     names = list(solvers)
-    for number, given in enumerate(rounds):
-        best = reference(given)
-        plain = without_costs(given)
-        best_plain = reference(plain) if WITHOUT_COSTS & set(names) else math.nan
-        turn = number % len(names)
-        for name in (*names[turn:], *names[:turn]):
-            lap = laps[name]
+    for number, turn in enumerate(turns(len(rounds))):
+        block = [rounds[at] for at in turn]
+        stated = {False: block, True: [without_costs(one) for one in block]}
+        bests = {False: [reference(one) for one in block], True: [math.nan] * len(block)}
+        if WITHOUT_COSTS & set(names):
+            bests[True] = [reference(one) for one in stated[True]]
+        first = number % len(names)
+        for name in (*names[first:], *names[:first]):
+            lap, plain = laps[name], name in WITHOUT_COSTS
             if lap.failed is not None or sum(lap.times) > MINUTES_MAX * 60_000:
                 continue
-            asked, optimum = (plain, best_plain) if name in WITHOUT_COSTS else (given, best)
-            spent, weights = _timed(solvers[name], asked, lap, clock)
-            if weights is not None:
-                lap.worst = max(lap.worst, judge(asked, weights, optimum).worst)
-                if number >= WARM_UP:
-                    lap.times.append(spent)
-        step()
+            answers = [_timed(solvers[name], one, lap, clock) for one in stated[plain]]
+            for at, (spent, weights) in enumerate(answers):
+                if weights is not None:
+                    found = judge(stated[plain][at], weights, bests[plain][at])
+                    lap.worst = max(lap.worst, found.worst)
+                    if turn.start >= WARM_UP:
+                        lap.note(spent, at=at)
+        for _ in block:
+            step()
     return laps
 
 
 def _timed(solve: Solve, given: Inputs, lap: Lap, clock: Clock) -> tuple[float, Floats | None]:
+    if lap.failed is not None:
+        return 0.0, None
     began = clock()
     try:
         weights = solve(given)
     except Exception as error:  # noqa: BLE001 - whatever a library raises is its result
         lap.failed = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         return 0.0, None
-    return (clock() - began) * 1000.0, weights
+    spent = (clock() - began) * 1000.0
+    return spent, np.array(weights)  # a solver may write its next answer over this one
 
 
 def measured(
@@ -180,16 +207,19 @@ def with_sleeves(rounds: int, step: Callable[[], None], clock: Clock) -> dict[st
         return {"left_out": "the allocator has no sleeves"}
     solvers = sleeves.solvers(given[0])
     laps = {name: Lap() for name in solvers}
-    for number, one in enumerate(given):
-        best = sleeves.reference(one)
+    for turn in turns(len(given)):
+        block = [given[at] for at in turn]
+        bests = [sleeves.reference(one) for one in block]
         for name, lap in laps.items():
-            began = clock()
-            weights, sizes = solvers[name](one)
-            spent = (clock() - began) * 1000.0
-            lap.worst = max(lap.worst, sleeves.shortfall(one, weights, sizes, best))
-            if number >= WARM_UP:
-                lap.times.append(spent)
-        step()
+            for at, (one, best) in enumerate(zip(block, bests, strict=True)):
+                began = clock()
+                weights, sizes = solvers[name](one)
+                spent = (clock() - began) * 1000.0
+                lap.worst = max(lap.worst, sleeves.shortfall(one, weights, sizes, best))
+                if turn.start >= WARM_UP:
+                    lap.note(spent, at=at)
+        for _ in block:
+            step()
     return {name: lap.figures(laps[OURS]) for name, lap in laps.items()}
 
 

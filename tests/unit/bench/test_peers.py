@@ -10,7 +10,7 @@ import pytest
 
 from coordinator.core.ports import Floats
 from tests.bench import libraries, sleeves
-from tests.bench.peers import OURS, Lap, race, table
+from tests.bench.peers import OURS, Lap, race, table, turns
 from tests.bench.qp import TOLERANCE, Inputs, draw, judge, reference, worth
 from tests.bench.stated import (
     CLARABEL,
@@ -103,11 +103,28 @@ def test_an_answer_out_of_tolerance_does_not_count_and_a_failure_is_told() -> No
     assert "*" in next(line for line in shown.splitlines() if line.startswith("| holds"))
 
 
+def test_answers_that_a_solver_writes_over_are_judged_as_they_were() -> None:
+    rounds = list(draw(12, rounds=8))
+    assert race({OURS: piqp_raw()(rounds[0])}, rounds, lambda: None)[OURS].counts
+
+
 def test_warm_up_rounds_are_not_counted() -> None:
     rounds = list(draw(8, rounds=5))
     lap = race({OURS: ours()(rounds[0])}, rounds, lambda: None)[OURS]
     assert len(lap.times) == 3
+    assert lap.firsts == lap.times[:1]
     assert isinstance(lap, Lap)
+
+
+@pytest.mark.parametrize(
+    ("count", "lengths"), [(1, [1]), (2, [2]), (15, [2, 10, 3]), (22, [2, 10, 10])]
+)
+def test_turns_are_all_rounds_once_and_those_of_the_warm_up_alone(
+    count: int, lengths: list[int]
+) -> None:
+    found = list(turns(count))
+    assert [len(turn) for turn in found] == lengths
+    assert [at for turn in found for at in turn] == list(range(count))
 
 
 @pytest.mark.parametrize("way", ["bare cvxpy, PIQP", "bare cvxpy, Clarabel"])

@@ -224,23 +224,14 @@ def test_fifty_moments_leave_neither_children_nor_open_files() -> None:
     assert hands.taken > 50
 
 
-def test_where_nobody_says_what_is_open_a_child_closes_all_that_may_be(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(forked, "OPEN", tmp_path / "nowhere")
-    hands = ForkedHands(2)
-    assert names_in(gone_through(hands)) == EXPECTED
-    assert hands.taken > 0
-
-
 def test_an_engine_whose_children_hang_waits_once_and_forks_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(forked, "WAIT_S_MAX", 0.2)
+    monkeypatch.setattr(forked, "WAIT_S_MAX", 1.0)
     in_children(monkeypatch, lambda: time.sleep(WITHIN_S), at="")
     hands, began = ForkedHands(4), time.monotonic()
     assert names_in(gone_through(hands)) == EXPECTED
-    assert time.monotonic() - began < 2.0  # not once for each of its three children
+    assert time.monotonic() - began < 1.9  # not once for each of its three children
     assert hands.share(NAMES, slow) is None
 
 
@@ -268,9 +259,16 @@ def test_who_asks_no_more_ends_children_that_are_still_at_work() -> None:
     assert shared.take(NAMES[2]) is None
 
 
+@pytest.mark.parametrize("told_what_is_open", [True, False])
 def test_a_child_holds_nothing_open_but_its_pipe_and_says_nothing(
+    told_what_is_open: bool,
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    if not told_what_is_open:
+        monkeypatch.setattr(forked, "OPEN", tmp_path / "nowhere")
+
     def look(name: str) -> Sequence[Told]:
         os.write(2, b"told to nobody")
         links = [str(one.readlink()) for one in (OWN / "fd").iterdir() if one.is_symlink()]
