@@ -89,7 +89,8 @@ def climb(
             allowed = _allowed(measure(problem, found.trades), before)
             return _relaxed(problem, allowed, found.trades, shelf, settings, tuple(remarks))
         if found.status != CONE_BINDS:
-            remarks.append(f"{solver} found no least violation: {found.status}")
+            broken_by = f", {found.excess:.1e} beyond" if np.isfinite(found.gap) else ""
+            remarks.append(f"{solver} found no least violation: {found.status}{broken_by}")
     return _rule(problem, before, tuple(remarks))
 
 

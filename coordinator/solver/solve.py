@@ -37,8 +37,8 @@ from coordinator.solver.violations import Violations, measure
 
 __all__ = ["least_violation", "optimise", "restore"]
 
-_SETTLES_MAX = 8
-"""Searches until the sizes of trades settle, at most."""
+_SETTLES_MAX, _CAREFUL_MAX = 8, 4
+"""Searches until the sizes of trades settle, at most; and after these such as overstate impact."""
 
 
 def optimise(
@@ -126,12 +126,14 @@ def _settled(
 ) -> Solution:
     """The answer of a search that knows linear costs only, where cash pays for impact, too.
 
-    Impact is taken as linear, at the rate that it has at the sizes found before, until they settle:
-    what is left is the answer's excess to tell.
+    Impact is taken as linear, at the rate that it has at the sizes found before, until they settle.
+    A name that did not trade before costs nothing then, so that trades may go from name to name for
+    ever: in the last searches none costs less than at the largest size found. What is left is the
+    answer's excess to tell.
     """
     sizes, most = np.zeros_like(problem.mu), np.inf
     found = None
-    for _ in range(_SETTLES_MAX):
+    for number in range(_SETTLES_MAX + _CAREFUL_MAX):
         answer = search(_at_sizes(problem, sizes))
         more = cash_paid(problem, answer.trades) - cash_paid(
             _at_sizes(problem, sizes), answer.trades
@@ -142,6 +144,8 @@ def _settled(
         if most <= EXCESS_MAX or not np.isfinite(answer.gap):
             break
         sizes = np.maximum(np.abs(answer.trades), sizes)
+        if number >= _SETTLES_MAX - 1:
+            sizes = np.full_like(sizes, sizes.max(initial=0.0))
     if found is None:
         raise ValueError("no search was made")
     return found

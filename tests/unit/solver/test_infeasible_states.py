@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coordinator.core.ports import AllocationProblem
-from coordinator.solver import CvxAllocator, SolverSettings
+from coordinator.core.ports import AllocationProblem, Charges, WeightLimit
+from coordinator.solver import CvxAllocator, SolverSettings, problem_of
 from coordinator.solver.violations import measure
 from tests.support.infeasible_states import STATES, N
 from tests.support.limit_reference import state, violations
@@ -89,3 +89,22 @@ def test_what_can_be_repaired_is_and_the_rest_as_far_as_it_goes(name: str) -> No
     p = STATES[name]
     answer = ALLOCATOR.allocate(p)
     assert CONSISTENT[name](p, p.filled + answer.trades) <= 3e-6
+
+
+@pytest.mark.parametrize("names", [10, 20, 60])
+@pytest.mark.parametrize("below", ["a floor on the sum", "each floor"])
+def test_what_cash_and_impact_leave_of_a_floor_is_bought(names: int, below: str) -> None:
+    """With impact the search goes from name to name, as whoever did not trade costs nothing."""
+    held = np.random.default_rng(0).dirichlet(np.ones(names)) * 0.9
+    ones, least, most = np.ones((1, names)), np.ones(1), np.full(1, np.inf)
+    invested = WeightLimit("invested", "linear", ("",), ones, least, most, 0)
+    problem = problem_of(
+        np.zeros(names), np.eye(names) * 1e-3, risk_aversion=5.0, weights=held,
+        charges=Charges(impact=np.full(names, 0.02)),
+        limits=(invested,) if below == "a floor on the sum" else (),
+        position_min=0.0 if below == "a floor on the sum" else 3.0 / names,
+    )  # fmt: skip
+    answer = ALLOCATOR.allocate(problem)
+    assert answer.rung == "relaxed", answer.remarks
+    # All cash, but for what it takes to spend it in one name, twice at most.
+    assert 0.1 - 2.0 * 0.02 * 0.1**1.5 <= answer.trades.sum() <= 0.1

@@ -27,10 +27,11 @@ PAGE = Path(__file__).parents[3] / "ops" / "docs" / "allocation.md"
 def test_the_page_s_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 3
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks:
         exec(block, names)
     said = capsys.readouterr().out
+    assert len(names["answers"]) == 2
     assert said.startswith("solved PIQP")
     assert "opinion" in said
     assert "risk" in said
