@@ -228,7 +228,7 @@ def _solve(
             status="optimal",
             iterations=0,
             found=start,
-            prices=Prices(),
+            prices=Prices(linear=np.zeros(len(room.linear)), groups=np.zeros(len(room.groups))),
         )
     nothing = NO_SIZES if problem.sleeves is None else np.zeros(len(problem.sleeves.names))
     slopes = marginal_value(problem, start, nothing)

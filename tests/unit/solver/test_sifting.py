@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from coordinator.core.ports import AllocationProblem, Charges, WeightLimit
-from coordinator.solver import SolverSettings, quick
+from coordinator.solver import CvxAllocator, SolverSettings, quick
 from coordinator.solver.further import prepare
 from coordinator.solver.quick import optimise_segments
 from coordinator.solver.resting import is_balanced
@@ -145,3 +145,18 @@ def test_a_name_bought_to_its_limit_is_given_back_when_cash_gets_dearer(
     assert max(sizes) < n
     assert np.allclose(found.trades, [0.0, 0.0, 0.0, 0.2, 0.4, 0.4], atol=1e-7)
     assert found.gap <= GAP
+
+
+@pytest.mark.parametrize("charge", ["impact", "impact_square"])
+def test_where_nothing_is_worth_its_cost_beside_impact_and_a_row_nothing_is_traded(
+    charge: str,
+) -> None:
+    """No part is solved for, and the last digits are asked for all the same."""
+    n = 60
+    rows, most = (np.arange(n) < n / 3)[None, :].astype(float), np.full(1, 0.25)
+    tech = WeightLimit("tech", "linear", ("",), rows, np.full(1, -np.inf), most, 0)
+    given: dict[str, Any] = {charge: np.full(n, 0.02)}
+    p = build(n, mu=np.zeros(n), limits=(tech,), charges=Charges(**given), position_max=1.0)
+    answer = CvxAllocator(SETTINGS).allocate(p)
+    assert answer.rung == "solved"
+    assert not answer.trades.any()
