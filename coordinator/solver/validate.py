@@ -77,8 +77,15 @@ def as_floats(problem: AllocationProblem) -> AllocationProblem:
     if getattr(odd, "dtype", None) != np.bool_:
         changed["exit_odd_lot"] = np.asarray(odd, dtype=np.bool_)
     for name in _SCALARS:
-        if not isinstance(getattr(problem, name), int | float | np.number):
+        value = getattr(problem, name)
+        if type(value) is float:
+            continue
+        if not isinstance(value, int | float | np.integer | np.floating):
             raise ProblemError(name, "is no number", remedy="give a float")
+        try:
+            changed[name] = float(value)
+        except OverflowError as error:
+            raise ProblemError(name, "is beyond all floats", remedy="give a float") from error
     charges, sleeves = plain_charges(problem.charges), plain_sleeves(problem.sleeves)
     if charges is not problem.charges:
         changed["charges"] = charges

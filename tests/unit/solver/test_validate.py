@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from coordinator.solver import ProblemError
+from coordinator.solver import CvxAllocator, ProblemError
 from coordinator.solver.validate import check_problem, positive_semidefinite
 
 from .conftest import Make
@@ -35,6 +36,13 @@ def test_what_is_no_number_is_refused_whatever_it_adds_up_to(make: Make, odd: fl
     """Infinities of both signs add up to none, which numpy warns of: here nobody does."""
     with pytest.raises(ProblemError, match="covariance"):
         check_problem(replace(make(2), covariance=np.array([[odd, 0.0], [0.0, -np.inf]])))
+
+
+@pytest.mark.parametrize("odd", [10**400, np.complex128(1.0), np.longdouble("1e4000"), "1", None])
+@pytest.mark.parametrize("field", ["nav", "cash", "gross_max", "turnover_max", "risk_aversion"])
+def test_a_scalar_that_is_no_float_is_refused_by_name(make: Make, field: str, odd: Any) -> None:
+    with pytest.raises(ProblemError, match=field):
+        CvxAllocator().allocate(replace(make(2), **{field: odd}))
 
 
 def test_numbers_whose_sum_is_none_are_numbers(make: Make) -> None:
