@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import time
-from decimal import Decimal
 from typing import Any
 
 from coordinator.bootstrap import build_engine
@@ -18,7 +17,6 @@ from coordinator.shells.live.collecting import collect_seldom, settle
 from schemas.decisions import AllocationDecided
 from schemas.entries import decode_output
 from schemas.journal import ClockTicked
-from schemas.orders import OrderFilled
 from tests.bench import journals
 from tests.bench.record import finish, options, quantile
 
@@ -72,10 +70,7 @@ class Market:
             )
             self.journal.add(event, at)
             self.signals += 1
-        self.prices = [max(1.0, p * (1 + self.rng.gauss(0, 0.02))) for p in self.prices]
-        bar = journals.snapshot(self.rng, day, at, self.size, session_close=True)
-        bar = bar.model_copy(update={"price": tuple(round(p, 4) for p in self.prices)})
-        self.journal.add(bar, at)
+        self.journal.add(journals.close(self.rng, day, at, self.prices), at)
         self.step_all()
         self.journal.add(ClockTicked(event_id=f"tick-{day}", event_time=at + 1), at + 1)
         before = time.perf_counter()
@@ -86,17 +81,8 @@ class Market:
 
     def fill(self, decision: AllocationDecided, at: int) -> None:
         """Every trade at its reference price."""
-        for trade in decision.trades:
-            event = OrderFilled(
-                event_id=trade.trade_id,
-                event_time=at,
-                portfolio=decision.portfolio,
-                instrument=trade.instrument,
-                trade_id=trade.trade_id,
-                quantity=trade.quantity,
-                price=Decimal(str(round(trade.price, 4))),
-            )
-            self.journal.add(event, at)
+        for filled in journals.fills(decision, at):
+            self.journal.add(filled, at)
         self.step_all()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from decimal import Decimal
 
 from coordinator.bootstrap import engine_started
 from coordinator.core.ports import Record
 from schemas.base import InputEvent
 from schemas.control import SourceRegistered
+from schemas.decisions import AllocationDecided
 from schemas.entries import Stamp, encode_journal
 from schemas.market import InstrumentListed, PricesObserved
 from schemas.orders import OrderFilled
@@ -108,6 +110,30 @@ def fill(rng: random.Random, i: int, at: int, *, instruments: int) -> OrderFille
         price=Decimal("100.25"),
         fee=Decimal("1.20"),
     )
+
+
+def fills(decision: AllocationDecided, at: int) -> Iterator[OrderFilled]:
+    """Every trade of a decision at its reference price."""
+    for trade in decision.trades:
+        yield OrderFilled(
+            event_id=trade.trade_id,
+            event_time=at,
+            portfolio=decision.portfolio,
+            instrument=trade.instrument,
+            trade_id=trade.trade_id,
+            quantity=trade.quantity,
+            price=Decimal(str(round(trade.price, 4))),
+        )
+
+
+def close(rng: random.Random, i: int, at: int, prices: list[float]) -> PricesObserved:
+    """The bar that closes a session, each price two percent or so from the one in `prices`.
+
+    These are moved.
+    """
+    prices[:] = [max(1.0, price * (1 + rng.gauss(0, 0.02))) for price in prices]
+    bar = snapshot(rng, i, at, len(prices), session_close=True)
+    return bar.model_copy(update={"price": tuple(round(price, 4) for price in prices)})
 
 
 def snapshot(

@@ -27,7 +27,6 @@ from coordinator.shells.live.collecting import collect_seldom, settle
 from schemas.decisions import AllocationDecided
 from schemas.entries import decode_output, opening
 from schemas.journal import ClockTicked
-from schemas.orders import OrderFilled
 from schemas.portfolios import Mandate, PortfolioOpened, Schedule
 from tests.bench import journals
 from tests.bench.record import finish, options, quantile
@@ -81,10 +80,7 @@ class Shard:
             )
             self._journal.add(event, at)
             self._signals += 1
-        self._prices = [max(1.0, p * (1 + self._rng.gauss(0, 0.02))) for p in self._prices]
-        bar = journals.snapshot(self._rng, day, at, self.names, session_close=True)
-        prices = tuple(round(p, 4) for p in self._prices)
-        self._journal.add(bar.model_copy(update={"price": prices}), at)
+        self._journal.add(journals.close(self._rng, day, at, self._prices), at)
         self._apply()
         self._journal.add(ClockTicked(event_id=f"tick-{day}", event_time=at + 1), at + 1)
         outputs, seconds = self._apply(first=day % 2)
@@ -95,16 +91,7 @@ class Shard:
         """Every trade at its reference price."""
         found = [decode_output(one).event for one in outputs if one.startswith(_DECIDED)]
         for event in (one for one in found if isinstance(one, AllocationDecided)):
-            for trade in event.trades:
-                filled = OrderFilled(
-                    event_id=trade.trade_id,
-                    event_time=at,
-                    portfolio=event.portfolio,
-                    instrument=trade.instrument,
-                    trade_id=trade.trade_id,
-                    quantity=trade.quantity,
-                    price=Decimal(str(round(trade.price, 4))),
-                )
+            for filled in journals.fills(event, at):
                 self._journal.add(filled, at)
         self._apply()
 

@@ -20,7 +20,6 @@ from coordinator.shells.live.collecting import collect_seldom, settle
 from schemas.decisions import AllocationDecided
 from schemas.entries import decode_output
 from schemas.journal import ClockTicked
-from schemas.orders import OrderFilled
 from schemas.portfolios import Mandate, PortfolioOpened, Schedule
 from tests.bench import journals
 from tests.bench.record import finish, options, quantile
@@ -105,17 +104,8 @@ class Stream:
 
     def fill(self, decision: AllocationDecided) -> None:
         """Every trade at its reference price."""
-        for trade in decision.trades:
-            event = OrderFilled(
-                event_id=trade.trade_id,
-                event_time=self.at,
-                portfolio=decision.portfolio,
-                instrument=trade.instrument,
-                trade_id=trade.trade_id,
-                quantity=trade.quantity,
-                price=Decimal(str(round(trade.price, 4))),
-            )
-            self.journal.add(event, self.at)
+        for filled in journals.fills(decision, self.at):
+            self.journal.add(filled, self.at)
         self.step(self.journal.take())
 
 
