@@ -35,7 +35,6 @@ class Room:
     up: Floats
     down: Floats
     trade: Floats
-    box: tuple[Floats, Floats]
     highest: Floats
     lowest: Floats
     gross: float
@@ -45,6 +44,14 @@ class Room:
     groups: Floats = field(default_factory=lambda: NOTHING)
     volatility: float = np.inf
     house: float = np.inf
+    box: tuple[Floats, Floats] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What follows from the others is found once."""
+        high = np.minimum(self.up, self.trade)
+        # Allowed violations are found to within the solver's tolerance: never let the sides cross.
+        low = np.minimum(np.maximum(self.down, -self.trade), high)
+        object.__setattr__(self, "box", (low, high))
 
 
 def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> Room:
@@ -61,15 +68,10 @@ def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> 
     trade = _reach(problem, lowest, float(exposure.sum()), max(left - problem.cash_floor, 0.0))
     widest = exposure + trade
     dearest = float(trade.sum() + trade @ problem.cost_buy)
-    up, down = np.minimum(up, trade + 1.0), np.maximum(down, -trade - 1.0)
-    high = np.minimum(up, trade)
-    # Allowed violations are found to within the solver's tolerance: never let the sides cross.
-    low = np.minimum(np.maximum(down, -trade), high)
     room = Room(
-        up=up,
-        down=down,
+        up=np.minimum(up, trade + 1.0),
+        down=np.maximum(down, -trade - 1.0),
         trade=trade,
-        box=(low, high),
         highest=highest,
         lowest=lowest,
         gross=min(gross, float(widest.sum()) + 1.0),
