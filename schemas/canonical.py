@@ -11,7 +11,7 @@ import math
 import re
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from schemas.base import Model
 
@@ -20,6 +20,9 @@ __all__ = ["canonical_bytes", "digest"]
 _LIKE_NEGATIVE_ZERO = re.compile(rb"-0\.0[,}\]]")
 _NEGATIVE_ZERO = re.compile(rb"[:\[,]-0\.0[,}\]]")  # a text may look so too
 
+_ENDING = {one.__name__: one for one in (KeyboardInterrupt, MemoryError)}
+_ENDS = re.compile(rf"Error calling function `\w+`: ({'|'.join(_ENDING)}):")
+
 
 def canonical_bytes(event: Model) -> bytes:
     """The event's one spelling in bytes.
@@ -27,7 +30,11 @@ def canonical_bytes(event: Model) -> bytes:
     Raises ValueError when a number is not finite or a text is no Unicode, which only an unvalidated
     model can hold.
     """
-    raw = event.__pydantic_serializer__.to_json(event, exclude_none=True)
+    try:
+        raw = event.__pydantic_serializer__.to_json(event, exclude_none=True)
+    except PydanticSerializationError as error:
+        _raise_on(error)
+        raise
     if b'"NaN"' in raw or b'Infinity"' in raw:
         _refuse_not_finite(event.model_dump(mode="python", exclude_none=True))
     # What begins with fixed letters first: it is found ten times as fast.
@@ -40,6 +47,12 @@ def canonical_bytes(event: Model) -> bytes:
 def digest(data: bytes) -> str:
     """SHA-256 of data in hexadecimal: the hash used for content, chains and states."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _raise_on(error: PydanticSerializationError) -> None:
+    """What ends a process is not the event's fault, whatever the serialiser makes of it."""
+    if (found := _ENDS.search(str(error))) is not None:
+        raise _ENDING[found[1]] from error
 
 
 def _refuse_not_finite(node: Any) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import random
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import PlainSerializer
+from pydantic_core import PydanticSerializationError
 
+from schemas.base import Model
 from schemas.canonical import canonical_bytes
 from schemas.examples import EXAMPLES
 from schemas.export import Document, event_schema
@@ -153,3 +156,28 @@ def test_frozen_events_cannot_be_changed_after_they_are_made() -> None:
         assert isinstance(event, SignalIssued | OrderFilled)
         with pytest.raises(ValueError, match="frozen"):
             event.event_id = "other"  # type: ignore[misc] # this is what must fail
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, MemoryError])
+def test_what_ends_a_process_is_no_fault_of_the_event(end: type[BaseException]) -> None:
+    """An interrupt in a serialiser came out as its error, and the round was quarantined for it."""
+
+    def interrupted(_: int) -> str:
+        raise end
+
+    class Spelled(Model):
+        units: Annotated[int, PlainSerializer(interrupted, return_type=str)]
+
+    with pytest.raises(end):
+        canonical_bytes(Spelled(units=1))
+
+
+def test_a_fault_of_the_event_stays_one() -> None:
+    def wrong(_: int) -> str:
+        raise LookupError("KeyboardInterrupt: not really")
+
+    class Spelled(Model):
+        units: Annotated[int, PlainSerializer(wrong, return_type=str)]
+
+    with pytest.raises(PydanticSerializationError):
+        canonical_bytes(Spelled(units=1))
