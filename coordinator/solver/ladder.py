@@ -157,7 +157,7 @@ def _softly(
     solvers = (settings.solver, settings.second_solver)
     kept = strict(problem, allowed)
     if not has_soft(problem):
-        return _solve_rungs(problem, kept, solvers, shelf, settings)
+        return _solve_rungs(problem, kept, known, solvers, shelf, settings)
     # Kept all, they are hard ones: that is the answer wherever it exists, and the fast way. Where
     # the first solver finds none, the tiers say whether there is one.
     plan = _first_certified(problem, kept, solvers[:1], shelf, settings)
@@ -168,7 +168,7 @@ def _softly(
     plan = _first_certified(problem, settled.allowed, solvers, shelf, settings)
     if not isinstance(plan, Plan):
         wider, thin = ease_soft(problem, settled.allowed), plan
-        plan = _solve_rungs(problem, wider, solvers, shelf, settings)
+        plan = _solve_rungs(problem, wider, known, solvers, shelf, settings)
         plan = replace(plan, remarks=(*thin, *plan.remarks))
     relaxed = plan.certified and any_gave_way(problem, plan.trades)
     rung = "relaxed" if relaxed else plan.rung
@@ -178,15 +178,21 @@ def _softly(
 def _solve_rungs(
     problem: AllocationProblem,
     allowed: Violations,
+    known: Floats,
     solvers: tuple[SolverName, SolverName],
     shelf: ModelShelf,
     settings: SolverSettings,
 ) -> Plan:
-    """Ask each solver until an answer is certified, then fall to the rule."""
+    """Ask each solver until an answer is certified, then fall to what is known, or to the rule."""
     plan = _first_certified(problem, allowed, solvers, shelf, settings)
     if isinstance(plan, Plan):
         return plan
-    return _rule(problem, measure(problem, np.zeros_like(problem.filled)), plan)
+    before = measure(problem, np.zeros_like(problem.filled))
+    ruled = _rule(problem, before, plan)
+    if measure(problem, known).total >= measure(problem, ruled.trades).total:
+        return ruled
+    remarks = (*plan, "kept the trades that leave least broken")
+    return replace(ruled, trades=known, rung="rule", remarks=remarks)
 
 
 def _first_certified(

@@ -26,10 +26,13 @@ from coordinator.solver.limits import (
 )
 from coordinator.solver.model import EVENNESS, Parameters, base_of
 from coordinator.solver.model_rows import RowParameters, build_parameters
+from coordinator.solver.model_terms import Shape, TermParameters, impact_in_cash
 from coordinator.solver.room import make_room
 from coordinator.solver.violations import Violations
 
 __all__ = ["Choice", "Least", "build_least"]
+
+_PLAIN = Shape()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,12 @@ class Least:
     """The search for one number of instruments and rows.
 
     caps, weights: of the slacks over, under, gross and cash, then of the (m,) rows. left: (m,) what
-    each row may use: linear rows of z, the others in all.
+    each row may use: linear rows of z, the others in all. terms: of what impact takes of cash.
     """
 
     problem: cp.Problem
     parameters: Parameters
+    terms: TermParameters
     rows: RowParameters
     caps: tuple[cp.Parameter, ...]
     weights: tuple[cp.Parameter, ...]
@@ -66,6 +70,7 @@ class Least:
         self.rows.load(problem)
         most, room = choice.most, make_room(_without_rows(problem))
         self.parameters.load_room(problem, room)
+        self.terms.load(problem, room, 1.0)
         values = (most.over, most.under, most.gross, most.cash)
         for cap, value in zip(self.caps[:-1], values, strict=True):
             cap.value = value
@@ -109,22 +114,28 @@ def _bounds(problem: AllocationProblem, reach: Floats, most: Violations) -> tupl
     return bound - moved, np.maximum(cap, 0.0)
 
 
-def build_least(n: int, counts: Counts) -> Least:
-    """The search for n instruments, 1 or more, with so many further rows of each kind."""
+def build_least(n: int, counts: Counts, shape: Shape = _PLAIN) -> Least:
+    """The search for n instruments, 1 or more, with so many further rows of each kind.
+
+    shape: what takes cash besides linear costs.
+    """
     given, z, buys, sells, splits = base_of(n)
+    terms = TermParameters(shape)
+    impact = impact_in_cash(terms, z, buys, sells)
     rows, left, m = build_parameters(n, counts), cp.Parameter(sum(counts)), sum(counts)
     slacks = (cp.Variable(n), cp.Variable(n), cp.Variable(), cp.Variable(), cp.Variable(m))
     caps = tuple(cp.Parameter(slack.shape, nonneg=True) for slack in slacks)
     weights = tuple(cp.Parameter(slack.shape, nonneg=True) for slack in slacks)
     exposure, exposures = exposure_of(z, given.highest, given.lowest)
-    quantities, cone = _quantities(counts, rows, given, z, buys, sells, exposure)
+    paid = given.price_buy @ buys - given.price_sell @ sells + impact
+    quantities, cone = _quantities(counts, rows, z, exposure, total(buys + sells) / 2, paid)
     limits = [
         *splits,
         *position_limit(z, given.up, given.down, slacks[0], slacks[1]),
         *trade_limit(z, given.trade),
         *exposures,
         gross_limit(exposure, given.gross, slacks[2]),
-        cash_limit(buys, sells, given.price_buy, given.price_sell, given.cash, slacks[3]),
+        cash_limit(buys, sells, given.price_buy, given.price_sell, given.cash, slacks[3], impact),
         turnover_limit(buys, sells, given.turnover),
         *cone,
         quantities <= left + slacks[4],
@@ -134,19 +145,21 @@ def build_least(n: int, counts: Counts) -> Least:
     weighed = [cp.multiply(weight, slack) for weight, slack in zip(weights, slacks, strict=True)]
     # The weights are 0 or 1, so their squares are themselves.
     goal = cp.Minimize(total(*weighed) + EVENNESS * sum_squares(*weighed))
-    return Least(cp.Problem(goal, limits), given, rows, caps, weights, left, z)
+    return Least(cp.Problem(goal, limits), given, terms, rows, caps, weights, left, z)
 
 
 def _quantities(
     counts: Counts,
     rows: RowParameters,
-    given: Parameters,
     z: cp.Variable,
-    buys: cp.Expression,
-    sells: cp.Expression,
     exposure: cp.Variable,
+    traded: cp.Expression,
+    paid: cp.Expression,
 ) -> tuple[cp.Expression, list[cp.Constraint]]:
-    """(m,) each row's quantity, and the cone that defines the volatility among them."""
+    """(m,) each row's quantity, and the cone that defines the volatility among them.
+
+    traded: half of what is traded; paid: what that takes of cash.
+    """
     parts: list[cp.Expression] = []
     cone: list[cp.Constraint] = []
     if rows.linear is not None:
@@ -157,7 +170,6 @@ def _quantities(
         volatility = cp.Variable(1)
         cone.append(volatility_limit(z, rows.root, rows.root_start, volatility[0]))
         parts += [volatility] * counts.volatility
-    traded, paid = total(buys + sells) / 2, given.price_buy @ buys - given.price_sell @ sells
     parts += [cp.reshape(traded, (1,), order="C")] * counts.turnover
     parts += [cp.reshape(paid, (1,), order="C")] * counts.cash
     return cp.hstack(parts), cone

@@ -25,7 +25,13 @@ from coordinator.solver.limits import (
     turnover_limit,
 )
 from coordinator.solver.model_rows import Rows, build_rows
-from coordinator.solver.model_terms import Shape, Terms, build_terms
+from coordinator.solver.model_terms import (
+    Shape,
+    TermParameters,
+    Terms,
+    build_terms,
+    impact_in_cash,
+)
 from coordinator.solver.room import Room
 from coordinator.solver.terms import expected_return, linear_cost
 from coordinator.solver.violations import Violations
@@ -105,16 +111,22 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """The least violation of one size (phase 1). caps and slacks: over, under, gross, cash."""
+    """The least violation of one size (phase 1). caps and slacks: over, under, gross, cash.
+
+    terms: of what impact takes of cash.
+    """
 
     problem: cp.Problem
     parameters: Parameters
+    terms: TermParameters
     caps: tuple[cp.Parameter, ...]
     slacks: tuple[cp.Variable, ...]
     trades: cp.Variable
 
-    def load_caps(self, before: Violations) -> None:
-        """No slack may exceed the violation of not trading: no breach is ever made worse."""
+    def load(self, problem: AllocationProblem, room: Room, before: Violations) -> None:
+        """Set every number. No slack may exceed that of not trading: no breach is made worse."""
+        self.parameters.load_room(problem, room)
+        self.terms.load(problem, room, 1.0)
         values = (before.over, before.under, before.gross, before.cash)
         for cap, value in zip(self.caps, values, strict=True):
             cap.value = value
@@ -174,12 +186,15 @@ def build_model(n: int, counts: Counts = _NO_ROWS, shape: Shape = _PLAIN) -> Mod
     return Model(goal, given, terms, z, gross, cash, turnover, further)
 
 
-def build_restoration(n: int) -> Restoration:
+def build_restoration(n: int, shape: Shape = _PLAIN) -> Restoration:
     """The phase-1 model for n instruments: the same limits with slacks, the least sum of them.
 
-    Where there are further limits, `least` takes its place.
+    shape: what takes cash besides linear costs. Where there are further limits, `least` takes its
+    place.
     """
     given, z, buys, sells, splits = base_of(n)
+    terms = TermParameters(shape)
+    impact = impact_in_cash(terms, z, buys, sells)
     slacks = (cp.Variable(n), cp.Variable(n), cp.Variable(), cp.Variable())
     over, under, gross_slack, cash_slack = slacks
     caps = tuple(cp.Parameter(slack.shape, nonneg=True) for slack in slacks)
@@ -191,13 +206,13 @@ def build_restoration(n: int) -> Restoration:
         *trade_limit(z, given.trade),
         *exposures,
         gross,
-        cash_limit(buys, sells, given.price_buy, given.price_sell, given.cash, cash_slack),
+        cash_limit(buys, sells, given.price_buy, given.price_sell, given.cash, cash_slack, impact),
         turnover_limit(buys, sells, given.turnover),
         *(slack >= 0 for slack in slacks),
         *(slack <= cap for slack, cap in zip(slacks, caps, strict=True)),
     ]
     goal = cp.Minimize(total(*slacks) + EVENNESS * sum_squares(*slacks))
-    return Restoration(cp.Problem(goal, rows), given, caps, slacks, z)
+    return Restoration(cp.Problem(goal, rows), given, terms, caps, slacks, z)
 
 
 def base_of(

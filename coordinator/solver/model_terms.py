@@ -31,7 +31,16 @@ from coordinator.solver.terms import (
 )
 from coordinator.solver.worth import has_impact
 
-__all__ = ["Shape", "TermParameters", "Terms", "build_terms", "has_cone", "shape_of"]
+__all__ = [
+    "Shape",
+    "TermParameters",
+    "Terms",
+    "build_terms",
+    "has_cone",
+    "impact_in_cash",
+    "impact_shape_of",
+    "shape_of",
+]
 
 
 class Shape(NamedTuple):
@@ -72,6 +81,11 @@ def shape_of(problem: AllocationProblem, room: Room) -> Shape:
         sleeves=sleeves,
         house=bool(sleeves) and bool(np.isfinite(room.house)),
     )
+
+
+def impact_shape_of(problem: AllocationProblem) -> Shape:
+    """Of these the ones that take cash: all that a model which charges nothing has to know."""
+    return Shape(square=problem.charges.impact_square is not None, impact=has_impact(problem))
 
 
 def has_cone(shape: Shape) -> bool:
@@ -183,7 +197,7 @@ class Terms:
 def build_terms(shape: Shape, z: cp.Variable, buys: cp.Expression, sells: cp.Expression) -> Terms:
     """The terms of one shape. z: (n,) trades; buys, sells: (n,) their parts, both >= 0."""
     given, n = TermParameters(shape), z.shape[0]
-    charge, impact = _risk_of(given, z, n), 0.0
+    charge = _risk_of(given, z, n)
     if shape.carry:
         charge += carry_cost(z, given.vector("carry", n))
     if shape.tracking:
@@ -194,11 +208,9 @@ def build_terms(shape: Shape, z: cp.Variable, buys: cp.Expression, sells: cp.Exp
         charge += diversification(z, drift, given.vector("diversification_weight", n, nonneg=True))
     if shape.square:
         charge += square_cost(z, given.vector("square", n, nonneg=True))
-        impact = impact + square_cost(z, given.vector("square_cash", n, nonneg=True))
     if shape.impact:
-        traded = buys + sells
-        charge += impact_cost(traded, given.vector("impact", n, nonneg=True))
-        impact = impact + impact_cost(traded, given.vector("impact_cash", n, nonneg=True))
+        charge += impact_cost(buys + sells, given.vector("impact", n, nonneg=True))
+    impact = impact_in_cash(given, z, buys, sells)
     weights = z
     if shape.robustness or shape.borrow or shape.sleeves:
         weights = z + given.vector("start", n)
@@ -209,6 +221,19 @@ def build_terms(shape: Shape, z: cp.Variable, buys: cp.Expression, sells: cp.Exp
     if not shape.sleeves:
         return Terms(given, charge, impact, None, [], None)
     return _with_sleeves(given, charge, impact, weights, n)
+
+
+def impact_in_cash(
+    given: TermParameters, z: cp.Variable, buys: cp.Expression, sells: cp.Expression
+) -> cp.Expression | float:
+    """What trades take of cash besides their linear costs: convex scalar, fraction of NAV."""
+    paid: cp.Expression | float = 0.0
+    if given.shape.square:
+        paid = paid + square_cost(z, given.vector("square_cash", z.shape[0], nonneg=True))
+    if given.shape.impact:
+        kappa = given.vector("impact_cash", z.shape[0], nonneg=True)
+        paid = paid + impact_cost(buys + sells, kappa)
+    return paid
 
 
 def _risk_of(given: TermParameters, z: cp.Variable, n: int) -> cp.Expression:

@@ -12,6 +12,7 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.limits import kink
 from coordinator.solver.repair_rows import soft_kept, trim_rows, trim_soft_rows
 from coordinator.solver.sizes import best_sizes
+from coordinator.solver.terms import power_slope, square_slope
 from coordinator.solver.trim import Flags, trim, whole
 from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
 from coordinator.solver.worth import marginal_value, rates_of
@@ -128,10 +129,12 @@ def _trim_gross(
 def _trim_cash(
     problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
 ) -> Floats:
+    """What takes cash: buys, and sells whose impact takes more than their last piece brings."""
     excess = measure(problem, trades).cash - before.cash
-    return trim(
-        problem, trades, [i for i in order if trades[i] > 0.0], 1.0 + problem.cost_buy, excess
-    )
+    slope = np.abs(power_slope(problem, trades) + square_slope(problem, trades))
+    takes = np.where(trades > 0.0, 1.0 + problem.cost_buy, slope + problem.cost_sell - 1.0)
+    names = [i for i in order if trades[i] != 0.0 and takes[i] > 0.0]
+    return trim(problem, trades, names, takes, excess)
 
 
 def _complete(

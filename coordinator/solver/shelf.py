@@ -43,13 +43,15 @@ class ModelShelf:
         build = partial(build_model, counts=rows, shape=shape)
         return self._take(("model", n, solver, rows, shape), build)
 
-    def restoration(self, n: int, solver: SolverName) -> Restoration:
+    def restoration(self, n: int, solver: SolverName, shape: Shape = _PLAIN) -> Restoration:
         """The phase-1 model for n instruments, for one solver."""
-        return self._take(("restoration", n, solver, _NO_ROWS, _PLAIN), build_restoration)
+        build = partial(build_restoration, shape=shape)
+        return self._take(("restoration", n, solver, _NO_ROWS, shape), build)
 
-    def least(self, n: int, solver: SolverName, rows: Counts) -> Least:
+    def least(self, n: int, solver: SolverName, rows: Counts, shape: Shape = _PLAIN) -> Least:
         """The search for the least violation with so many further rows, for one solver."""
-        return self._take(("least", n, solver, rows, _PLAIN), partial(build_least, counts=rows))
+        build = partial(build_least, counts=rows, shape=shape)
+        return self._take(("least", n, solver, rows, shape), build)
 
     def _take(self, key: _Key, build: Callable[[int], _Made]) -> _Made:
         made = self._models.pop(key, None)

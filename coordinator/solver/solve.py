@@ -20,7 +20,8 @@ from coordinator.solver.curved import has_curved_cost
 from coordinator.solver.further import further_of
 from coordinator.solver.least import Choice
 from coordinator.solver.least_segments import seek_segments
-from coordinator.solver.limits import cash_paid, volatility_used
+from coordinator.solver.limits import volatility_used
+from coordinator.solver.model_terms import has_cone, impact_shape_of
 from coordinator.solver.quick import optimise_segments
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.settings import SolverName, SolverSettings
@@ -36,6 +37,8 @@ from coordinator.solver.terms import impact_paid
 from coordinator.solver.violations import Violations, measure
 
 __all__ = ["least_violation", "optimise", "restore"]
+
+_Search = Callable[[AllocationProblem, SolverName], Solution]
 
 _SETTLES_MAX, _CAREFUL_MAX = 8, 4
 """Searches until the sizes of trades settle, at most; and after these such as overstate impact."""
@@ -76,19 +79,20 @@ def restore(
     The gap of the answer is 0 where the solver says it is optimal: `ladder` measures what it is
     worth.
     """
-    if has_curved_cost(problem):
-        return _settled(problem, lambda seen: restore(seen, before, shelf, settings, solver))
-    model = shelf.restoration(len(problem.instruments), solver)
-    model.parameters.load_room(problem, make_room(problem))
-    model.load_caps(before)
-    status, iterations = solve_cold(model.problem, settings, solver)
-    found = values_of(model.trades)
-    if found is None:
-        return no_solution(problem, solver, status, iterations)
-    trades = np.clip(found, -problem.trade_max, problem.trade_max)
-    excess = measure(problem, trades).turnover
-    gap = 0.0 if status == cp.OPTIMAL else np.inf
-    return Solution(solver, status, iterations, trades, Prices(), gap, excess)
+
+    def search(seen: AllocationProblem, solver: SolverName) -> Solution:
+        shape = impact_shape_of(seen)
+        model = shelf.restoration(len(seen.instruments), solver, shape)
+        model.load(seen, make_room(seen), before)
+        compiled = not has_cone(shape)
+        status, iterations = solve_cold(model.problem, settings, solver, compiled=compiled)
+        found = values_of(model.trades)
+        if found is None:
+            return no_solution(seen, solver, status, iterations)
+        trades = np.clip(found, -seen.trade_max, seen.trade_max)
+        return _searched(solver, status, iterations, trades, measure(seen, trades).turnover)
+
+    return _with_impact(problem, solver, search)
 
 
 def least_violation(
@@ -103,52 +107,86 @@ def least_violation(
     The gap of the answer is 0 where the solver says it is optimal; excess: by how much a limit is
     broken beyond what it may.
     """
-    if has_curved_cost(problem):
-        return _settled(
-            problem, lambda seen: least_violation(seen, choice, shelf, settings, solver)
-        )
-    if solver == "PIQP":
-        return seek_segments(problem, choice, settings)
-    model = shelf.least(len(problem.instruments), solver, further_of(problem).counts)
-    model.load(problem, choice)
-    status, iterations = solve_cold(model.problem, settings, solver, compiled=False)
-    found = values_of(model.trades)
-    if found is None:
-        return no_solution(problem, solver, status, iterations)
-    trades = np.clip(found, -problem.trade_max, problem.trade_max)
+
+    def search(seen: AllocationProblem, solver: SolverName) -> Solution:
+        if solver == "PIQP":
+            return seek_segments(seen, choice, settings)
+        counts, shape = further_of(seen).counts, impact_shape_of(seen)
+        model = shelf.least(len(seen.instruments), solver, counts, shape)
+        model.load(seen, choice)
+        status, iterations = solve_cold(model.problem, settings, solver, compiled=False)
+        found = values_of(model.trades)
+        if found is None:
+            return no_solution(seen, solver, status, iterations)
+        trades = np.clip(found, -seen.trade_max, seen.trade_max)
+        excess = measure(seen, trades).beyond(choice.most)
+        return _searched(solver, status, iterations, trades, excess)
+
+    return _with_impact(problem, solver, search)
+
+
+def _searched(
+    solver: SolverName, status: str, iterations: int, trades: Floats, excess: float
+) -> Solution:
+    """A search's answer; its gap is 0 where the solver says that it is optimal."""
     gap = 0.0 if status == cp.OPTIMAL else np.inf
-    excess = measure(problem, trades).beyond(choice.most)
     return Solution(solver, status, iterations, trades, Prices(), gap, excess)
 
 
-def _settled(
-    problem: AllocationProblem, search: Callable[[AllocationProblem], Solution]
+def _with_impact(
+    problem: AllocationProblem,
+    solver: SolverName,
+    search: _Search,
 ) -> Solution:
-    """The answer of a search that knows linear costs only, where cash pays for impact, too.
+    """The answer of a search where trades may have an impact, that cash pays.
 
-    Impact is taken as linear, at the rate that it has at the sizes found before, until they settle.
+    Without it there is room for more: an answer that breaks no more with it is the least. Where it
+    does, impact is stated as it is, for the solver that knows cones; where that ends inaccurate,
+    impact is taken as linear. That answer breaks no more than it may, and little more than it must.
+    """
+    if not has_curved_cost(problem):
+        return search(problem, solver)
+    none = np.zeros_like(problem.mu)
+    found = _paying(problem, none, search(_at_sizes(problem, none), solver))
+    if not _usable(found):
+        found = search(problem, "CLARABEL")
+    if not _usable(found):
+        found = _settled(problem, solver, search)
+    return found
+
+
+def _usable(found: Solution) -> bool:
+    return bool(np.isfinite(found.gap)) and found.excess <= EXCESS_MAX
+
+
+def _settled(problem: AllocationProblem, solver: SolverName, search: _Search) -> Solution:
+    """The answer with impact as a linear cost, at the rate of the sizes found before.
+
     A name that did not trade before costs nothing then, so that trades may go from name to name for
     ever: in the last searches none costs less than at the largest size found. What is left is the
     answer's excess to tell.
     """
-    sizes, most = np.zeros_like(problem.mu), np.inf
-    found = None
+    sizes = np.zeros_like(problem.mu)
+    best: Solution | None = None
     for number in range(_SETTLES_MAX + _CAREFUL_MAX):
-        answer = search(_at_sizes(problem, sizes))
-        more = cash_paid(problem, answer.trades) - cash_paid(
-            _at_sizes(problem, sizes), answer.trades
-        )
-        excess = answer.excess + max(more, 0.0)
-        if excess < most or found is None:
-            found, most = replace(answer, excess=excess), excess
-        if most <= EXCESS_MAX or not np.isfinite(answer.gap):
+        found = _paying(problem, sizes, search(_at_sizes(problem, sizes), solver))
+        if best is None or found.excess < best.excess:
+            best = found
+        if _usable(best) or not np.isfinite(found.gap):
             break
-        sizes = np.maximum(np.abs(answer.trades), sizes)
+        sizes = np.maximum(np.abs(found.trades), sizes)
         if number >= _SETTLES_MAX - 1:
             sizes = np.full_like(sizes, sizes.max(initial=0.0))
-    if found is None:
+    if best is None:
         raise ValueError("no search was made")
-    return found
+    return best
+
+
+def _paying(problem: AllocationProblem, sizes: Floats, found: Solution) -> Solution:
+    """The answer to the problem at these sizes; excess: with what impact breaks more than there."""
+    thought = measure(_at_sizes(problem, sizes), found.trades)
+    more = measure(problem, found.trades).beyond(thought)
+    return replace(found, excess=found.excess + max(more, 0.0))
 
 
 def _at_sizes(problem: AllocationProblem, sizes: Floats) -> AllocationProblem:

@@ -56,6 +56,13 @@ class Violations:
         return float(max(*per_name, of_rows, self.gross, self.cash, self.turnover))
 
     @property
+    def total(self) -> float:
+        """What all hard limits are broken by together, fraction of NAV."""
+        per_name = sum(float(x.sum()) for x in (self.over, self.under, self.trade))
+        of_rows = float(self.further[self.hard].sum()) if len(self.further) else 0.0
+        return per_name + of_rows + self.gross + self.cash + self.turnover
+
+    @property
     def breached(self) -> bool:
         """Whether any hard limit is broken by more than drift."""
         return self.largest > DRIFT

@@ -73,6 +73,13 @@ def paths() -> Iterator[tuple[str, AllocationProblem, SolverSettings]]:
     yield "model", p, SolverSettings(solver="CLARABEL")
     yield "model with cones", replace(p, charges=impact), SolverSettings(solver="CLARABEL")
     yield "restored", replace(p, position_max=np.full(N, 0.01)), usual
+    square = Charges(impact_square=np.full(N, 40.0))
+    yield "restored, impact", replace(p, cash=-0.3, charges=square), usual
+    yield (
+        "least, impact",
+        replace(p, cash=-0.3, charges=square, limits=(_limit("gross", 0.5, 0),)),
+        usual,
+    )
     yield "least", replace(p, limits=(_limit("linear", 0.1, 0), _limit("gross", 0.9, 0))), usual
     yield "tiers", replace(p, limits=(_limit("linear", 0.0, 1), _limit("gross", 0.1, 2)),
                            position_min=np.full(N, 0.005)), usual  # fmt: skip

@@ -15,6 +15,11 @@ import pytest
 
 from coordinator.core.ports import AllocationProblem, Charges, WeightLimit
 from coordinator.solver import CvxAllocator, SolverSettings, problem_of
+from coordinator.solver import ladder as ladder_module
+from coordinator.solver import solve as solve_module
+from coordinator.solver.by_model import solve_cold
+from coordinator.solver.shelf import ModelShelf
+from coordinator.solver.solution import EXCESS_MAX, no_solution
 from coordinator.solver.violations import measure
 from tests.support.infeasible_states import STATES, N
 from tests.support.limit_reference import state, violations
@@ -94,7 +99,7 @@ def test_what_can_be_repaired_is_and_the_rest_as_far_as_it_goes(name: str) -> No
 @pytest.mark.parametrize("names", [10, 20, 60])
 @pytest.mark.parametrize("below", ["a floor on the sum", "each floor"])
 def test_what_cash_and_impact_leave_of_a_floor_is_bought(names: int, below: str) -> None:
-    """With impact the search goes from name to name, as whoever did not trade costs nothing."""
+    """Impact is cheap for whoever trades little: what cash there is, is spread."""
     held = np.random.default_rng(0).dirichlet(np.ones(names)) * 0.9
     ones, least, most = np.ones((1, names)), np.ones(1), np.full(1, np.inf)
     invested = WeightLimit("invested", "linear", ("",), ones, least, most, 0)
@@ -108,3 +113,58 @@ def test_what_cash_and_impact_leave_of_a_floor_is_bought(names: int, below: str)
     assert answer.rung == "relaxed", answer.remarks
     # All cash, but for what it takes to spend it in one name, twice at most.
     assert 0.1 - 2.0 * 0.02 * 0.1**1.5 <= answer.trades.sum() <= 0.1
+
+
+def eaten(names: int, impact: float, cash: float, seed: int = 0) -> AllocationProblem:
+    """A book that is too large, and impact takes more of cash than most sells bring."""
+    rng = np.random.default_rng(seed)
+    charges = Charges(impact=impact * rng.uniform(0.1, 1.0, names))
+    return problem_of(
+        np.zeros(names), np.eye(names) * 1e-3, risk_aversion=5.0,
+        weights=rng.normal(size=names) * 0.3, charges=charges, cash=cash,
+        position_min=-1.0, position_max=0.1, gross_max=1.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [1, 3, 40])
+@pytest.mark.parametrize("impact", [1.0, 10.0, 1e3])
+@pytest.mark.parametrize("cash", [-3.0, -0.05, 0.01])
+def test_where_impact_takes_more_than_sells_bring_least_stays_broken(
+    names: int, impact: float, cash: float
+) -> None:
+    p = eaten(names, impact, cash)
+    before = measure(p, np.zeros(names))
+    answer = ALLOCATOR.allocate(p)
+    least = solve_module.restore(p, before, ModelShelf(2), SolverSettings(), "PIQP")
+    assert least.gap == 0.0
+    assert not measure(p, answer.trades).worse_than(before)
+    # Before lots: a trade of less than a millionth of NAV is none.
+    after = measure(p, answer.continuous)
+    assert after.total <= measure(p, least.trades).total + 1e-6, answer.remarks
+
+
+def test_least_violation_that_cannot_be_priced_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No solver says what is best in so thin a room; what leaves least broken is known."""
+    p = eaten(40, 10.0, -0.05)
+    monkeypatch.setattr(ladder_module, "optimise", lambda p, *_: no_solution(p, "PIQP", "none", 0))
+    before, answer = measure(p, np.zeros(40)), ALLOCATOR.allocate(p)
+    least = solve_module.restore(p, before, ModelShelf(2), SolverSettings(), "PIQP")
+    assert (answer.rung, answer.remarks[-1]) == ("rule", "kept the trades that leave least broken")
+    assert measure(p, answer.trades).total <= measure(p, least.trades).total + 1e-6
+
+
+def test_where_cones_end_inaccurate_impact_is_taken_as_linear(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    p = eaten(3, 20.0, -3.0)
+    before, real = measure(p, np.zeros(3)), solve_cold
+
+    def solve(problem: Any, settings: Any, solver: Any, **options: Any) -> tuple[str, int]:
+        status, iterations = real(problem, settings, solver, **options)
+        return ("optimal_inaccurate" if solver == "CLARABEL" else status), iterations
+
+    monkeypatch.setattr("coordinator.solver.solve.solve_cold", solve)
+    found = solve_module.restore(p, before, ModelShelf(2), SolverSettings(), "PIQP")
+    assert (found.solver, found.gap) == ("PIQP", 0.0)
+    assert found.excess <= EXCESS_MAX
+    assert measure(p, found.trades).total <= before.total
