@@ -23,9 +23,11 @@ from coordinator.solver.terms import (
     factor_risk,
     house_risk,
     impact_cost,
+    impact_taken,
     risk,
     robustness,
     square_cost,
+    square_taken,
     tracking,
     wish_gap,
 )
@@ -146,10 +148,12 @@ def _charge_numbers(problem: AllocationProblem, scale: float) -> dict[str, Float
         "borrow": charges.borrow,
     }
     numbers |= {name: scale * rate for name, rate in plain.items() if rate is not None}
-    for name, rate in (("impact", charges.impact), ("square", charges.impact_square)):
+    for name, rate, power in (
+        ("impact", charges.impact, 1.5), ("square", charges.impact_square, 2.0),
+    ):  # fmt: skip
         if rate is not None:
             numbers[name] = scale * charges.impact_weight * rate
-            numbers[f"{name}_cash"] = rate
+            numbers[f"{name}_cash"] = rate ** (1.0 / power)
     if charges.tracking:
         apart = w0 if charges.benchmark is None else w0 - charges.benchmark
         numbers["tracking_drift"] = scale * charges.tracking * (Sigma @ apart)
@@ -229,10 +233,10 @@ def impact_in_cash(
     """What trades take of cash besides their linear costs: convex scalar, fraction of NAV."""
     paid: cp.Expression | float = 0.0
     if given.shape.square:
-        paid = paid + square_cost(z, given.vector("square_cash", z.shape[0], nonneg=True))
+        paid = paid + square_taken(z, given.vector("square_cash", z.shape[0], nonneg=True))
     if given.shape.impact:
-        kappa = given.vector("impact_cash", z.shape[0], nonneg=True)
-        paid = paid + impact_cost(buys + sells, kappa)
+        scale = given.vector("impact_cash", z.shape[0], nonneg=True)
+        paid = paid + impact_taken(buys + sells, scale)
     return paid
 
 

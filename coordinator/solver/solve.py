@@ -21,7 +21,7 @@ from coordinator.solver.further import further_of
 from coordinator.solver.least import Choice
 from coordinator.solver.least_segments import seek_segments
 from coordinator.solver.limits import volatility_used
-from coordinator.solver.model_terms import has_cone, impact_shape_of
+from coordinator.solver.model_terms import Shape, has_cone, impact_shape_of
 from coordinator.solver.quick import optimise_segments
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.settings import SolverName, SolverSettings
@@ -40,6 +40,9 @@ __all__ = ["least_violation", "optimise", "restore"]
 
 _Search = Callable[[AllocationProblem, SolverName], Solution]
 
+_EASES = (10.0, 100.0)
+"""Times the tolerance: of searches beside cones that did not end within it. What is found is judged
+by the trades, and a millionth of NAV is what a least violation may be off."""
 _SETTLES_MAX, _CAREFUL_MAX = 8, 4
 """Searches until the sizes of trades settle, at most; and after these such as overstate impact."""
 
@@ -84,8 +87,9 @@ def restore(
         shape = impact_shape_of(seen)
         model = shelf.restoration(len(seen.instruments), solver, shape)
         model.load(seen, make_room(seen), before)
-        compiled = not has_cone(shape)
-        status, iterations = solve_cold(model.problem, settings, solver, compiled=compiled)
+        status, iterations = _solve_eased(
+            model.problem, settings, solver, shape, compiled=not has_cone(shape)
+        )
         found = values_of(model.trades)
         if found is None:
             return no_solution(seen, solver, status, iterations)
@@ -114,7 +118,7 @@ def least_violation(
         counts, shape = further_of(seen).counts, impact_shape_of(seen)
         model = shelf.least(len(seen.instruments), solver, counts, shape)
         model.load(seen, choice)
-        status, iterations = solve_cold(model.problem, settings, solver, compiled=False)
+        status, iterations = _solve_eased(model.problem, settings, solver, shape, compiled=False)
         found = values_of(model.trades)
         if found is None:
             return no_solution(seen, solver, status, iterations)
@@ -123,6 +127,25 @@ def least_violation(
         return _searched(solver, status, iterations, trades, excess)
 
     return _with_impact(problem, solver, search)
+
+
+def _solve_eased(
+    problem: cp.Problem,
+    settings: SolverSettings,
+    solver: SolverName,
+    shape: Shape,
+    *,
+    compiled: bool,
+) -> tuple[str, int]:
+    """Solve; beside impact the last digits can be out of reach, and then fewer are asked for."""
+    status, iterations = solve_cold(problem, settings, solver, compiled=compiled)
+    for ease in _EASES if shape != Shape() else ():
+        if status == cp.OPTIMAL:
+            break
+        fewer = replace(settings, tolerance=ease * settings.tolerance)
+        status, more = solve_cold(problem, fewer, solver, compiled=compiled)
+        iterations += more
+    return status, iterations
 
 
 def _searched(

@@ -8,12 +8,14 @@ at each trade, without knowing the solver. A new term is one file here, its para
 from coordinator.solver.terms.cost import (
     impact_cost,
     impact_paid,
+    impact_taken,
     linear_cost,
     power_paid,
     power_slope,
     square_cost,
     square_paid,
     square_slope,
+    square_taken,
 )
 from coordinator.solver.terms.expected_return import expected_return
 from coordinator.solver.terms.holding import borrow_cost, carry_cost
@@ -32,6 +34,7 @@ __all__ = [
     "house_risk",
     "impact_cost",
     "impact_paid",
+    "impact_taken",
     "linear_cost",
     "power_paid",
     "power_slope",
@@ -40,6 +43,7 @@ __all__ = [
     "square_cost",
     "square_paid",
     "square_slope",
+    "square_taken",
     "tracking",
     "wish_gap",
 ]

@@ -8,17 +8,19 @@ import cvxpy as cp
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.atoms import power_three_halves, squares
+from coordinator.solver.atoms import power_three_halves, squares, sum_squares, total
 
 __all__ = [
     "impact_cost",
     "impact_paid",
+    "impact_taken",
     "linear_cost",
     "power_paid",
     "power_slope",
     "square_cost",
     "square_paid",
     "square_slope",
+    "square_taken",
 ]
 
 
@@ -51,6 +53,20 @@ def square_cost(trades: cp.Expression, rate: cp.Parameter) -> cp.Expression:
     the scale of rate. Source: Boyd et al. 2017, section 2.3.
     """
     return cast("cp.Expression", rate @ squares(trades))
+
+
+def impact_taken(traded: cp.Expression, scale: cp.Parameter) -> cp.Expression:
+    """What the same takes of cash: not in the objective, so that cones have to state it.
+
+    scale: (n,) kappa to the power 2/3. It stands inside, as a cone loses what is far smaller than
+    its other entries. Returns a convex scalar, fraction of NAV.
+    """
+    return total(power_three_halves(cp.multiply(scale, traded)))
+
+
+def square_taken(trades: cp.Expression, scale: cp.Parameter) -> cp.Expression:
+    """The same of impact that is linear in size. scale: (n,) root of the rate."""
+    return sum_squares(cp.multiply(scale, trades))
 
 
 def power_paid(problem: AllocationProblem, trades: Floats) -> Floats:
