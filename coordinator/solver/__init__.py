@@ -25,7 +25,7 @@ from coordinator.solver.errors import ProblemError
 from coordinator.solver.fingerprint import numeric_fingerprint
 from coordinator.solver.many import ManyAllocator
 from coordinator.solver.settings import SolverSettings
-from coordinator.solver.statement import problem_of
+from coordinator.solver.statement import limit_of, problem_of
 from coordinator.solver.threads import pin_threads
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Sleeves",
     "SolverSettings",
     "WeightLimit",
+    "limit_of",
     "numeric_fingerprint",
     "pin_threads",
     "problem_of",

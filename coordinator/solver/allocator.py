@@ -18,13 +18,14 @@ from coordinator.solver.certificate import Prices
 from coordinator.solver.forces import forces_of
 from coordinator.solver.further import further_of, prepare
 from coordinator.solver.ladder import Plan, climb
+from coordinator.solver.plain import plain_problem
 from coordinator.solver.readings import gave_way, read_limits
 from coordinator.solver.room import make_room
 from coordinator.solver.rounding import Lots, round_trades
 from coordinator.solver.settings import SolverSettings
 from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.sizes import best_sizes
-from coordinator.solver.validate import as_floats, check_problem, positive_semidefinite
+from coordinator.solver.validate import check_problem, positive_semidefinite
 from coordinator.solver.violations import Violations, measure
 from coordinator.solver.worth import objective
 
@@ -54,7 +55,7 @@ class CvxAllocator:
 
         Raises ProblemError, naming the field, for NaN, infinity, wrong shapes or wrong signs only.
         """
-        problem = as_floats(problem)
+        problem = plain_problem(problem)
         check_problem(problem)
         covariance, mended = self._semidefinite(problem.covariance)
         if mended:

@@ -18,14 +18,15 @@ from coordinator.core.ports import (
     AllocationProblem,
     Charges,
     Floats,
+    LimitKind,
     RiskEstimate,
     Sleeves,
     WeightLimit,
 )
 from coordinator.solver.errors import ProblemError
-from coordinator.solver.validate_terms import plain_array
+from coordinator.solver.plain import plain_array, plain_limits
 
-__all__ = ["problem_of"]
+__all__ = ["limit_of", "problem_of"]
 
 _UNBOUNDED = 1e3
 """A bound that no weight reaches, fraction of NAV: solvers want finite ones."""
@@ -84,9 +85,44 @@ def problem_of(  # noqa: PLR0913 - a problem has that many numbers, most of them
         cash=1.0 - float(held.sum()) if cash is None else cash,
         exit_odd_lot=_vector("exit_odd_lot", exit_odd_lot, n).astype(np.bool_),
         gross_max=gross_max, cash_floor=cash_floor, turnover_max=turnover_max, trade_min=trade_min,
-        limits=tuple(limits), charges=_spread(charges, n), sleeves=sleeves, factors=factors,
+        limits=_widened(plain_limits(limits), n), charges=_spread(charges, n), sleeves=sleeves,
+        factors=factors,
         **{name: _vector(name, value, n) for name, value in vectors.items()},
     )  # fmt: skip
+
+
+def limit_of(
+    name: str,
+    kind: LimitKind,
+    *,
+    upper: ArrayLike = np.inf,
+    lower: ArrayLike = -np.inf,
+    rows: ArrayLike | None = None,
+    labels: Sequence[str] | None = None,
+    tier: int = 0,
+) -> WeightLimit:
+    """A further limit; fields as `WeightLimit`'s, a number stands for all of its rows.
+
+    rows: (n,) or (k, n), of "linear" and "gross" limits; the others have none. labels: one a row;
+    default: their numbers, and none for a single one. tier: 0 is a hard limit. Raises ProblemError,
+    naming the field, where rows are missing or numbers are none.
+    """
+    if rows is None and kind in ("linear", "gross"):
+        raise ProblemError("rows", "are missing", remedy=f"give (n,) or (k, n) for {kind}")
+    given = np.zeros((1, 0)) if rows is None else np.atleast_2d(plain_array("rows", rows))
+    k, bounds = len(given), {"upper": upper, "lower": lower}
+    if labels is None:
+        labels = [""] if k == 1 else [str(row) for row in range(k)]
+    return WeightLimit(
+        name=name, kind=kind, labels=tuple(labels), rows=given, tier=tier,
+        **{field: _vector(field, value, k) for field, value in bounds.items()},
+    )  # fmt: skip
+
+
+def _widened(limits: tuple[WeightLimit, ...], n: int) -> tuple[WeightLimit, ...]:
+    """The limits, those of no weights with the rows without meaning that they have."""
+    none = np.zeros((1, n))
+    return tuple(replace(one, rows=none) if one.rows.shape == (1, 0) else one for one in limits)
 
 
 def _spread(charges: Charges, n: int) -> Charges:

@@ -1,13 +1,12 @@
 """Refuses what is no allocation problem, before it reaches a solver.
 
-Place in the flow: first step of `CvxAllocator.allocate`. It must never judge whether a problem has
-a good answer: infeasible, breached or contradictory limits are normal input.
+Place in the flow: after `plain`, in `CvxAllocator.allocate`. It must never judge whether a problem
+has a good answer: infeasible, breached or contradictory limits are normal input.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,38 +14,12 @@ from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.errors import ProblemError
+from coordinator.solver.plain import SCALARS, VECTORS
 from coordinator.solver.validate_limits import check_limits
-from coordinator.solver.validate_terms import (
-    all_finite,
-    check_terms,
-    plain_array,
-    plain_charges,
-    plain_sleeves,
-)
+from coordinator.solver.validate_terms import all_finite, check_terms
 
-__all__ = ["as_floats", "check_problem", "positive_semidefinite"]
+__all__ = ["check_problem", "positive_semidefinite"]
 
-_VECTORS = (
-    "mu",
-    "filled",
-    "working_buys",
-    "working_sells",
-    "lot_weight",
-    "cost_buy",
-    "cost_sell",
-    "trade_max",
-    "position_min",
-    "position_max",
-)
-_SCALARS = (
-    "nav",
-    "risk_aversion",
-    "cash",
-    "gross_max",
-    "cash_floor",
-    "turnover_max",
-    "trade_min",
-)
 _NONNEGATIVE = (
     "working_buys",
     "lot_weight",
@@ -57,41 +30,12 @@ _NONNEGATIVE = (
     "trade_min",
 )
 _POSITIVE = ("nav", "risk_aversion")
-_NONNEGATIVE_ROWS = [i for i, name in enumerate(_VECTORS) if name in _NONNEGATIVE]
-_NONNEGATIVE_SCALARS = [i for i, name in enumerate(_SCALARS) if name in _NONNEGATIVE]
-
-
-def as_floats(problem: AllocationProblem) -> AllocationProblem:
-    """The same problem in whole rows of float64, so that its bits do not depend on how it lies.
-
-    What is that already, as the engine's is, comes back itself. Raises ProblemError where a field
-    is no array of numbers.
-    """
-    changed: dict[str, Any] = {}
-    for name in (*_VECTORS, "covariance"):
-        value = getattr(problem, name)
-        found = plain_array(name, value)
-        if found is not value:
-            changed[name] = found
-    odd = problem.exit_odd_lot
-    if getattr(odd, "dtype", None) != np.bool_:
-        changed["exit_odd_lot"] = np.asarray(odd, dtype=np.bool_)
-    for name in _SCALARS:
-        value = getattr(problem, name)
-        if type(value) is float:
-            continue
-        if not isinstance(value, int | float | np.integer | np.floating):
-            raise ProblemError(name, "is no number", remedy="give a float")
-        try:
-            changed[name] = float(value)
-        except OverflowError as error:
-            raise ProblemError(name, "is beyond all floats", remedy="give a float") from error
-    charges, sleeves = plain_charges(problem.charges), plain_sleeves(problem.sleeves)
-    if charges is not problem.charges:
-        changed["charges"] = charges
-    if sleeves is not problem.sleeves:
-        changed["sleeves"] = sleeves
-    return replace(problem, **changed) if changed else problem
+_SIZED = ("mu", "filled", "working_buys", "working_sells", "lot_weight", "cost_buy", "cost_sell")
+_LARGEST = 1e100
+"""What is larger has no square; bounds may be any finite number."""
+_SIZED_ROWS = [VECTORS.index(name) for name in _SIZED]
+_NONNEGATIVE_ROWS = [i for i, name in enumerate(VECTORS) if name in _NONNEGATIVE]
+_NONNEGATIVE_SCALARS = [i for i, name in enumerate(SCALARS) if name in _NONNEGATIVE]
 
 
 def check_problem(problem: AllocationProblem) -> None:
@@ -105,13 +49,14 @@ def check_problem(problem: AllocationProblem) -> None:
 
 def _find_fault(problem: AllocationProblem, n: int) -> None:
     """Go through the fields and raise for the first that is wrong."""
-    for name in _VECTORS:
+    for name in VECTORS:
         _check_shape(name, getattr(problem, name), (n,))
     _check_shape("covariance", problem.covariance, (n, n))
     _check_shape("exit_odd_lot", problem.exit_odd_lot, (n,))
-    for name in (*_VECTORS, "covariance", *_SCALARS):
+    for name in (*VECTORS, "covariance", *SCALARS):
         if not np.all(np.isfinite(getattr(problem, name))):
             raise ProblemError(name, "holds NaN or infinity", remedy="use a large finite bound")
+    _check_sizes(problem)
     for name in _NONNEGATIVE:
         if np.any(np.asarray(getattr(problem, name)) < 0):
             raise ProblemError(name, "is negative", remedy="give zero or more")
@@ -122,19 +67,28 @@ def _find_fault(problem: AllocationProblem, n: int) -> None:
         raise ProblemError("working_sells", "is positive", remedy="give open sells as negatives")
 
 
+def _check_sizes(problem: AllocationProblem) -> None:
+    for name in (*_SIZED, "covariance", "cash"):
+        if np.any(np.abs(getattr(problem, name)) > _LARGEST):
+            raise ProblemError(name, f"is beyond {_LARGEST:g}", remedy="mind its unit: of NAV")
+
+
 def _passes(problem: AllocationProblem, n: int) -> bool:
     """Whether everything is right, found in one go; otherwise the fields are gone through."""
-    vectors = [getattr(problem, name) for name in _VECTORS]
+    vectors = [getattr(problem, name) for name in VECTORS]
     if problem.covariance.shape != (n, n) or any(one.shape != (n,) for one in vectors):
         return False
     if problem.exit_odd_lot.shape != (n,):
         return False
-    scalars = [float(getattr(problem, name)) for name in _SCALARS]
+    scalars = [float(getattr(problem, name)) for name in SCALARS]
     rows = np.array(vectors, dtype=np.float64)
     return bool(
         np.isfinite(rows).all()
         and all(map(math.isfinite, scalars))
         and all_finite(problem.covariance)
+        and (np.abs(rows[_SIZED_ROWS]) <= _LARGEST).all()
+        and np.abs(problem.covariance).max(initial=0.0) <= _LARGEST
+        and abs(problem.cash) <= _LARGEST
         and (rows[_NONNEGATIVE_ROWS] >= 0).all()
         and all(scalars[i] >= 0 for i in _NONNEGATIVE_SCALARS)
         and all(getattr(problem, name) > 0 for name in _POSITIVE)

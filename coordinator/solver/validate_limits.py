@@ -17,6 +17,7 @@ __all__ = ["check_limits"]
 
 _KINDS = get_args(LimitKind)
 _OF_WEIGHTS = ("linear", "gross")
+_TIER_MAX = 1_000_000
 
 
 def check_limits(limits: tuple[WeightLimit, ...], n: int) -> None:
@@ -27,9 +28,11 @@ def check_limits(limits: tuple[WeightLimit, ...], n: int) -> None:
             raise ProblemError(
                 f"{where}.kind", f"is {limit.kind!r}", remedy=f"give one of {', '.join(_KINDS)}"
             )
-        if type(limit.tier) is not int or limit.tier < 0:
+        if type(limit.tier) is not int or not 0 <= limit.tier <= _TIER_MAX:
             raise ProblemError(
-                f"{where}.tier", f"is {limit.tier!r}", remedy="give 0 for hard, 1 or more for soft"
+                f"{where}.tier",
+                f"is {limit.tier!r}",
+                remedy=f"give 0 for hard, 1 to {_TIER_MAX} for soft",
             )
         _check_shapes(where, limit, n)
         _check_numbers(where, limit)

@@ -6,14 +6,12 @@ Place in the flow: asked by `validate`. It must never judge whether a charge is 
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from coordinator.core.ports import (
-    NO_CHARGES,
     AllocationProblem,
     Charges,
     Floats,
@@ -22,7 +20,7 @@ from coordinator.core.ports import (
 )
 from coordinator.solver.errors import ProblemError
 
-__all__ = ["all_finite", "check_terms", "plain_array", "plain_charges", "plain_sleeves"]
+__all__ = ["all_finite", "check_terms"]
 
 _SIGNED = ("linear_buy", "linear_sell", "carry", "benchmark")
 _FINITE = "use finite numbers"
@@ -37,63 +35,6 @@ def all_finite(values: Floats) -> bool:
     """Whether all are numbers: what is none makes a sum that is none, and then is looked for."""
     with np.errstate(over="ignore", invalid="ignore"):
         return math.isfinite(values.sum()) or bool(np.isfinite(values).all())
-
-
-def plain_array(name: str, value: Any) -> Floats:
-    """A row or table of float64 as it lies whole in memory; itself where it is that already.
-
-    Raises ProblemError, naming the field, for what is no array of real numbers.
-    """
-    whole = isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
-    if whole and value.dtype == np.float64 and value.flags.c_contiguous:
-        found: Floats = value
-        return found
-    try:
-        given = np.asarray(value)
-        if given.dtype.kind not in "biuf":
-            raise ProblemError(name, f"holds {given.dtype}", remedy="give real numbers, as float64")
-        return np.array(given, dtype=np.float64, order="C")
-    except (TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, ProblemError):
-            raise
-        raise ProblemError(
-            name, f"is no array of numbers: {error}", remedy="give float64"
-        ) from error
-
-
-def plain_charges(charges: Charges) -> Charges:
-    """The same with its arrays plain; a single number is no array: `problem_of` spreads those."""
-    if charges is NO_CHARGES:
-        return charges
-    if not isinstance(charges, Charges):
-        raise ProblemError("charges", f"is {type(charges).__name__}", remedy="give Charges")
-    changed: dict[str, Any] = {}
-    for one in fields(Charges):
-        value = getattr(charges, one.name)
-        if value is None:
-            continue
-        if one.default is None:
-            found = plain_array(f"charges.{one.name}", value)
-            if found is not value:
-                changed[one.name] = found
-        elif not isinstance(value, int | float | np.number):
-            raise ProblemError(f"charges.{one.name}", "is no number", remedy="give a float")
-    return replace(charges, **changed) if changed else charges
-
-
-def plain_sleeves(sleeves: Sleeves | None) -> Sleeves | None:
-    """The same with its arrays plain."""
-    if sleeves is None:
-        return None
-    if not isinstance(sleeves, Sleeves):
-        raise ProblemError("sleeves", f"is {type(sleeves).__name__}", remedy="give Sleeves")
-    changed: dict[str, Any] = {}
-    for name in ("targets", "size_max", "wished", "wish_weight"):
-        value = getattr(sleeves, name)
-        found = plain_array(f"sleeves.{name}", value)
-        if found is not value:
-            changed[name] = found
-    return replace(sleeves, **changed) if changed else sleeves
 
 
 def check_terms(problem: AllocationProblem) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from coordinator.core.ports import LimitKind
 from coordinator.solver import (
+    Allocation,
     Charges,
     CvxAllocator,
     ManyAllocator,
@@ -35,6 +38,29 @@ def test_the_page_s_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.startswith("solved PIQP")
     assert "opinion" in said
     assert "risk" in said
+
+
+def test_the_page_of_limits_states_one_of_each_kind() -> None:
+    page = PAGE.with_name("limits.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert {one.kind for one in names["limits"]} == set(get_args(LimitKind))
+    p = problem_of(np.full(20, 0.01), np.eye(20) * 1e-4, risk_aversion=5.0, limits=names["limits"])
+    answer = CvxAllocator().allocate(p)
+    assert answer.violation <= 1e-9
+    assert answer.trades.sum() > 0.05
+
+
+def test_the_page_tells_every_argument_and_every_field_of_an_answer() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    given, told = page.split("### What `problem_of` is given")[1].split("### What comes back")
+    told = told.split("\n## ")[0]
+    arguments = set(inspect.signature(problem_of).parameters)
+    answers = {one.name for one in fields(Allocation)}
+    for part, names in ((given, arguments), (told, answers)):
+        first = [line.split("|")[1] for line in part.splitlines() if line.startswith("| `")]
+        assert set(re.findall(r"`(\w+)`", " ".join(first))) == names
 
 
 def test_what_is_left_out_is_not_there() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from coordinator.solver import CvxAllocator, ProblemError
 from coordinator.solver.validate import check_problem, positive_semidefinite
+from coordinator.solver.validate_terms import all_finite
 
 from .conftest import Make
 
@@ -45,8 +46,18 @@ def test_a_scalar_that_is_no_float_is_refused_by_name(make: Make, field: str, od
         CvxAllocator().allocate(replace(make(2), **{field: odd}))
 
 
-def test_numbers_whose_sum_is_none_are_numbers(make: Make) -> None:
-    check_problem(replace(make(2), covariance=np.full((2, 2), 1e308)))
+def test_numbers_whose_sum_is_none_are_numbers() -> None:
+    assert all_finite(np.full((2, 2), 1e308))
+
+
+@pytest.mark.parametrize("field", ["covariance", "filled", "mu", "lot_weight", "cash"])
+def test_what_has_no_square_is_refused(make: Make, field: str) -> None:
+    """A bound may be any finite number, a state may not."""
+    p = make(2)
+    huge = getattr(p, field) * 0.0 + 1e200
+    with pytest.raises(ProblemError, match=f"{field} is beyond"):
+        CvxAllocator().allocate(replace(p, **{field: huge}))
+    CvxAllocator().allocate(make(2, position_max=1e200, trade_max=1e300))
 
 
 def test_infeasible_limits_are_not_the_checks_business(make: Make) -> None:
