@@ -12,10 +12,10 @@ from threading import Lock
 
 import numpy as np
 
-from coordinator.core.ports import Allocation, AllocationProblem, Floats, LimitReading
+from coordinator.core.ports import Allocation, AllocationProblem, Floats, Force, LimitReading
 from coordinator.core.recall import Recall
+from coordinator.solver.balance import balanced
 from coordinator.solver.certificate import Prices
-from coordinator.solver.forces import forces_of
 from coordinator.solver.further import further_of, prepare
 from coordinator.solver.ladder import Plan, climb
 from coordinator.solver.plain import plain_problem
@@ -67,7 +67,8 @@ class CvxAllocator:
             remark = "covariance was not symmetric positive semidefinite: mended"
             plan = replace(plan, remarks=(remark, *plan.remarks))
         lots = round_trades(problem, plan.trades, before=before, allowed=plan.allowed)
-        return _answer(problem, plan, lots, before)
+        plan, forces = balanced(problem, plan, self._settings.gap_max)
+        return _answer(problem, plan, lots, before, forces)
 
     def _semidefinite(self, covariance: Floats) -> tuple[Floats, bool]:
         """As `positive_semidefinite`; one that nobody can write to is judged once."""
@@ -103,7 +104,13 @@ def _turnover_max(problem: AllocationProblem) -> float:
     return float(further.bounds("turnover")[hard].min(initial=problem.turnover_max))
 
 
-def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violations) -> Allocation:
+def _answer(
+    problem: AllocationProblem,
+    plan: Plan,
+    lots: Lots,
+    before: Violations,
+    forces: tuple[Force, ...],
+) -> Allocation:
     readings = read_limits(problem, plan, lots.trades)
     nothing = np.zeros_like(lots.trades)
     # The best split of whole lots knows nothing of the house book's bound.
@@ -128,7 +135,7 @@ def _answer(problem: AllocationProblem, plan: Plan, lots: Lots, before: Violatio
         limits=readings,
         remarks=(*plan.remarks, *gave_way(readings), *lots.remarks, *_house_lots(readings)),
         sizes=sizes,
-        forces=forces_of(problem, plan),
+        forces=forces,
         objective_before=objective(problem, nothing, best_sizes(problem, nothing)),
         gap=plan.gap,
     )

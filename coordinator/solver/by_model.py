@@ -17,6 +17,8 @@ from coordinator.solver.certificate import Prices
 from coordinator.solver.further import NOTHING, Counts, further_of
 from coordinator.solver.model import Model, scale_of
 from coordinator.solver.model_terms import has_cone, shape_of
+from coordinator.solver.polish import polish
+from coordinator.solver.resting import is_balanced
 from coordinator.solver.room import Room
 from coordinator.solver.settings import SolverName, SolverSettings
 from coordinator.solver.shelf import ModelShelf
@@ -38,7 +40,7 @@ def optimise_model(
     settings: SolverSettings,
     solver: SolverName,
 ) -> Solution:
-    """The same by the model as it is written, through cvxpy."""
+    """The same by the model as it is written, through cvxpy, to the last digits where they lack."""
     counts, shape = _stated(further_of(problem).counts), shape_of(problem, room)
     model = shelf.model(len(problem.instruments), solver, counts, shape)
     scale = scale_of(problem)
@@ -66,7 +68,7 @@ def optimise_model(
         house=house,
         house_pull=house_pull,
     )
-    return judged(
+    answer = judged(
         problem,
         room,
         solver=solver,
@@ -76,6 +78,7 @@ def optimise_model(
         prices=prices,
         sizes=sizes,
     )
+    return answer if is_balanced(problem, room, answer) else polish(problem, room, answer)[0]
 
 
 def least_house(

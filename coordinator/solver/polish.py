@@ -16,14 +16,12 @@ from numpy.typing import NDArray
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.certificate import Prices, one_sided_slopes
-from coordinator.solver.further import further_of
-from coordinator.solver.limits import kink
 from coordinator.solver.resting import AT, snapped
 from coordinator.solver.room import Room
 from coordinator.solver.segments import room_left
 from coordinator.solver.sizes import sizes_most
 from coordinator.solver.solution import EXCESS_MAX, Solution, judged
-from coordinator.solver.terms import power_slope, square_slope
+from coordinator.solver.sums import every_price, uses_of, with_prices
 from coordinator.solver.trim import Flags
 from coordinator.solver.worth import curvature_added, size_slopes, variance_weight
 
@@ -50,6 +48,8 @@ _RANK = 1e-12
 """Singular values below this part of the largest count as none."""
 _SAME = 1.0 - 1e-9
 """Two sums whose uses point so much the same way, or against it, as a cosine, are one."""
+_RUN_AWAY = 1e100
+"""Prices that make more of an equation have run away."""
 _LARGEST = 0.1
 """A step further than that is no last digit."""
 
@@ -104,13 +104,13 @@ def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solu
     """The answer with trades at rest exactly there, and what moves."""
     z, prices = found.trades, found.prices
     low, high = room.box
-    trades, rests, ends = snapped(problem, room, found)
+    trades, rests, ends = snapped(problem, room, z, prices)
     none = rests & (trades == 0.0) & _bent(problem) & (high - low > AT)
     sizes = found.sizes
     most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
     inside = (sizes > AT * np.maximum(most, AT)) & (sizes < most * (1.0 - AT))
     left = room_left(problem, room, z)
-    priced = _every(prices)
+    priced = every_price(prices)
     active = _Set(
         ends=ends,
         free=np.flatnonzero(~rests),
@@ -131,8 +131,8 @@ def _apart(
     """
     if len(active.sums) <= 1:
         return now, active
-    sums, prices = active.sums, _every(now.prices)[active.sums]
-    uses = _uses(problem, now)[sums][:, active.free]
+    sums, prices = active.sums, every_price(now.prices)[active.sums]
+    uses = uses_of(problem, now.trades)[sums][:, active.free]
     length = np.maximum(np.sqrt((uses**2).sum(axis=1)), _LEAST)
     uses, pull = uses / length[:, None], prices * length
     kept, more = np.ones(len(sums), dtype=np.bool_), np.zeros(len(sums))
@@ -221,7 +221,7 @@ def _step(
     slopes = size_slopes(problem, now.trades, now.sizes)[active.sizes]
     gain = np.concatenate([more[free], slopes])
     left = room_left(problem, room, now.trades)[sums]
-    uses = _uses(problem, now)[sums][:, free]
+    uses = uses_of(problem, now.trades)[sums][:, free]
     k, c = len(gain), len(sums)
     matrix = np.zeros((k + c, k + c))
     matrix[:k, :k] = _curvature(problem, now, active)
@@ -249,8 +249,11 @@ def _step(
 def _solved(matrix: Floats, right: Floats, f: int) -> Floats | None:
     """The step; the shortest one where several are as good. None: there is no small one.
 
-    f: how many of its entries are trades.
+    f: how many of its entries are trades. Least squares of what is no number might never end.
     """
+    size = max(np.abs(matrix).max(initial=0.0), np.abs(right).max(initial=0.0))
+    if not size <= _RUN_AWAY:  # what is no number is not below it
+        return None
     for solve in (np.linalg.solve, _shortest):
         try:
             found: Floats = np.asarray(solve(matrix, right), dtype=np.float64)
@@ -318,42 +321,12 @@ def _diagonal(problem: AllocationProblem, prices: Prices) -> Floats:
     return added
 
 
-def _uses(problem: AllocationProblem, now: Solution) -> Floats:
-    """(3 + r, n) of gross, cash, turnover and the further rows per unit of each trade."""
-    z = now.trades
-    bought, up = z > 0.0, np.where(z > kink(problem), 1.0, -1.0)
-    paid = 1.0 + np.where(bought, problem.cost_buy, -problem.cost_sell)
-    paid = paid + power_slope(problem, z) + square_slope(problem, z)
-    uses = np.stack([up, paid, np.where(bought, 0.5, -0.5)])
-    if not problem.limits:
-        return uses
-    further = further_of(problem)
-    return np.concatenate([uses, further.linear, further.gross * up])
-
-
 def _priced(now: Solution, sums: NDArray[np.intp], more: Floats) -> tuple[Prices, Flags]:
     """The prices with what the step adds to those of the sums, and which of these stay priced.
 
     A sum that would be worth having less of is not used up after all.
     """
-    prices = now.prices
-    k, every = len(prices.linear), _every(prices)
+    every = every_price(now.prices)
     every[sums] += more
     kept: Flags = every[sums] >= 0.0
-    every = np.maximum(every, 0.0)
-    gross, cash, turnover = every[:3].tolist()
-    priced = replace(
-        prices,
-        gross=gross,
-        cash=cash,
-        turnover=turnover,
-        linear=every[3 : 3 + k],
-        groups=every[3 + k :],
-    )
-    return priced, kept
-
-
-def _every(prices: Prices) -> Floats:
-    """(3 + r,) the prices of gross, cash, turnover and the further rows."""
-    firsts = np.array([prices.gross, prices.cash, prices.turnover])
-    return np.concatenate([firsts, prices.linear, prices.groups])
+    return with_prices(now.prices, np.maximum(every, 0.0)), kept

@@ -73,7 +73,7 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
         iterations += found.iterations
         if found.status != "optimal" or not np.isfinite(found.gap):
             break
-        z, rests, _ = snapped(problem, room, found, near=_RESTS)
+        z, rests, _ = snapped(problem, room, found.trades, found.prices, near=_RESTS)
         gains = _gains(problem, room, found, z)
         joined = _joining(parts, within, z, gains)
         # Where nothing was gained a price may be any of several: who leaves would only come back.
@@ -83,7 +83,7 @@ def optimise_segments(problem: AllocationProblem, room: Room, settings: SolverSe
             if _holds(problem, room, found, settings):
                 return replace(found, iterations=max(iterations, found.iterations))
             # What is curved was near before: at its last digits others may be worth a trade.
-            z, _, _ = snapped(problem, room, found, near=_RESTS)
+            z, _, _ = snapped(problem, room, found.trades, found.prices, near=_RESTS)
             joined = _joining(parts, within, z, _gains(problem, room, found, z))
             idle = np.zeros_like(rests)
             if not joined.any():

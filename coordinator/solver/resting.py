@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
-from coordinator.solver.certificate import one_sided_slopes
+from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.limits import kink
 from coordinator.solver.room import Room
 from coordinator.solver.sizes import sizes_most
@@ -29,7 +29,7 @@ def is_balanced(problem: AllocationProblem, room: Room, found: Solution) -> bool
     """Whether no trade that is free to move, and no size, would gain by it already."""
     if not np.isfinite(found.gap):
         return True
-    z, rests, _ = snapped(problem, room, found)
+    z, rests, _ = snapped(problem, room, found.trades, found.prices)
     if has_impact(problem):
         z = found.trades  # its slope changes much near no trade, where many end
     low, high = room.box
@@ -46,10 +46,9 @@ def is_balanced(problem: AllocationProblem, room: Room, found: Solution) -> bool
 
 
 def snapped(
-    problem: AllocationProblem, room: Room, found: Solution, *, near: float = AT
+    problem: AllocationProblem, room: Room, z: Floats, prices: Prices, *, near: float = AT
 ) -> tuple[Floats, Flags, Floats]:
-    """(n,) trades with those near an end exactly there, (n,) which those are, and (e, n) ends."""
-    z, prices = found.trades, found.prices
+    """(n,) trades z with those near an end exactly there, (n,) which those are, and (e, n) ends."""
     low, high = room.box
     ends = [np.zeros_like(z), low, high]
     if rates_of(problem).long is not None:
