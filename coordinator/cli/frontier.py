@@ -119,7 +119,7 @@ def render(told: Frontier, console: Console) -> None:
     held = any(point.holding for point in told.points)
     tracked = any(point.tracking is not None for point in told.points)
     more = (*(("holding",) if held else ()), *(("tracking",) if tracked else ()))
-    right = (told.field, "return", "volatility", "cost", *more, "turnover", "gross", "names")
+    right = (told.field, "return", "volatility", "cost", *more, "turnover", "gross", "eff. names")
     rows = table(*right, "rung", "", right=right)
     for point in told.points:
         rows.add_row(*_row(point, held=held, tracked=tracked))

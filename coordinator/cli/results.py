@@ -15,7 +15,7 @@ from rich.table import Table
 from coordinator.cli.console import counted, safe, table
 from replay.ledger import Performance
 from replay.report import Summary
-from replay.report.words import spelled, with_meaning
+from replay.report.words import spelled, unused_spelled, with_meaning
 
 __all__ = ["print_results"]
 
@@ -63,6 +63,9 @@ def _counts(summary: Summary) -> Iterator[tuple[str, str]]:
     rejected = sum(count for _, count in summary.rejected)
     yield "signals in", f"{summary.signals:,} from {counted(len(summary.sources), 'source')}"
     yield "used", f"{summary.signals_used:,}"
+    if summary.signals_unused:
+        total = sum(count for _, count in summary.signals_unused)
+        yield "not used", f"{total:,}" + _in_brackets(unused_spelled(summary.signals_unused))
     unused = f"{summary.signals_expired_unused:,} of them unused"
     yield "expired", f"{summary.signals_expired:,} ({unused})"
     yield "rejected", f"{rejected:,}" + _in_brackets(spelled(summary.rejected))

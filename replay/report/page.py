@@ -23,7 +23,16 @@ from replay.ledger import Performance
 from replay.report import charts
 from replay.report.story import tell
 from replay.report.summary import Run, Summary, fold
-from replay.report.words import CONFLICTS, FATES_MEANT, RUNGS, TERMS, prose, spelled, with_meaning
+from replay.report.words import (
+    CONFLICTS,
+    FATES_MEANT,
+    RUNGS,
+    TERMS,
+    prose,
+    spelled,
+    unused_spelled,
+    with_meaning,
+)
 from replay.targets import written_beside
 
 __all__ = ["render", "write_report"]
@@ -130,10 +139,12 @@ def _moment(at: int) -> str:
 
 def _cards(summary: Summary) -> Iterator[Card]:
     rejected = sum(count for _, count in summary.rejected)
+    unused = unused_spelled(summary.signals_unused)
     yield Card(
         "signals in",
         f"{summary.signals:,}",
-        f"{summary.signals_used:,} used, {rejected:,} rejected",
+        f"{summary.signals_used:,} used{f', not used: {unused}' if unused else ''}; "
+        f"{rejected:,} rejected",
     )
     yield Card(
         "conflicts found",

@@ -75,6 +75,8 @@ class Summary:
     signals_used: int
     signals_expired: int
     signals_expired_unused: int
+    signals_unused: tuple[tuple[str, int], ...]
+    """Fate and count of the signals that no round used, most first."""
     rejected: tuple[tuple[str, int], ...]
     """Reason and count, most first."""
     dead_letters: int
@@ -185,6 +187,10 @@ class Tally:
         if row.severity > last.severity:
             self.worst[row.decision_id, row.kind] = row
 
+    def unused(self) -> Counter[str]:
+        """Signals that no round used, by fate."""
+        return Counter(FATES[fate] for name, fate in self.fates.items() if name not in self.used)
+
     def by_source(self) -> tuple[SourceFates, ...]:
         """Fates of each source's signals, sources by name."""
         counts: dict[str, list[int]] = {}
@@ -249,6 +255,7 @@ def _summary(
         signals_used=len(tally.used),
         signals_expired=tally.expired,
         signals_expired_unused=sum(fate == _EXPIRED for fate in tally.fates.values()),
+        signals_unused=_most(tally.unused()),
         rejected=_most(tally.rejected),
         dead_letters=tally.dead_letters.total(),
         dead_letter_topics=tuple(sorted(+tally.dead_letters)),

@@ -7,9 +7,18 @@ Place in the flow: beside the summary, whose names these are; the definitions ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["CONFLICTS", "FATES_MEANT", "RUNGS", "TERMS", "prose", "spelled", "with_meaning"]
+__all__ = [
+    "CONFLICTS",
+    "FATES_MEANT",
+    "RUNGS",
+    "TERMS",
+    "prose",
+    "spelled",
+    "unused_spelled",
+    "with_meaning",
+]
 
 RUNGS = {
     "solved": "the best answer within every limit",
@@ -42,6 +51,11 @@ FATES_MEANT = {
     "rejected": "not taken in, for the reason given",
     "waiting": "no verdict when the log ends",
 }
+UNUSED_SHORT = {
+    "closed": "ended a view",
+    "dropped": "heard, without weight",
+    "waiting": "for a round, when the log ends",
+}
 TERMS = {
     "score": "an opinion in units of its instrument's usual moves: 1 is one standard deviation",
     "skill": "how well the opinion is believed to foretell the return over the decision's horizon, "
@@ -72,8 +86,15 @@ def spelled(counts: Iterable[tuple[str, int]]) -> str:
 
 def with_meaning(counts: Iterable[tuple[str, int]]) -> str:
     """Counts of rungs, with what the less plain ones mean."""
-    told = []
+    return "; ".join(_meant(counts, RUNGS_SHORT))
+
+
+def unused_spelled(counts: Iterable[tuple[str, int]]) -> str:
+    """Counts of the fates of signals that no round used, with what the less plain ones mean."""
+    return "; ".join(_meant(counts, UNUSED_SHORT))
+
+
+def _meant(counts: Iterable[tuple[str, int]], short: Mapping[str, str]) -> Iterator[str]:
     for name, count in counts:
-        meaning = RUNGS_SHORT.get(name)
-        told.append(f"{count:,} {name}" + (f": {meaning}" if meaning else ""))
-    return "; ".join(told)
+        meaning = short.get(name)
+        yield f"{count:,} {name}" + (f": {meaning}" if meaning else "")

@@ -7,6 +7,7 @@ from replay.ledger import Ledger
 from replay.report import summarise
 from replay.report.accounts import curves
 from replay.report.summary import FATES
+from replay.report.words import unused_spelled
 from schemas.decisions import RoundClosed
 from tests.support.planted_run import DAY, HOSTILE, START, Planted, planted_run, signal
 
@@ -38,6 +39,18 @@ def test_counts_come_from_every_shard() -> None:
     assert summary.conflicts == (("mandate", 1), ("opposite_direction", 1))
     assert summary.rungs == (("solved", 1),)
     assert (summary.decisions, summary.trades, summary.signals_used) == (1, 1, 3)
+
+
+def test_signals_that_no_round_used_are_told_by_fate_and_make_up_the_rest() -> None:
+    summary = summarise(LOG)
+    assert summary.signals_unused == (("rejected", 1), ("waiting", 1))
+    unused = sum(count for _, count in summary.signals_unused)
+    assert summary.signals_used + unused == summary.signals
+    said = unused_spelled((*summary.signals_unused, ("dropped", 2)))
+    assert (
+        said
+        == "1 rejected; 1 waiting: for a round, when the log ends; 2 dropped: heard, without weight"
+    )
 
 
 def test_dead_letters_and_inputs_without_effect_are_counted() -> None:
