@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "DRIFT",
+    "HOUSE_TIER",
     "NO_CHARGES",
     "Allocation",
     "AllocationProblem",
@@ -187,6 +188,10 @@ class RiskModel(Protocol):
 LimitKind = Literal["linear", "gross", "volatility", "turnover", "cash"]
 """What a limit bounds. linear: rows w. gross: rows |w|. volatility: the root of w' Sigma w over the
 horizon. turnover: half the absolute weight traded. cash: cash after the trades and their costs."""
+
+
+HOUSE_TIER = 1_000
+"""Tier of the house book's bound, which gives way before all others: theirs are below it."""
 
 
 @dataclass(frozen=True, slots=True)

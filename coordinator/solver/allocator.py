@@ -14,6 +14,7 @@ import numpy as np
 
 from coordinator.core.ports import Allocation, AllocationProblem, Floats, Force, LimitReading
 from coordinator.core.recall import Recall
+from coordinator.core.words import listed
 from coordinator.solver.balance import balanced
 from coordinator.solver.certificate import Prices
 from coordinator.solver.further import further_of, prepare
@@ -26,7 +27,7 @@ from coordinator.solver.settings import SolverSettings
 from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.sizes import best_sizes
 from coordinator.solver.validate import check_problem, positive_semidefinite
-from coordinator.solver.violations import Violations, measure
+from coordinator.solver.violations import Violations, broken_names, measure
 from coordinator.solver.worth import objective
 
 __all__ = ["CvxAllocator"]
@@ -133,12 +134,22 @@ def _answer(
         violation=lots.violations.largest,
         violation_before=before.largest,
         limits=readings,
-        remarks=(*plan.remarks, *gave_way(readings), *lots.remarks, *_house_lots(readings)),
+        remarks=(*plan.remarks, *gave_way(readings), *_after_lots(problem, lots, readings)),
         sizes=sizes,
         forces=forces,
         objective_before=objective(problem, nothing, best_sizes(problem, nothing)),
         gap=plan.gap,
     )
+
+
+def _after_lots(
+    problem: AllocationProblem, lots: Lots, readings: tuple[LimitReading, ...]
+) -> tuple[str, ...]:
+    """Remarks of rounding, and of what the trades leave broken of the hard limits."""
+    said = (*lots.remarks, *_house_lots(readings))
+    if not lots.violations.breached:
+        return said
+    return (*said, f"still broken after trading: {listed(broken_names(problem, lots.violations))}")
 
 
 def _house_lots(readings: tuple[LimitReading, ...]) -> tuple[str, ...]:

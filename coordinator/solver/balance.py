@@ -35,7 +35,7 @@ def balanced(
     least = left = _residual(forces)
     if np.abs(left).max(initial=0.0) <= _ADDS_UP:
         return best, forces
-    # No other sum than one that is used up may have a price.
+    # Only a sum that is used up is given a price; others keep the dust that a solver left on them.
     priced = np.flatnonzero(room_left(problem, plan.room, plan.trades) <= AT)
     moves = ~snapped(problem, plan.room, plan.trades, plan.prices)[1]
     prices = plan.prices
@@ -47,7 +47,8 @@ def balanced(
             break
         prices = found
         gap = upper_bound(problem, plan.room, plan.trades, prices, plan.sizes) - plan.worth
-        then = replace(plan, prices=prices, gap=max(gap, 0.0))
+        # Each is a bound, whoever found the prices: the tighter one stays.
+        then = replace(plan, prices=prices, gap=min(max(gap, 0.0), plan.gap))
         pulls = forces_of(problem, then)
         left = _residual(pulls)
         better = np.abs(left).max() < np.abs(least).max()

@@ -15,6 +15,7 @@ from coordinator.core.words import listed
 from coordinator.solver.certificate import Prices
 from coordinator.solver.house import keep_house
 from coordinator.solver.least import Choice
+from coordinator.solver.least_paying import NOT_PROVEN
 from coordinator.solver.room import Room, make_room
 from coordinator.solver.rule import reduce_breaches
 from coordinator.solver.settings import SolverName, SolverSettings
@@ -86,6 +87,8 @@ def climb(
     for solver in (settings.solver, settings.second_solver):
         found = _restored(problem, before, shelf, settings, solver)
         if np.isfinite(found.gap) and found.excess <= EXCESS_MAX:
+            if found.status == NOT_PROVEN:
+                remarks.append("beside impact, what stays broken is not proven to be the least")
             allowed = _allowed(measure(problem, found.trades), before)
             return _relaxed(problem, allowed, found.trades, shelf, settings, tuple(remarks))
         if found.status != CONE_BINDS:
@@ -188,11 +191,13 @@ def _solve_rungs(
     if isinstance(plan, Plan):
         return plan
     before = measure(problem, np.zeros_like(problem.filled))
-    ruled = _rule(problem, before, plan)
-    if measure(problem, known).total >= measure(problem, ruled.trades).total:
+    ruled, least = _rule(problem, before, plan), measure(problem, known)
+    if least.total > measure(problem, ruled.trades).total - _EASE_ALL:
         return ruled
     remarks = (*plan, "kept the trades that leave least broken")
-    return replace(ruled, trades=known, rung="rule", remarks=remarks)
+    kept = _allowed(least, before)
+    room = make_room(problem, kept)
+    return replace(ruled, trades=known, rung="rule", room=room, allowed=kept, remarks=remarks)
 
 
 def _first_certified(

@@ -47,6 +47,11 @@ class Choice:
     rows: Floats
     most: Violations
 
+    def broken(self, now: Violations) -> float:
+        """What is broken of the chosen limits together."""
+        rows = float(self.rows @ now.further) if len(self.rows) else 0.0
+        return rows + (now.always if self.always else 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Least:

@@ -6,7 +6,7 @@ What is plain already, as the engine's is, comes back itself. It must never chan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -23,7 +23,15 @@ from coordinator.core.ports import (
 )
 from coordinator.solver.errors import ProblemError
 
-__all__ = ["SCALARS", "VECTORS", "plain_array", "plain_limits", "plain_problem"]
+__all__ = [
+    "OF_WEIGHTS",
+    "SCALARS",
+    "VECTORS",
+    "plain_array",
+    "plain_limits",
+    "plain_names",
+    "plain_problem",
+]
 
 VECTORS = (
     "mu",
@@ -49,6 +57,9 @@ SCALARS = (
 )
 """Fields of a problem that are one number."""
 
+OF_WEIGHTS = ("linear", "gross")
+"""Kinds of further limits that have rows of coefficients."""
+
 _CHARGED = tuple(one.name for one in fields(Charges) if one.default is None)
 _WEIGHTS = tuple(one.name for one in fields(Charges) if one.default is not None)
 
@@ -62,16 +73,20 @@ def plain_problem(problem: AllocationProblem) -> AllocationProblem:
     """
     _check_kind("problem", problem, AllocationProblem)
     changed = _plain("", problem, (*VECTORS, "covariance"), SCALARS)
-    if type(problem.instruments) is not tuple:
-        changed["instruments"] = _names("instruments", problem.instruments)
+    names = problem.instruments
+    if type(names) is not tuple:
+        names = changed["instruments"] = plain_names("instruments", names)
     odd = problem.exit_odd_lot
     if getattr(odd, "dtype", None) != np.bool_:
-        changed["exit_odd_lot"] = plain_array("exit_odd_lot", odd).astype(np.bool_)
+        told = plain_array("exit_odd_lot", odd)
+        if np.isnan(told).any():
+            raise ProblemError("exit_odd_lot", "holds NaN", remedy="give True or False")
+        changed["exit_odd_lot"] = told.astype(np.bool_)
     parts = {
         "charges": _charges(problem.charges),
         "sleeves": _sleeves(problem.sleeves),
         "factors": _factors(problem.factors),
-        "limits": plain_limits(problem.limits),
+        "limits": plain_limits(problem.limits, len(names)),
     }
     changed |= {name: it for name, it in parts.items() if it is not getattr(problem, name)}
     return replace(problem, **changed) if changed else problem
@@ -82,10 +97,11 @@ def plain_array(name: str, value: Any) -> Floats:
 
     Raises ProblemError, naming the field, for what is no array of real numbers.
     """
-    whole = isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
-    if whole and value.dtype == np.float64 and value.flags.c_contiguous:
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous:
         found: Floats = value
         return found
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
+        raise ProblemError(name, "has masked entries", remedy="fill them")
     try:
         given = np.asarray(value)
         if given.dtype.kind not in "biuf":
@@ -102,7 +118,7 @@ def plain_array(name: str, value: Any) -> Floats:
 def _number(name: str, value: Any) -> float:
     if type(value) is float:
         return value
-    if not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise ProblemError(name, "is no number", remedy="give a float")
     try:
         return float(value)
@@ -133,12 +149,20 @@ def _check_kind(name: str, value: object, kind: type) -> None:
         raise ProblemError(name, f"is {type(value).__name__}", remedy=f"give {kind.__name__}")
 
 
-def _names(name: str, value: Any) -> tuple[str, ...]:
+def plain_names(name: str, value: Any) -> tuple[str, ...]:
     """Names as a tuple; one name alone is no list of its letters."""
-    several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
-    if not several or not all(isinstance(one, str) for one in value):
-        raise ProblemError(name, "are no names", remedy="give a tuple of strings")
-    return value if isinstance(value, tuple) else tuple(str(one) for one in value)
+    found = None if isinstance(value, str | bytes) else _all_of(value)
+    if found is None or not all(isinstance(one, str) for one in found):
+        raise ProblemError(name, "are no names", remedy="give a list of strings")
+    return found if found is value else tuple(str(one) for one in found)
+
+
+def _all_of(value: Any) -> tuple[Any, ...] | None:
+    """What an iterable holds; None for what is none."""
+    try:
+        return tuple(value)
+    except TypeError:
+        return None
 
 
 def _charges(charges: Charges) -> Charges:
@@ -160,7 +184,7 @@ def _sleeves(sleeves: Sleeves | None) -> Sleeves | None:
         ("house_weight", "house_max"),
     )
     changed = _plain("sleeves.", sleeves, arrays, numbers)
-    names = _names("sleeves.names", sleeves.names)
+    names = plain_names("sleeves.names", sleeves.names)
     if names is not sleeves.names:
         changed["names"] = names
     return replace(sleeves, **changed) if changed else sleeves
@@ -174,23 +198,29 @@ def _factors(factors: RiskEstimate | None) -> RiskEstimate | None:
     return replace(factors, **changed) if changed else factors
 
 
-def plain_limits(limits: Any) -> tuple[WeightLimit, ...]:
-    """Further limits as a tuple. Raises ProblemError, naming limit and field, for what is none."""
-    if not isinstance(limits, Sequence) or isinstance(limits, str | bytes):
-        raise ProblemError("limits", f"is {type(limits).__name__}", remedy="give a tuple")
-    found = tuple(_limit(f"limits[{at}]", one) for at, one in enumerate(limits))
-    same = all(one is other for one, other in zip(found, limits, strict=True))
-    return limits if same and isinstance(limits, tuple) else found
+def plain_limits(limits: Any, n: int) -> tuple[WeightLimit, ...]:
+    """Further limits over n instruments as a tuple.
+
+    Raises ProblemError, naming limit and field, for what is none.
+    """
+    given = None if isinstance(limits, str | bytes) else _all_of(limits)
+    if given is None:
+        raise ProblemError("limits", f"is {type(limits).__name__}", remedy="give a list of them")
+    found = tuple(_limit(f"limits[{at}]", one, n) for at, one in enumerate(given))
+    same = all(one is other for one, other in zip(found, given, strict=True))
+    return given if same else found
 
 
-def _limit(where: str, limit: WeightLimit) -> WeightLimit:
+def _limit(where: str, limit: WeightLimit, n: int) -> WeightLimit:
     _check_kind(where, limit, WeightLimit)
     if not isinstance(limit.name, str):
         raise ProblemError(f"{where}.name", "is no name", remedy="give a string")
     if not isinstance(limit.kind, str):
         raise ProblemError(f"{where}.kind", "is no kind", remedy="give a string")
     changed = _plain(f"{where}.", limit, ("rows", "lower", "upper"), ())
-    labels = _names(f"{where}.labels", limit.labels)
+    if limit.kind not in OF_WEIGHTS and np.shape(limit.rows) == (1, 0):
+        changed["rows"] = np.zeros((1, n))  # they have no meaning
+    labels = plain_names(f"{where}.labels", limit.labels)
     if labels is not limit.labels:
         changed["labels"] = labels
     return replace(limit, **changed) if changed else limit

@@ -251,8 +251,8 @@ def _solved(matrix: Floats, right: Floats, f: int) -> Floats | None:
 
     f: how many of its entries are trades. Least squares of what is no number might never end.
     """
-    size = max(np.abs(matrix).max(initial=0.0), np.abs(right).max(initial=0.0))
-    if not size <= _RUN_AWAY:  # what is no number is not below it
+    sizes = np.abs(matrix).max(initial=0.0), np.abs(right).max(initial=0.0)
+    if not all(size <= _RUN_AWAY for size in sizes):  # what is no number is not below it
         return None
     for solve in (np.linalg.solve, _shortest):
         try:

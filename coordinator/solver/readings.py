@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.core.ports import AllocationProblem, Floats, LimitReading
+from coordinator.core.ports import HOUSE_TIER, AllocationProblem, Floats, LimitReading
 from coordinator.core.words import listed
 from coordinator.solver.certificate import Prices, one_sided_slopes
 from coordinator.solver.further import excess, further_of, used
@@ -36,8 +36,6 @@ __all__ = ["gave_way", "read_limits"]
 
 # A bound closer than this to the continuous trade binds, fraction of NAV.
 _BINDING = 1e-6
-HOUSE_TIER = 1_000
-"""Of the house book's bound: it gives way before all others."""
 
 
 def read_limits(problem: AllocationProblem, plan: Plan, trades: Floats) -> tuple[LimitReading, ...]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.limits import kink
+from coordinator.solver.repair_cash import trim_cash
 from coordinator.solver.repair_rows import soft_kept, trim_rows, trim_soft_rows
 from coordinator.solver.sizes import best_sizes
-from coordinator.solver.terms import power_slope, square_slope
 from coordinator.solver.trim import Flags, trim, whole
 from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
 from coordinator.solver.worth import marginal_value, rates_of
@@ -49,7 +49,8 @@ def repair(
     for _ in range(_ROUNDS):
         trades = _trim_turnover(problem, trades, order)
         trades = _trim_gross(problem, trades, order, before)
-        trades = _trim_cash(problem, trades, order, before)
+        excess = measure(problem, trades).cash - before.cash
+        trades = trim_cash(problem, trades, order, excess)
         trades = trim_rows(problem, trades, order, before)
         if not measure(problem, trades).worse_than(before):
             break
@@ -124,17 +125,6 @@ def _trim_gross(
     turn = kink(problem)
     grows = ((trades > 0.0) & (trades > turn)) | ((trades < 0.0) & (trades < turn))
     return trim(problem, trades, [i for i in order if grows[i]], np.ones_like(trades), excess)
-
-
-def _trim_cash(
-    problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
-) -> Floats:
-    """What takes cash: buys, and sells whose impact takes more than their last piece brings."""
-    excess = measure(problem, trades).cash - before.cash
-    slope = np.abs(power_slope(problem, trades) + square_slope(problem, trades))
-    takes = np.where(trades > 0.0, 1.0 + problem.cost_buy, slope + problem.cost_sell - 1.0)
-    names = [i for i in order if trades[i] != 0.0 and takes[i] > 0.0]
-    return trim(problem, trades, names, takes, excess)
 
 
 def _complete(

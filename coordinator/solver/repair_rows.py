@@ -11,6 +11,7 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.further import further_of
 from coordinator.solver.limits import kink, volatility_slope
+from coordinator.solver.repair_cash import trim_cash
 from coordinator.solver.trim import trim
 from coordinator.solver.violations import ROUNDING_TOLERANCE, Violations, measure
 
@@ -81,28 +82,32 @@ def _trim_row(
 ) -> Floats:
     if excess <= ROUNDING_TOLERANCE:
         return trades
+    if _kind(problem, row) == "cash":
+        return trim_cash(problem, trades, order, excess)
     relief = _relief(problem, trades, row)
     enough = _RELIEF_MIN * np.max(np.abs(relief), initial=0.0)
     names = [i for i in order if relief[i] > enough]
     return trim(problem, trades, names, relief, excess) if names else trades
 
 
-def _relief(problem: AllocationProblem, trades: Floats, row: int) -> Floats:
-    """(n,) how much one unit less of each trade eases a row."""
-    further, side = further_of(problem), np.sign(trades)
-    counts = further.counts
+def _kind(problem: AllocationProblem, row: int) -> str:
+    """What a further row bounds."""
+    counts = further_of(problem).counts
     ends = [counts.part(kind).stop for kind in counts._fields]
-    kind = counts._fields[int(np.searchsorted(ends, row, side="right"))]
+    return counts._fields[int(np.searchsorted(ends, row, side="right"))]
+
+
+def _relief(problem: AllocationProblem, trades: Floats, row: int) -> Floats:
+    """(n,) how much one unit less of each trade eases a row, of any kind but cash."""
+    further, side, kind = further_of(problem), np.sign(trades), _kind(problem, row)
     if kind == "linear":
         slope = further.linear[row]
     elif kind == "gross":
-        group = further.gross[row - counts.linear]
+        group = further.gross[row - further.counts.linear]
         slope = group * np.where(trades > kink(problem), 1.0, -1.0)
     elif kind == "volatility":
         slope = volatility_slope(problem, trades)
-    elif kind == "turnover":
-        slope = side / 2
     else:
-        slope = np.where(side > 0.0, 1.0 + problem.cost_buy, 0.0)
+        slope = side / 2  # of turnover
     result: Floats = slope * side
     return result

@@ -6,7 +6,6 @@ segments, `aversion` where a volatility limit binds, `by_model` through cvxpy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import cvxpy as cp
@@ -16,9 +15,9 @@ from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.aversion import optimise_limited
 from coordinator.solver.by_model import optimise_model, solve_cold, values_of
 from coordinator.solver.certificate import Prices
-from coordinator.solver.curved import has_curved_cost
 from coordinator.solver.further import further_of
 from coordinator.solver.least import Choice
+from coordinator.solver.least_paying import with_impact
 from coordinator.solver.least_segments import seek_segments
 from coordinator.solver.limits import volatility_used
 from coordinator.solver.model_terms import Shape, has_cone, impact_shape_of
@@ -28,23 +27,17 @@ from coordinator.solver.settings import SolverName, SolverSettings
 from coordinator.solver.shelf import ModelShelf
 from coordinator.solver.solution import (
     CONE_BINDS,
-    EXCESS_MAX,
     Solution,
     no_solution,
     volatility_broken,
 )
-from coordinator.solver.terms import impact_paid
 from coordinator.solver.violations import Violations, measure
 
 __all__ = ["least_violation", "optimise", "restore"]
 
-_Search = Callable[[AllocationProblem, SolverName], Solution]
-
 _EASES = (10.0, 100.0)
 """Times the tolerance: of searches beside cones that did not end within it. What is found is judged
 by the trades, and a millionth of NAV is what a least violation may be off."""
-_SETTLES_MAX, _CAREFUL_MAX = 8, 4
-"""Searches until the sizes of trades settle, at most; and after these such as overstate impact."""
 
 
 def optimise(
@@ -96,7 +89,9 @@ def restore(
         trades = np.clip(found, -seen.trade_max, seen.trade_max)
         return _searched(solver, status, iterations, trades, measure(seen, trades).turnover)
 
-    return _with_impact(problem, solver, search)
+    return with_impact(
+        problem, solver, search, broken=lambda trades: measure(problem, trades).total
+    )
 
 
 def least_violation(
@@ -126,7 +121,9 @@ def least_violation(
         excess = measure(seen, trades).beyond(choice.most)
         return _searched(solver, status, iterations, trades, excess)
 
-    return _with_impact(problem, solver, search)
+    return with_impact(
+        problem, solver, search, broken=lambda trades: choice.broken(measure(problem, trades))
+    )
 
 
 def _solve_eased(
@@ -154,70 +151,3 @@ def _searched(
     """A search's answer; its gap is 0 where the solver says that it is optimal."""
     gap = 0.0 if status == cp.OPTIMAL else np.inf
     return Solution(solver, status, iterations, trades, Prices(), gap, excess)
-
-
-def _with_impact(
-    problem: AllocationProblem,
-    solver: SolverName,
-    search: _Search,
-) -> Solution:
-    """The answer of a search where trades may have an impact, that cash pays.
-
-    Without it there is room for more: an answer that breaks no more with it is the least. Where it
-    does, impact is stated as it is, for the solver that knows cones; where that ends inaccurate,
-    impact is taken as linear. That answer breaks no more than it may, and little more than it must.
-    """
-    if not has_curved_cost(problem):
-        return search(problem, solver)
-    none = np.zeros_like(problem.mu)
-    found = _paying(problem, none, search(_at_sizes(problem, none), solver))
-    if not _usable(found):
-        found = search(problem, "CLARABEL")
-    if not _usable(found):
-        found = _settled(problem, solver, search)
-    return found
-
-
-def _usable(found: Solution) -> bool:
-    return bool(np.isfinite(found.gap)) and found.excess <= EXCESS_MAX
-
-
-def _settled(problem: AllocationProblem, solver: SolverName, search: _Search) -> Solution:
-    """The answer with impact as a linear cost, at the rate of the sizes found before.
-
-    A name that did not trade before costs nothing then, so that trades may go from name to name for
-    ever: in the last searches none costs less than at the largest size found. What is left is the
-    answer's excess to tell.
-    """
-    sizes = np.zeros_like(problem.mu)
-    best: Solution | None = None
-    for number in range(_SETTLES_MAX + _CAREFUL_MAX):
-        found = _paying(problem, sizes, search(_at_sizes(problem, sizes), solver))
-        if best is None or found.excess < best.excess:
-            best = found
-        if _usable(best) or not np.isfinite(found.gap):
-            break
-        sizes = np.maximum(np.abs(found.trades), sizes)
-        if number >= _SETTLES_MAX - 1:
-            sizes = np.full_like(sizes, sizes.max(initial=0.0))
-    if best is None:
-        raise ValueError("no search was made")
-    return best
-
-
-def _paying(problem: AllocationProblem, sizes: Floats, found: Solution) -> Solution:
-    """The answer to the problem at these sizes; excess: with what impact breaks more than there."""
-    thought = measure(_at_sizes(problem, sizes), found.trades)
-    more = measure(problem, found.trades).beyond(thought)
-    return replace(found, excess=found.excess + max(more, 0.0))
-
-
-def _at_sizes(problem: AllocationProblem, sizes: Floats) -> AllocationProblem:
-    """The problem with impact as a linear cost that is exact at these sizes, (n,)."""
-    rate = np.divide(impact_paid(problem, sizes), sizes, out=np.zeros_like(sizes), where=sizes > 0)
-    return replace(
-        problem,
-        cost_buy=problem.cost_buy + rate,
-        cost_sell=problem.cost_sell + rate,
-        charges=replace(problem.charges, impact=None, impact_square=None),
-    )

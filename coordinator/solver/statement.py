@@ -6,9 +6,9 @@ problems itself. It must never guess a number that matters: what has no neutral 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,7 +24,7 @@ from coordinator.core.ports import (
     WeightLimit,
 )
 from coordinator.solver.errors import ProblemError
-from coordinator.solver.plain import plain_array, plain_limits
+from coordinator.solver.plain import OF_WEIGHTS, plain_array, plain_limits, plain_names
 
 __all__ = ["limit_of", "problem_of"]
 
@@ -55,7 +55,7 @@ def problem_of(  # noqa: PLR0913 - a problem has that many numbers, most of them
     trade_min: float = 0.0,
     lot_weight: ArrayLike = 0.0,
     exit_odd_lot: ArrayLike = True,
-    limits: Sequence[WeightLimit] = (),
+    limits: Iterable[WeightLimit] = (),
     charges: Charges = NO_CHARGES,
     sleeves: Sleeves | None = None,
 ) -> AllocationProblem:
@@ -70,9 +70,12 @@ def problem_of(  # noqa: PLR0913 - a problem has that many numbers, most of them
     if expected.ndim != 1:
         raise ProblemError("mu", f"has shape {expected.shape}", remedy="give (n,)")
     n = len(expected)
-    names = tuple(f"x{i}" for i in range(n)) if instruments is None else tuple(instruments)
-    if len(names) != n:
-        raise ProblemError("instruments", f"are {len(names)}", remedy=f"give {n} names")
+    names = tuple(f"x{i}" for i in range(n))
+    if instruments is not None:
+        names = plain_names("instruments", instruments)
+    if len(names) != n or len(set(names)) != n:
+        told = f"are {len(names)}, {len(set(names))} of them different"
+        raise ProblemError("instruments", told, remedy=f"give {n} different names")
     held = _vector("weights", weights, n)
     vectors = {
         "working_buys": working_buys, "working_sells": working_sells, "cost_buy": cost_buy,
@@ -85,7 +88,7 @@ def problem_of(  # noqa: PLR0913 - a problem has that many numbers, most of them
         cash=1.0 - float(held.sum()) if cash is None else cash,
         exit_odd_lot=_vector("exit_odd_lot", exit_odd_lot, n).astype(np.bool_),
         gross_max=gross_max, cash_floor=cash_floor, turnover_max=turnover_max, trade_min=trade_min,
-        limits=_widened(plain_limits(limits), n), charges=_spread(charges, n), sleeves=sleeves,
+        limits=plain_limits(limits, n), charges=_spread(charges, n), sleeves=sleeves,
         factors=factors,
         **{name: _vector(name, value, n) for name, value in vectors.items()},
     )  # fmt: skip
@@ -107,22 +110,23 @@ def limit_of(
     default: their numbers, and none for a single one. tier: 0 is a hard limit. Raises ProblemError,
     naming the field, where rows are missing or numbers are none.
     """
-    if rows is None and kind in ("linear", "gross"):
-        raise ProblemError("rows", "are missing", remedy=f"give (n,) or (k, n) for {kind}")
-    given = np.zeros((1, 0)) if rows is None else np.atleast_2d(plain_array("rows", rows))
+    if kind not in get_args(LimitKind):
+        known = ", ".join(get_args(LimitKind))
+        raise ProblemError(f"{name}.kind", f"is {kind!r}", remedy=f"give one of {known}")
+    given = np.zeros((1, 0)) if rows is None else np.atleast_2d(plain_array(f"{name}.rows", rows))
+    table = given.shape == (len(given), given.shape[-1])
+    if (kind in OF_WEIGHTS) != bool(given.size) or not table:
+        told = f"have shape {given.shape}" if given.size else "are missing"
+        remedy = f"give (n,) or (k, n) for {kind}" if kind in OF_WEIGHTS else f"{kind} has none"
+        raise ProblemError(f"{name}.rows", told, remedy=remedy)
     k, bounds = len(given), {"upper": upper, "lower": lower}
-    if labels is None:
-        labels = [""] if k == 1 else [str(row) for row in range(k)]
+    names = [""] if k == 1 else [str(row) for row in range(k)]
     return WeightLimit(
-        name=name, kind=kind, labels=tuple(labels), rows=given, tier=tier,
-        **{field: _vector(field, value, k) for field, value in bounds.items()},
+        name=name, kind=kind, rows=given, tier=tier,
+        labels=tuple(names) if labels is None else plain_names(f"{name}.labels", labels),
+        **{field: _vector(f"{name}.{field}", value, k, like="rows")
+           for field, value in bounds.items()},
     )  # fmt: skip
-
-
-def _widened(limits: tuple[WeightLimit, ...], n: int) -> tuple[WeightLimit, ...]:
-    """The limits, those of no weights with the rows without meaning that they have."""
-    none = np.zeros((1, n))
-    return tuple(replace(one, rows=none) if one.rows.shape == (1, 0) else one for one in limits)
 
 
 def _spread(charges: Charges, n: int) -> Charges:
@@ -142,6 +146,9 @@ def _covariance(covariance: ArrayLike | None, factors: RiskEstimate | None, n: i
     """(n, n), not to be written to, so that solving twice judges it once."""
     if covariance is None and factors is None:
         raise ProblemError("covariance", "is missing", remedy=f"give ({n}, {n}), or factors")
+    if factors is not None and factors.rows.shape[1:] != (n,):
+        told = f"has shape {factors.rows.shape}"
+        raise ProblemError("factors.rows", told, remedy=f"give (m, {n}), ordered as instruments")
     found = factors.covariance() if covariance is None and factors is not None else covariance
     whole = plain_array("covariance", found).copy()
     if whole.shape != (n, n):
@@ -150,10 +157,10 @@ def _covariance(covariance: ArrayLike | None, factors: RiskEstimate | None, n: i
     return whole
 
 
-def _vector(name: str, value: Any, n: int) -> Floats:
+def _vector(name: str, value: Any, n: int, like: str = "mu") -> Floats:
     given = plain_array(name, value)
     if given.shape not in ((), (n,)):
         raise ProblemError(
-            name, f"has shape {given.shape}", remedy=f"give a number, or ({n},) as mu"
+            name, f"has shape {given.shape}", remedy=f"give a number, or ({n},) as {like}"
         )
     return np.broadcast_to(given, (n,)).copy()

@@ -29,6 +29,7 @@ _NONNEGATIVE = (
     "turnover_max",
     "trade_min",
 )
+_BOUNDS = ("trade_max", "position_min", "position_max", "gross_max", "cash_floor", "turnover_max")
 _POSITIVE = ("nav", "risk_aversion")
 _SIZED = ("mu", "filled", "working_buys", "working_sells", "lot_weight", "cost_buy", "cost_sell")
 _LARGEST = 1e100
@@ -55,7 +56,8 @@ def _find_fault(problem: AllocationProblem, n: int) -> None:
     _check_shape("exit_odd_lot", problem.exit_odd_lot, (n,))
     for name in (*VECTORS, "covariance", *SCALARS):
         if not np.all(np.isfinite(getattr(problem, name))):
-            raise ProblemError(name, "holds NaN or infinity", remedy="use a large finite bound")
+            remedy = "use a large finite bound" if name in _BOUNDS else "give finite numbers"
+            raise ProblemError(name, "holds NaN or infinity", remedy=remedy)
     _check_sizes(problem)
     for name in _NONNEGATIVE:
         if np.any(np.asarray(getattr(problem, name)) < 0):

@@ -10,14 +10,15 @@ from typing import get_args
 
 import numpy as np
 
-from coordinator.core.ports import LimitKind, WeightLimit
+from coordinator.core.ports import HOUSE_TIER, LimitKind, WeightLimit
 from coordinator.solver.errors import ProblemError
+from coordinator.solver.plain import OF_WEIGHTS
 
 __all__ = ["check_limits"]
 
 _KINDS = get_args(LimitKind)
-_OF_WEIGHTS = ("linear", "gross")
-_TIER_MAX = 1_000_000
+_TIER_MAX = HOUSE_TIER - 1
+"""The house book's bound gives way before all others."""
 
 
 def check_limits(limits: tuple[WeightLimit, ...], n: int) -> None:
@@ -40,7 +41,7 @@ def check_limits(limits: tuple[WeightLimit, ...], n: int) -> None:
 
 def _check_shapes(where: str, limit: WeightLimit, n: int) -> None:
     k = len(limit.labels)
-    if limit.kind not in _OF_WEIGHTS and k != 1:
+    if limit.kind not in OF_WEIGHTS and k != 1:
         raise ProblemError(
             f"{where}.labels", f"names {k} rows", remedy=f"give one row for {limit.kind}"
         )

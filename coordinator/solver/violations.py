@@ -58,9 +58,13 @@ class Violations:
     @property
     def total(self) -> float:
         """What all hard limits are broken by together, fraction of NAV."""
-        per_name = sum(float(x.sum()) for x in (self.over, self.under, self.trade))
         of_rows = float(self.further[self.hard].sum()) if len(self.further) else 0.0
-        return per_name + of_rows + self.gross + self.cash + self.turnover
+        return self.always + float(self.trade.sum()) + of_rows + self.turnover
+
+    @property
+    def always(self) -> float:
+        """What the limits on the weights that every problem has are broken by together."""
+        return float(self.over.sum() + self.under.sum()) + self.gross + self.cash
 
     @property
     def breached(self) -> bool:

@@ -143,8 +143,9 @@ def _cards(summary: Summary) -> Iterator[Card]:
     yield Card(
         "signals in",
         f"{summary.signals:,}",
-        f"{summary.signals_used:,} used{f', not used: {unused}' if unused else ''}; "
-        f"{rejected:,} rejected",
+        f"{summary.signals_used:,} used"
+        + (f", not used: {unused}" if unused else "")
+        + (f". Rejections: {rejected:,}" if rejected else ""),
     )
     yield Card(
         "conflicts found",

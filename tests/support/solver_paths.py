@@ -74,9 +74,11 @@ def paths() -> Iterator[tuple[str, AllocationProblem, SolverSettings]]:
     yield "model with cones", replace(p, charges=impact), SolverSettings(solver="CLARABEL")
     yield "restored", replace(p, position_max=np.full(N, 0.01)), usual
     square = Charges(impact_square=np.full(N, 40.0))
-    yield "restored, impact", replace(p, cash=-0.3, charges=square), usual
+    power = Charges(impact=np.full(N, 5.0))
+    yield "restored, square", replace(p, cash=-0.3, charges=square), usual
+    yield "restored, power", replace(p, cash=-0.3, charges=power), usual
     yield (
-        "least, impact",
+        "least, square",
         replace(p, cash=-0.3, charges=square, limits=(_limit("gross", 0.5, 0),)),
         usual,
     )
