@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "render", "run"]
 
 _SIGNALS, _CHANGES, _CONFLICTS, _LIMITS, _PUSHERS, _MOVED = 10, 8, 4, 4, 3, 8
+_SHOWN = 5e-7
+"""What is not rounded to nothing, to a hundredth of a basis point."""
 _OPINION = "opinion"
 """Name of the force that is the signals' own."""
 _BESIDE = 70
@@ -188,8 +190,8 @@ def _sides(signals: tuple[str, ...], views: Mapping[str, float]) -> Text:
 def _limits(told: Explanation) -> Iterator[RenderableType]:
     at_zero = [one for one in told.binding if _is_at_zero(one)]
     shaping = [one for one in told.binding if not _is_at_zero(one)]
-    short = f"{counted(len(at_zero), 'name')} that may not go below zero"
-    yield _title(f"Binding limits: {len(shaping)}, and {short}")
+    short = f", and {counted(len(at_zero), 'name')} that may not go below zero" if at_zero else ""
+    yield _title(f"Binding limits: {len(shaping)}{short}")
     if shaping:
         right = ("used", "bound", "gain per 1% more")
         rows = table("limit", "of", *right, "kind", right=right)
@@ -202,11 +204,12 @@ def _limits(told: Explanation) -> Iterator[RenderableType]:
             )  # fmt: skip
         yield rows
         yield from _more(len(shaping), len(shown))
-    if told.watched:
+    watched = [one for one in told.watched if one.used != one.bound]
+    if watched:
         room = (
             " ".join(part for part in (one.limit, one.instrument, one.about) if part)
             + f" {_percent(one.used)} (bound {_percent(one.bound)})"
-            for one in told.watched
+            for one in watched
         )
         yield Text.assemble(("with room: ", "dim"), _listed(tuple(room)))
 
@@ -271,14 +274,25 @@ def _balance(told: Explanation) -> Iterator[RenderableType]:
     yield _title(f"What pulled, for all of NAV bought: adds up to 0 within {largest:.1g}")
     for one in known[:_CHANGES]:
         opinion = sum(pull for name, pull in one.forces if name == _OPINION)
-        whose = [f"{use.signal} {_bps(use.own)}" for use in one.opinions]
+        whose = _voices(one, opinion)
         others = [f"{name} {_bps(pull)}" for name, pull in one.forces if name != _OPINION]
         yield Text.assemble(
             safe(one.instrument, "bold"), f"  opinion {_bps(opinion)}",
-            *((" (", _listed(whose, _PUSHERS), ")") if whose else ()),
+            *((" (", Text("; ").join(whose), ")") if whose else ()),
             "; ", _listed(others) if others else "nothing else",
         )  # fmt: skip
     yield from _more(len(known), _CHANGES)
+
+
+def _voices(one: Change, opinion: float) -> tuple[Text, ...]:
+    """Whose opinion it is: of signals on the name itself, and what others make of it.
+
+    Those are opinions on names that move with it, and what is held true without anybody.
+    """
+    own = [f"{use.signal} {_bps(use.own)}" for use in one.opinions]
+    rest = opinion - sum(use.own for use in one.opinions)
+    beside = (Text(f"from other names {_bps(rest)}"),) if abs(rest) >= _SHOWN else ()
+    return (*((_listed(own, _PUSHERS),) if own else ()), *beside)
 
 
 def _changed(one: Change) -> bool:

@@ -48,7 +48,7 @@ def _head(told: Analysis) -> Iterator[RenderableType]:
         f"  cost {_bps(told.cost + told.impact_cost)}"
         f" ({(told.cost + told.impact_cost) * told.nav:,.2f}) = linear {_bps(told.cost)}"
         f" + impact {_bps(told.impact_cost)} (coefficient {told.coefficient:g})"
-        f"  worth after trading costs {_bps(told.gain)}"
+        f"  worth after costs and risk {_bps(told.gain)}"
     )
 
 
@@ -90,6 +90,8 @@ def _losses(told: Analysis) -> Iterator[RenderableType]:
             cells = (f"{_percent(one)} -> {_percent(other)}" for one, other in pairs)
             rows.add_row(f"{before.level:.0%}", over, *cells)
     yield rows
+    if any(one.var_past is None for one in told.after.tails):
+        yield Text("past ones unknown: too few sessions are known of what is held", style="dim")
 
 
 _SESSION = ("var", "shortfall", "var_past", "shortfall_past")

@@ -65,20 +65,22 @@ def _show(stood: Standing, args: argparse.Namespace) -> int:
     if args.json:
         print_json({"position": stood.position, "journal_time": stood.time, "signals": told})
         return OK
-    longest = max((len(line.signal) for line in told.lines), default=0)
-    screen = wide_output(longest + _BESIDE)
-    for part in _signals(told):
+    longest = max((len(line.signal) for line in told.lines[:_LINES]), default=0)
+    why = max((len(line.why) for line in told.lines[:_LINES]), default=0)
+    screen = wide_output(longest + _BESIDE + why)
+    for part in _signals(told, position=stood.position):
         screen.print(part)
     return OK
 
 
-def _signals(told: Voices) -> Iterator[RenderableType]:
+def _signals(told: Voices, *, position: int) -> Iterator[RenderableType]:
     if told.without:
         yield Text(told.without)
         return
     yield Text.assemble(
         ("portfolio ", "bold"), safe(told.portfolio, "bold cyan"),
-        f"  {counted(len(told.lines), 'live view')}, looking {told.horizon:g} sessions ahead",
+        f"  position {position} of the journal, {counted(len(told.lines), 'live view')}, "
+        f"looking {told.horizon:g} sessions ahead",
     )  # fmt: skip
     right = ("confidence", "age", "of", "left", "score", "skill", "view", "own", "priority")
     rows = table("signal", "instrument", "says", *right, "", right=right)

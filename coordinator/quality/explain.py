@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field
 
 from coordinator.quality.moved import Moved
-from schemas.base import Model, parse_time
+from schemas.base import Model, Quantity, parse_time
 from schemas.decisions import (
     AllocationDecided,
     ConflictLine,
@@ -59,7 +59,7 @@ class Change(Model):
     wanted: float
     """Before whole lots."""
     after: float
-    trade: Decimal | None
+    trade: Quantity | None
     """Units, bought positive; absent where nothing is traded."""
     trade_id: str | None
     price: float

@@ -63,6 +63,13 @@ def test_prices_are_found_that_balance_what_a_solver_left_pulled(
         assert one.gap <= GAP_MAX
 
 
+def test_what_no_price_mends_is_rare_and_small() -> None:
+    answers = (CvxAllocator().allocate(short_of_cash(seed)) for seed in range(400))
+    left = [off(one) for one in answers if one.forces]
+    assert max(left) <= 2e-3
+    assert sum(one > 1e-6 for one in left) <= 10
+
+
 def test_an_answer_through_cvxpy_has_its_last_digits() -> None:
     settings = SolverSettings(solver="CLARABEL")
     answers = [CvxAllocator(settings).allocate(short_of_cash(seed)) for seed in range(30)]
