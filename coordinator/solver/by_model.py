@@ -123,6 +123,7 @@ def solve_cold(
     compiled: keep what cvxpy compiles of the parameters. Of a root of the covariance that takes
     far longer than a solve and makes none of them faster.
     """
+    _forget(problem)
     with warnings.catch_warnings():
         # cvxpy warns about inaccurate solutions; the certificate judges those.
         warnings.simplefilter("ignore")
@@ -136,6 +137,15 @@ def solve_cold(
         except Exception as error:  # noqa: BLE001 - whatever a library raises, there is a next rung
             return f"failed: {type(error).__name__}: {error}".split(".")[0], 0
     return str(problem.status), int(problem.solver_stats.num_iters or 0)
+
+
+def _forget(problem: cp.Problem) -> None:
+    """Take the values of the last solve away: a solve that fails leaves them as they are."""
+    for variable in problem.variables():
+        variable.save_value(None)
+    for constraint in problem.constraints:
+        for dual in constraint.dual_variables:
+            dual.save_value(None)
 
 
 def _options(settings: SolverSettings, solver: SolverName) -> dict[str, float | int | str | bool]:

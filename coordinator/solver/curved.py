@@ -110,8 +110,9 @@ def _guess(problem: AllocationProblem, parts: Segments, slopes: Floats) -> Float
     curve = variance_weight(problem) * np.diag(problem.covariance)
     added = curvature_added(problem)
     curve = curve if added is None else curve + added
-    root = np.sqrt(kappa**2 + 4.0 * curve * gain)
-    size = np.divide(2.0 * gain, kappa + root, out=np.zeros(n), where=kappa + root > 0.0) ** 2
+    with np.errstate(over="ignore"):  # what is beyond all floats is beyond all reach
+        root = np.sqrt(kappa**2 + 4.0 * curve * gain)
+        size = np.divide(2.0 * gain, kappa + root, out=np.zeros(n), where=kappa + root > 0.0) ** 2
     reach = np.bincount(parts.name, parts.high - parts.low, minlength=len(slopes))[:n]
     result: Floats = np.clip(np.minimum(size, reach), _SMALLEST, None)
     return np.maximum(result, np.abs(parts.start))

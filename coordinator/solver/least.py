@@ -28,6 +28,7 @@ from coordinator.solver.model import EVENNESS, Parameters, base_of
 from coordinator.solver.model_rows import RowParameters, build_parameters
 from coordinator.solver.model_terms import Shape, TermParameters, impact_in_cash
 from coordinator.solver.room import make_room
+from coordinator.solver.terms import impact_paid
 from coordinator.solver.violations import Violations
 
 __all__ = ["Choice", "Least", "build_least"]
@@ -106,7 +107,10 @@ def _bounds(problem: AllocationProblem, reach: Floats, most: Violations) -> tupl
             further.gross @ reach,
             np.full(counts.volatility, spread * reach.sum()),
             np.full(counts.turnover, reach.sum() / 2),
-            np.full(counts.cash, reach @ (1.0 + problem.cost_buy)),
+            np.full(
+                counts.cash,
+                reach @ (1.0 + problem.cost_buy) + impact_paid(problem, reach).sum(),
+            ),
         ]
     )
     low, high = now - far - 1.0, now + far + 1.0

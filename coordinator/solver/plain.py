@@ -97,9 +97,8 @@ def plain_array(name: str, value: Any) -> Floats:
 
     Raises ProblemError, naming the field, for what is no array of real numbers.
     """
-    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous:
-        found: Floats = value
-        return found
+    if type(value) is np.ndarray and value.dtype == np.float64 and _lies_whole(value):
+        return value
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         raise ProblemError(name, "has masked entries", remedy="fill them")
     try:
@@ -113,6 +112,12 @@ def plain_array(name: str, value: Any) -> Floats:
         raise ProblemError(
             name, f"is no array of numbers: {error}", remedy="give float64"
         ) from error
+
+
+def _lies_whole(value: Floats) -> bool:
+    """Whether it lies in memory as others do: arithmetic on another way has other last digits."""
+    flags = value.flags
+    return bool(flags.c_contiguous and flags.aligned)
 
 
 def _number(name: str, value: Any) -> float:

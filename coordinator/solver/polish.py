@@ -27,6 +27,8 @@ from coordinator.solver.worth import curvature_added, size_slopes, variance_weig
 
 __all__ = ["polish"]
 
+_WIDE = 1e-4
+"""Of a trade that a solver left off the end where it rests; whoever gains by leaving is let go."""
 _USED = 1e-4
 """A sum with a price and no more left is used up."""
 _OVERDRAWN = 1e-9
@@ -70,8 +72,24 @@ class _Set:
 
 
 def polish(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solution, bool]:
-    """The answer to its last digits and whether it is the best; as it was where that fails."""
-    now, active = _rest(problem, room, found)
+    """The answer to its last digits and whether it is the best; as it was where that fails.
+
+    A trade may be further off the end where it rests than it seems: then the wider margin knows it.
+    """
+    best = found
+    for near in (AT, _WIDE):
+        exact, done = _polished(problem, room, found, near)
+        if done:
+            return exact, True
+        best = exact if exact.gap < best.gap else best
+    return best, False
+
+
+def _polished(
+    problem: AllocationProblem, room: Room, found: Solution, near: float
+) -> tuple[Solution, bool]:
+    """The same; near: how close to an end a trade rests there."""
+    now, active = _rest(problem, room, found, near)
     for _ in range(_STEPS):
         now, active = _leave_none(problem, room, now, active)
         step = _step(problem, room, now, active)
@@ -100,11 +118,13 @@ def polish(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Sol
     return again, again.gap <= _GOOD
 
 
-def _rest(problem: AllocationProblem, room: Room, found: Solution) -> tuple[Solution, _Set]:
+def _rest(
+    problem: AllocationProblem, room: Room, found: Solution, near: float
+) -> tuple[Solution, _Set]:
     """The answer with trades at rest exactly there, and what moves."""
     z, prices = found.trades, found.prices
     low, high = room.box
-    trades, rests, ends = snapped(problem, room, z, prices)
+    trades, rests, ends = snapped(problem, room, z, prices, near=near)
     none = rests & (trades == 0.0) & _bent(problem) & (high - low > AT)
     sizes = found.sizes
     most = np.zeros(0) if problem.sleeves is None else sizes_most(problem.sleeves)
@@ -173,7 +193,8 @@ def _leave_none(
     below = rate + np.sqrt(rate**2 + 4.0 * curve * np.abs(gain))
     root = np.divide(2.0 * gain, below, out=np.zeros_like(gain), where=below > 0.0)
     low, high = room.box
-    size = np.minimum(np.maximum(root * np.abs(root), low), high)
+    with np.errstate(over="ignore"):  # what is beyond all floats is beyond its end
+        size = np.minimum(np.maximum(root * np.abs(root), low), high)
     begins = np.abs(size) > _LEAST
     if not begins.any():
         return now, active

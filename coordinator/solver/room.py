@@ -13,6 +13,7 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.further import NOTHING, further_of
 from coordinator.solver.limits import cash_left, position_range
+from coordinator.solver.terms import impact_paid
 from coordinator.solver.violations import Violations
 
 __all__ = ["Room", "make_room", "weights_before"]
@@ -67,7 +68,7 @@ def make_room(problem: AllocationProblem, allowed: Violations | None = None) -> 
     exposure = np.maximum(highest, -lowest)
     trade = _reach(problem, lowest, float(exposure.sum()), max(left - problem.cash_floor, 0.0))
     widest = exposure + trade
-    dearest = float(trade.sum() + trade @ problem.cost_buy)
+    dearest = float(trade.sum() + trade @ problem.cost_buy + impact_paid(problem, trade).sum())
     room = Room(
         up=np.minimum(up, trade + 1.0),
         down=np.maximum(down, -trade - 1.0),

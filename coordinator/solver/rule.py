@@ -99,7 +99,8 @@ def _with_rows(problem: AllocationProblem, trades: Floats, longs: Floats, shorts
     for push, kind in zip(pushes, ("linear", "gross"), strict=True):
         adds = np.maximum(push, 0.0)
         size = adds.sum(axis=1)
-        part = np.where(size > 0.0, over[counts.part(kind)] / np.where(size > 0.0, size, 1.0), 0.0)
+        # Whose excess is larger is sold whole: no quotient is beyond all floats.
+        part = np.minimum(over[counts.part(kind)], size) / np.where(size > 0.0, size, 1.0)
         asked = np.minimum(part, 1.0)[:, None] * (adds > 0.0)
         share = np.maximum(share, asked.max(axis=0, initial=0.0))
     volatility = counts.part("volatility")
@@ -107,7 +108,7 @@ def _with_rows(problem: AllocationProblem, trades: Floats, longs: Floats, shorts
     share = np.maximum(share, np.clip(most, 0.0, 1.0).max(initial=0.0))
     cash = over[counts.part("cash")].max(initial=0.0)
     sellable = float(np.sum(longs * np.maximum(1.0 - problem.cost_sell, 0.0)))
-    sold = min(cash / sellable, 1.0) if sellable > 0.0 else 0.0
+    sold = min(cash, sellable) / sellable if sellable > 0.0 else 0.0
     reduction = -share * held - np.maximum(sold - share, 0.0) * longs
     return np.where(np.abs(reduction) > np.abs(trades), reduction, trades)
 

@@ -48,6 +48,35 @@ def test_who_pushed_what_held_against_it_and_that_it_adds_up_is_one_line_an_inst
     assert len(text.splitlines()) < 50
 
 
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (
+            (0.006, -0.003),
+            "opinion 40.00bp (a/1 60.00bp, b/2 -30.00bp; from other names 10.00bp); ",
+        ),
+        ((), "opinion 40.00bp (from other names 40.00bp); "),
+    ],
+)
+def test_what_other_names_make_of_an_opinion_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own: tuple[float, ...], said: str
+) -> None:
+    pulled = target("A").model_copy(update={"forces": FORCES, "residual": 3e-9})
+    heard = zip(("a/1", "b/2"), own, strict=False)
+    signals = tuple(use(name, "A", own=part) for name, part in heard)
+    made = output_log(
+        allocation(
+            signals=signals, targets=(pulled,), trades=(trade("A", "21400", trade_id="p:1:A"),)
+        ),
+        closed(),
+    )
+    export(made, tmp_path / "log")
+    assert run("p:1", "--log", str(tmp_path / "log")) == 0
+    assert f"A  {said}" in capsys.readouterr().out
+    assert run("p:1", "--log", str(tmp_path / "log"), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["changes"][0]["trade"] == "21400"
+
+
 def test_the_quality_is_shown_with_its_parts(
     planted: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,7 +59,8 @@ def test_a_portfolios_views_tell_what_they_say_and_why_they_do_not_count(
     log: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ask("signals", "p", "--log", log, "--json") == 0
-    found = json.loads(capsys.readouterr().out)["signals"]
+    answer = capsys.readouterr().out
+    found = json.loads(answer)["signals"]
     told = {(one["source"], one["instrument"]): one for one in found["lines"]}
     assert told["s", "B"]["why"] == "no price"
     assert told["s", "B"]["own"] is None
@@ -67,7 +68,9 @@ def test_a_portfolios_views_tell_what_they_say_and_why_they_do_not_count(
     assert told["[red]u", "A"]["view"] < 0 < told["s", "A"]["view"]
     assert told["[red]u", "A"]["own"] < both < told["s", "A"]["own"]
     assert ask("signals", "p", "--log", log) == 0
-    assert "3 live views, looking 5 sessions ahead" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "of the journal, 3 live views, looking 5 sessions ahead" in text
+    assert f"position {json.loads(answer)['position']} of the journal" in text
 
 
 def test_a_sources_curve_and_what_its_usual_confidence_stands_for_are_shown(
@@ -93,14 +96,14 @@ def test_a_sources_curve_and_what_its_usual_confidence_stands_for_are_shown(
 
 
 @pytest.mark.parametrize("words", [("signals", "q"), ("sources", "q")])
-def test_who_is_not_there_is_told_with_who_is(
+def test_who_is_not_there_isanswer_with_who_is(
     log: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ask(*words, "--log", log) == 1
     assert "'q'" in capsys.readouterr().err
 
 
-def test_who_asks_for_a_portfolio_that_is_not_there_is_told_of_all_that_are(
+def test_who_asks_for_a_portfolio_that_is_not_there_isanswer_of_all_that_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make = Inputs()

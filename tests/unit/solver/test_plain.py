@@ -128,6 +128,14 @@ def test_an_array_of_another_kind_is_taken_by_its_numbers() -> None:
     assert answers[0].trades.tobytes() == answers[1].trades.tobytes()
 
 
+def test_what_lies_across_words_of_memory_gives_the_same_bits() -> None:
+    p = whole()
+    raw = b"." + p.covariance.tobytes()
+    across = np.frombuffer(raw, dtype=np.float64, offset=1).reshape(N, N)
+    assert not across.flags.aligned
+    assert plain_problem(replace(p, covariance=across)).covariance.flags.aligned
+
+
 def test_what_is_plain_comes_back_itself() -> None:
     p = whole()
     assert plain_problem(p) is p

@@ -55,3 +55,18 @@ def test_names_are_reduced_one_by_one_where_all_together_would_break_another_lim
     p = make(2, filled=[0.3, 0.3], cash=0.4, position_max=0.1)
     p = replace(p, limits=(limit("linear", [0.0, 1.0], n=2, lower=0.3),))
     assert reduce_breaches(p, measure(p, np.zeros(2))) == pytest.approx([-0.2, 0.0])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("held", [5e-324, 1e-310, 0.2])
+@pytest.mark.parametrize("kind", ["cash", "linear", "gross"])
+def test_what_is_next_to_nothing_is_sold_whole_without_a_word(
+    make: Make, held: float, kind: str
+) -> None:
+    given = {
+        "cash": limit("cash", n=2, lower=2.0),
+        "linear": limit("linear", [1.0, 1.0], n=2, upper=-0.1),
+        "gross": limit("gross", [1.0, 1.0], n=2, upper=-0.1),
+    }[kind]
+    p = make(2, filled=[held, 0.0], cash=1.0, cost_sell=0.0, limits=(given,))
+    assert reduce_breaches(p, measure(p, np.zeros(2))).tolist() == [-held, 0.0]

@@ -3,7 +3,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import cvxpy as cp
 import numpy as np
+import pytest
 
 from coordinator.core.ports import AllocationProblem
 from coordinator.solver import SolverSettings
@@ -43,6 +45,23 @@ def test_a_model_used_before_gives_the_bits_of_a_fresh_one(make: Make) -> None:
     shelf, p = ModelShelf(4), make(8, turnover_max=0.2)
     solved(make(8, mu=0.3, gross_max=0.5, filled=0.01), shelf)
     assert solved(p, shelf) == solved(p, ModelShelf(4))
+
+
+def test_a_solve_that_fails_knows_nothing_of_the_one_before(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A solver's exception leaves a model's variables as they were: another's answer."""
+    shelf, p = ModelShelf(4), make(8, turnover_max=0.2)
+    optimise(make(8, mu=0.3, gross_max=0.5), make_room(p), shelf, SETTINGS, "CLARABEL")
+
+    def fails(*_: object, **__: object) -> None:
+        raise cp.SolverError("failed")
+
+    monkeypatch.setattr(cp.Problem, "solve", fails)
+    found = optimise(p, make_room(p), shelf, SETTINGS, "CLARABEL")
+    assert found.status.startswith("failed: SolverError")
+    assert np.isinf(found.gap)
+    assert not found.trades.any()
 
 
 def test_shelf_keeps_no_more_than_its_maximum_and_drops_the_oldest() -> None:
