@@ -233,6 +233,9 @@ def _portfolio(entry: _Table, where: str, currency: str | None) -> PortfolioOpen
             )
     if currency is not None:
         fields.setdefault("currency", currency)
+    if "currency" not in fields:
+        what = f"{fields.get('portfolio', 'the portfolio')} has no currency"
+        raise ImportFailed(where, what, remedy='give currency = "USD" here, or --currency USD')
     head = {"event_id": "portfolio", "event_time": 0}
     return _parse(PortfolioOpened, {**head, **fields}, where, given=entry)
 

@@ -146,7 +146,7 @@ def test_sources_of_the_file_keep_their_terms_and_others_are_registered(tmp_path
         (HEAD + "mode = 2025-01-01", "of no use"),
         ('[[portfolio]]\nid = "a"\ncash = 10.5\ncurrency = "USD"', "cash"),
         ('[[portfolio]]\nid = "a"\ncash = "-1"\ncurrency = "USD"', "cash"),
-        ('[[portfolio]]\nid = "a"\ncash = "1"', "currency"),
+        ('[[portfolio]]\nid = "a"\ncash = "1"', "a has no currency; give .* or --currency"),
         ('[[portfolio]]\ncash = "1"\ncurrency = "USD"', "id: Field required"),
     ],
 )
