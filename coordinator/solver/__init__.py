@@ -1,8 +1,8 @@
 """The allocation solver: the only importer of cvxpy, and a library of its own.
 
-The way of a problem: validate -> violations (what is breached) -> ladder (solve: room, then
-segments by PIQP or the model through cvxpy, terms, limits, certificate; else rule) -> rounding
-(repair) -> readings and forces -> Allocation.
+The way of a problem: plain -> validate -> violations (what is breached) -> ladder (solve: room,
+then segments by PIQP or the model through cvxpy, terms, limits, certificate; else rule) -> rounding
+(repair) -> balance (forces) -> readings -> Allocation.
 
     from coordinator.solver import CvxAllocator, problem_of
     answer = CvxAllocator().allocate(problem_of(mu, covariance, risk_aversion=5.0))

@@ -46,6 +46,21 @@ def repair(
     if done and soft_kept(now, allowed):
         return trades  # nothing to trim and nothing to complete
     order = _order(problem, trades, mandatory)
+    cut = _trimmed(problem, trades, order, before)
+    if (np.abs(cut) < np.abs(trades))[mandatory].any():
+        names = [i for i in order if mandatory[i]]
+        other = _trimmed(problem, _step_back(problem, trades, wanted, names, before), order, before)
+        found, then = measure(problem, cut), measure(problem, other)
+        if not then.worse_than(before) and (found.worse_than(before) or then.total < found.total):
+            cut = other
+    trades = _complete(problem, cut, wanted, before, allowed)
+    return trim_soft_rows(problem, trades, order, allowed)
+
+
+def _trimmed(
+    problem: AllocationProblem, trades: Floats, order: list[int], before: Violations
+) -> Floats:
+    """(n,) trades cut, in order, until no sum is more broken than before; that may fail."""
     for _ in range(_ROUNDS):
         trades = _trim_turnover(problem, trades, order)
         trades = _trim_gross(problem, trades, order, before)
@@ -54,8 +69,31 @@ def repair(
         trades = trim_rows(problem, trades, order, before)
         if not measure(problem, trades).worse_than(before):
             break
-    trades = _complete(problem, trades, wanted, before, allowed)
-    return trim_soft_rows(problem, trades, order, allowed)
+    return trades
+
+
+def _step_back(
+    problem: AllocationProblem, trades: Floats, wanted: Floats, names: list[int], before: Violations
+) -> Floats:
+    """(n,) trades of these names that were rounded away from zero a lot nearer to it, as needed.
+
+    Mandatory ones are, each on its own: together they can ask more of a sum than it has. Otherwise
+    one of them would be cut for all.
+    """
+    left = measure(problem, trades).beyond(before)
+    for i in names:
+        if left <= ROUNDING_TOLERANCE:
+            break
+        lot = float(problem.lot_weight[i])
+        size = abs(trades[i]) - lot
+        if lot <= 0.0 or abs(trades[i]) <= abs(wanted[i]) or size < max(problem.trade_min, lot):
+            continue
+        tried = trades.copy()
+        tried[i] = np.sign(trades[i]) * whole(problem, i, size)
+        then = measure(problem, tried).beyond(before)
+        if then < left:
+            trades, left = tried, then
+    return trades
 
 
 def _order(problem: AllocationProblem, trades: Floats, mandatory: Flags) -> list[int]:

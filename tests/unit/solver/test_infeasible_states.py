@@ -210,3 +210,16 @@ def test_what_stays_broken_is_said() -> None:
     assert ALLOCATOR.allocate(p).remarks[-1] == "still broken after trading: position_max"
     mended = ALLOCATOR.allocate(replace(p, turnover_max=1.0))
     assert not any("still broken" in one for one in mended.remarks)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_whole_lots_leave_no_limit_broken_by_more_than_a_lot_besides(name: str) -> None:
+    p = STATES[name]
+    lots = np.where(p.lot_weight > 0.0, p.lot_weight, 0.002)
+    answer = ALLOCATOR.allocate(replace(p, lot_weight=lots))
+    before, after = (
+        [excess for _, excess in violations(p, trades).values()]
+        for trades in (answer.continuous, answer.trades)
+    )
+    more = np.array(after) - np.array(before)
+    assert more.max(initial=0.0) <= lots.max() * (1.0 + 1e-6)
