@@ -50,11 +50,20 @@ def repair(
     if (np.abs(cut) < np.abs(trades))[mandatory].any():
         names = [i for i in order if mandatory[i]]
         other = _trimmed(problem, _step_back(problem, trades, wanted, names, before), order, before)
-        found, then = measure(problem, cut), measure(problem, other)
-        if not then.worse_than(before) and (found.worse_than(before) or then.total < found.total):
+        if _better(measure(problem, other), measure(problem, cut), before):
             cut = other
     trades = _complete(problem, cut, wanted, before, allowed)
     return trim_soft_rows(problem, trades, order, allowed)
+
+
+def _better(one: Violations, other: Violations, before: Violations) -> bool:
+    """Whether the first breaks less: in all, or as much in all but less of the most broken."""
+    if one.worse_than(before) or other.worse_than(before):
+        return not one.worse_than(before)
+    more = one.total - other.total
+    return more < -ROUNDING_TOLERANCE or (
+        more <= ROUNDING_TOLERANCE and one.largest < other.largest - ROUNDING_TOLERANCE
+    )
 
 
 def _trimmed(
