@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from coordinator.core.ports import AllocationProblem, Floats, Force
 from coordinator.solver.certificate import Prices, upper_bound
@@ -72,9 +73,6 @@ def _refitted(
     left: Floats,
 ) -> Prices | None:
     """Prices of the sums that take most of what is left of the names' pulls; None: none found."""
-    # The package takes a quarter of a second to import, and hardly an answer needs it.
-    from scipy.optimize import nnls  # noqa: PLC0415 - as the comment says
-
     every = every_price(prices)
     uses = uses_of(problem, plan.trades)[priced][:, names].T
     if not uses.size:

@@ -86,7 +86,7 @@ def climb(
     remarks = [broken]
     for solver in (settings.solver, settings.second_solver):
         found = _restored(problem, before, shelf, settings, solver)
-        if np.isfinite(found.gap) and found.excess <= EXCESS_MAX:
+        if found.usable:
             if found.status == NOT_PROVEN:
                 remarks.append("beside impact, what stays broken is not proven to be the least")
             allowed = _allowed(measure(problem, found.trades), before)

@@ -14,7 +14,7 @@ import numpy as np
 from coordinator.core.ports import AllocationProblem, Floats
 from coordinator.solver.curved import has_curved_cost
 from coordinator.solver.settings import SolverName
-from coordinator.solver.solution import EXCESS_MAX, Solution
+from coordinator.solver.solution import Solution
 from coordinator.solver.terms import impact_paid
 from coordinator.solver.violations import measure
 
@@ -45,20 +45,16 @@ def with_impact(
     if not has_curved_cost(problem):
         return search(problem, solver)
     free = _at_sizes_of(problem, np.zeros_like(problem.mu), solver, search)
-    if _usable(free):
+    if free.usable:
         return free
     exact = search(problem, "CLARABEL")
-    if _usable(exact):
+    if exact.usable:
         return exact
     found = [replace(exact, gap=0.0), _settled(problem, solver, search, free)]
-    kept = [one for one in found if _usable(one)]
+    kept = [one for one in found if one.usable]
     if not kept:
         return exact
     return replace(min(kept, key=lambda one: broken(one.trades)), status=NOT_PROVEN)
-
-
-def _usable(found: Solution) -> bool:
-    return bool(np.isfinite(found.gap)) and found.excess <= EXCESS_MAX
 
 
 def _settled(
@@ -73,7 +69,7 @@ def _settled(
     best = found = free
     sizes = np.zeros_like(problem.mu)
     for number in range(1, _SETTLES_MAX + _CAREFUL_MAX):
-        if _usable(best) or not np.isfinite(found.gap):
+        if best.usable or not np.isfinite(found.gap):
             break
         sizes = np.maximum(np.abs(found.trades), sizes)
         if number >= _SETTLES_MAX:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coordinator.core.ports import AllocationProblem, Floats
+from coordinator.solver.curved import has_curved_cost
 from coordinator.solver.trim import trim, whole
 from coordinator.solver.violations import ROUNDING_TOLERANCE
 
@@ -51,8 +52,7 @@ def trim_cash(
     problem: AllocationProblem, trades: Floats, order: list[int], excess: float
 ) -> Floats:
     """(n,) trades cut, in order, by whole lots until excess of cash is gone, or none frees any."""
-    charges = problem.charges
-    if charges.impact is None and charges.impact_square is None:
+    if not has_curved_cost(problem):
         buys = [i for i in order if trades[i] > 0.0]
         return trim(problem, trades, buys, 1.0 + problem.cost_buy, excess)
     if excess <= ROUNDING_TOLERANCE:

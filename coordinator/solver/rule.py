@@ -101,7 +101,7 @@ def _with_rows(problem: AllocationProblem, trades: Floats, longs: Floats, shorts
         size = adds.sum(axis=1)
         # Whose excess is larger is sold whole: no quotient is beyond all floats.
         part = np.minimum(over[counts.part(kind)], size) / np.where(size > 0.0, size, 1.0)
-        asked = np.minimum(part, 1.0)[:, None] * (adds > 0.0)
+        asked = part[:, None] * (adds > 0.0)
         share = np.maximum(share, asked.max(axis=0, initial=0.0))
     volatility = counts.part("volatility")
     most = over[volatility] / np.maximum(over[volatility] + further.bound[volatility], 1e-300)

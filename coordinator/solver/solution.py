@@ -55,6 +55,11 @@ class Solution:
     sizes: Floats = field(default_factory=lambda: NO_SIZES)
     worth: float = np.nan
 
+    @property
+    def usable(self) -> bool:
+        """Whether there is an answer at all, that overdraws no sum by more than rounding mends."""
+        return bool(np.isfinite(self.gap)) and self.excess <= EXCESS_MAX
+
 
 def judged(
     problem: AllocationProblem,

@@ -126,7 +126,7 @@ def _least(
     why = []
     for solver in (settings.solver, settings.second_solver):
         found = least_violation(problem, choice, shelf, settings, solver)
-        if np.isfinite(found.gap) and found.excess <= EXCESS_MAX:
+        if found.usable:
             return found.trades
         why.append(f"{solver} {found.status}, excess {found.excess:.1e}")
     return "; ".join(why)
